@@ -1,0 +1,1 @@
+"""The driver: it runs where the operator sits."""

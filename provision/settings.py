@@ -1,0 +1,412 @@
+"""The schema of hub.toml, and the only place that reads it.
+
+Layers, the later one over the earlier: `hub.toml`, `site.toml` and `secrets.toml` beside it, then
+environment variables `HUBWRIGHT__SECTION__KEY` for keys that are marked as secret.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from provision.errors import SettingsError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ENVIRONMENT_PREFIX = "HUBWRIGHT__"
+IMAGE_SOURCES = ("reference", "build", "archive")
+
+_SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?$", re.IGNORECASE)
+_DURATION = re.compile(r"^(\d+)\s*([smhd]?)$")
+_HOST_PORT = re.compile(r"^[A-Za-z0-9.-]+:\d{1,5}$")
+
+
+def parse_size(value: object) -> int:
+    """Bytes from `1073741824`, `"512M"` or `"1.5 GiB"` (units are powers of 1024)."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _SIZE.match(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('should be a size such as "512M" or "2G"')
+    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
+
+
+def parse_duration(value: object) -> int:
+    """Seconds from `3600`, `"90s"`, `"30m"`, `"1h"` or `"2d"`."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _DURATION.match(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('should be a time such as "90s", "30m", "1h" or "2d"')
+    return int(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+def _pinned(value: str) -> str:
+    if not re.search(r"@sha256:[0-9a-f]{64}$", value):
+        raise ValueError("should end in @sha256:<64 hex digits>, so that every host runs the same image")
+    return value
+
+
+def _host_port(value: str) -> str:
+    if not _HOST_PORT.match(value):
+        raise ValueError('should be "host:port"')
+    return value
+
+
+Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+Duration = Annotated[int, BeforeValidator(parse_duration), Field(ge=0)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+PinnedImage = Annotated[str, AfterValidator(_pinned)]
+LocalPath = Annotated[Path, Field(strict=False)]  # TOML has no type of its own for a path
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class Hub(Section):
+    """The service that visitors reach."""
+
+    port: Port = Field(8000, description="TCP port on the host, on every address.")
+    announcement: str = Field("", description="One line shown on the hub's own pages.")
+
+
+class Auth(Section):
+    """Who may enter."""
+
+    type: Literal["tmp"] = Field("tmp", description="tmp: every visit gets an account of its own.")
+
+
+class Image(Section):
+    """What visitors run. Exactly one of reference, build and archive."""
+
+    reference: PinnedImage | None = Field(None, description="An image in a registry, with its digest.")
+    build: LocalPath | None = Field(None, description="A folder with a Dockerfile that takes BASE.")
+    archive: LocalPath | None = Field(None, description="A file that `docker save` wrote.")
+    build_on: Literal["host", "builder"] = Field(
+        "host", description="builder: this machine builds once and sends the image to its hosts."
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Image:
+        given = [key for key in IMAGE_SOURCES if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"needs exactly one of {', '.join(IMAGE_SOURCES)}; found {' and '.join(given) or 'none'}"
+            )
+        return self
+
+
+class Server(Section):
+    """What one visitor's notebook server may use, and how long it lives."""
+
+    memory: Size = Field(1024**3, description="Hard limit of memory.", validate_default=True)
+    cpu: Annotated[float, Field(gt=0)] = Field(1.0, description="Hard limit, in cores.")
+    pids: Annotated[int, Field(ge=32)] = Field(256, description="Processes and threads at once.")
+    start_timeout: Duration = Field(60, description="A server that is not ready by then has failed.")
+    idle_timeout: Duration = Field(
+        3600, description="Idle servers end after this, and temporary users go; 0 keeps them."
+    )
+    max_age: Duration = Field(0, description="Servers end after this even when busy; 0: no limit.")
+    environment: dict[str, str] = Field({}, description="Variables for every server.")
+    secrets: dict[str, SecretStr] = Field(
+        {}, description="Variables whose values only secrets.toml or the environment may give."
+    )
+
+    @model_validator(mode="after")
+    def _culler_can_tell(self) -> Server:
+        # The hub refreshes last_activity every 300 s: a shorter limit would end servers of people at work.
+        if 0 < self.idle_timeout < 360:
+            raise ValueError('idle_timeout should be 0 or at least "6m": activity is reported every 5 minutes')
+        return self
+
+
+class Network(Section):
+    """The network that notebook servers and the hub share."""
+
+    subnet: str = Field("172.30.0.0/20", description="IPv4 range, free on the host, at least a /24.")
+
+    @model_validator(mode="after")
+    def _large_enough(self) -> Network:
+        try:
+            network = IPv4Network(self.subnet)
+        except ValueError as error:
+            raise ValueError(f"subnet: {error}") from None
+        if network.prefixlen > 24:
+            raise ValueError("subnet should be a /24 or larger: every running server takes an address")
+        return self
+
+    @property
+    def gateway(self) -> str:
+        """The host's own address on that network; the hub listens there."""
+        return str(IPv4Network(self.subnet)[1])
+
+
+class Python(Section):
+    """Where the hub's interpreter comes from."""
+
+    provider: Literal["system"] = Field("system", description="system: the distribution's python3.")
+
+
+class Mirrors(Section):
+    """How packages are reached from the hosts and while images are built."""
+
+    pypi: str | None = Field(None, description="Index URL in place of PyPI's own.")
+    npm: str | None = Field(None, description="Registry URL in place of npm's own.")
+    ca_certificates: Annotated[tuple[LocalPath, ...], Field(strict=False)] = Field(
+        (), description="PEM files that hosts and images must trust."
+    )
+
+
+class Builder(Section):
+    """This machine, as far as images are made on it. Written to site.toml by `hubwright init`."""
+
+    base: Literal["registry", "archive"] = Field(
+        "registry", description="archive: no registry answers; base images come from `apt`."
+    )
+    image: PinnedImage = Field(
+        "ubuntu:24.04@sha256:a08e551cb33850e4740772b38217fc1796a66da2506d312abe51acda354ff061",
+        description="The base image where a registry answers.",
+    )
+    apt: str = Field("", description="The archive that base = 'archive' is made from.")
+    suite: str = Field("", description="Its suite, for example bookworm.")
+
+
+class Vm(Section):
+    """The machine that `hubwright up` and `vagrant up` raise."""
+
+    provider: Literal["docker", "libvirt", "virtualbox"] = Field("docker", description="Vagrant's.")
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")] = Field(
+        "hubwright", description="Name of the machine, unique on this computer."
+    )
+    box: str = Field("cloud-image/ubuntu-24.04", description="For libvirt and virtualbox.")
+    cpus: Annotated[int, Field(ge=1)] = Field(2, description="For libvirt and virtualbox.")
+    memory: Size = Field(4 * 1024**3, description="For libvirt and virtualbox.")
+    port: Port = Field(8000, description="Port on 127.0.0.1 of this computer that leads to the hub.")
+
+
+class Deploy(Section):
+    """How runs behave."""
+
+    apt_lock_wait: Duration = Field(300, description="How long to wait for another apt to end.")
+    statsd: Annotated[str, AfterValidator(_host_port)] | None = Field(
+        None, description="host:port of a StatsD that receives timings of runs."
+    )
+
+
+class Settings(Section):
+    """All of hub.toml. `root` is the folder that it stands in; relative paths start there."""
+
+    root: Annotated[Path, Field(exclude=True)]
+    hub: Hub = Hub()
+    auth: Auth = Auth()
+    image: Image
+    server: Server = Server()
+    network: Network = Network()
+    python: Python = Python()
+    mirrors: Mirrors = Mirrors()
+    builder: Builder = Builder()
+    vm: Vm = Vm()
+    deploy: Deploy = Deploy()
+
+    def path(self, relative: Path) -> Path:
+        """A path of the settings as an absolute one."""
+        return relative if relative.is_absolute() else self.root / relative
+
+    @property
+    def state(self) -> Path:
+        """The folder of what this machine remembers between runs; never committed."""
+        return self.root / ".hubwright"
+
+
+def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read `path` (a hub.toml) and what lies over it. Raises SettingsError with file and key."""
+    environ = os.environ if environ is None else environ
+    path = path.absolute()
+    if not path.exists():
+        raise SettingsError(
+            "not found",
+            where=str(path),
+            hint="run in the folder of a hub.toml, or name one with --config",
+        )
+    secrets = path.with_name("secrets.toml")
+    layers = {str(path): read_toml(path)}
+    for extra in (path.with_name("site.toml"), secrets):
+        if extra.exists():
+            layers[str(extra)] = read_toml(extra)
+    _refuse_open_secrets(secrets, layers)
+    layers["the environment"] = _from_environment(environ)
+
+    merged: dict[str, Any] = {}
+    for layer in layers.values():
+        merged = _merge(merged, layer)
+    try:
+        return Settings.model_validate({**merged, "root": path.parent})
+    except ValidationError as error:
+        raise _explain(error, layers) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; SettingsError names line and column of a syntax error."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot be read: {error}", where=str(path)) from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        lines = text.splitlines() or [""]
+        end = f"line {len(lines)}, column {len(lines[-1]) + 1}"
+        what = str(error).replace("at end of document", f"at {end}")
+        raise SettingsError(
+            f"not valid TOML: {what}", where=str(path), hint="mend the file at that place"
+        ) from None
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """The settings as plain data, every secret masked: safe to print."""
+    return settings.model_dump(mode="json", exclude_none=True)
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` over `below`, table by table. A source of the image replaces the other sources."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    given = set(IMAGE_SOURCES) & set(above)
+    if given:
+        for key in set(IMAGE_SOURCES) - given:
+            merged.pop(key, None)
+    return merged
+
+
+def _secret_paths(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _secret_paths(kind, (*prefix, name))
+        elif kind is SecretStr or SecretStr in get_args(kind):
+            yield (*prefix, name)
+
+
+SECRET_PATHS = tuple(_secret_paths(Settings))
+
+
+def _refuse_open_secrets(secrets: Path, layers: Mapping[str, Mapping[str, Any]]) -> None:
+    if secrets.exists() and stat.S_IMODE(secrets.stat().st_mode) & 0o077:
+        raise SettingsError(
+            "others on this machine may read it", where=str(secrets), hint=f"chmod 600 {secrets}"
+        )
+    for name, layer in layers.items():
+        for path in SECRET_PATHS:
+            if name != str(secrets) and _find(layer, path) is not None:
+                raise SettingsError(
+                    "is a secret and may not stand in this file",
+                    where=f"{name}: {'.'.join(path)}",
+                    hint=f"move it to {secrets} (mode 600) or to a variable "
+                    f"{ENVIRONMENT_PREFIX}{'__'.join(path).upper()}__<NAME>",
+                )
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Secrets given as `HUBWRIGHT__SERVER__SECRETS__API_KEY=…`: the last part keeps its case."""
+    found: dict[str, Any] = {}
+    for variable, value in environ.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        *path, last = variable.removeprefix(ENVIRONMENT_PREFIX).split("__")
+        keys = tuple(part.lower() for part in path)
+        if keys not in SECRET_PATHS:
+            known = ", ".join(
+                f"{ENVIRONMENT_PREFIX}{'__'.join(path).upper()}__<NAME>" for path in SECRET_PATHS
+            )
+            raise SettingsError(
+                f"{variable} names no secret of the settings",
+                where="the environment",
+                hint=f"known: {known}; everything else stands in hub.toml",
+            )
+        table = found
+        for key in keys:
+            table = table.setdefault(key, {})
+        table[last] = value
+    return found
+
+
+def _find(tree: Mapping[str, Any], path: tuple[Any, ...]) -> Any:
+    value: Any = tree
+    for key in path:
+        if not isinstance(value, Mapping) or key not in value:
+            return None
+        value = value[key]
+    return value
+
+
+def _explain(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) -> SettingsError:
+    """Every mistake on a line of its own: the file, the key's path, what would be right."""
+    lines = []
+    for item in error.errors(include_url=False, include_input=False):
+        path = tuple(part for part in item["loc"] if isinstance(part, str))
+        lines.append(f"{_origin(path, layers)}: {'.'.join(path)}: {_reason(item['type'], item['msg'], path)}")
+    return SettingsError(
+        "\n".join(lines), hint="`hubwright config --help` explains the keys; nothing was changed"
+    )
+
+
+def _origin(path: tuple[str, ...], layers: Mapping[str, Mapping[str, Any]]) -> str:
+    """The uppermost layer that gave the key, or hub.toml where none did."""
+    for name, layer in reversed(layers.items()):
+        if path and _find(layer, path) is not None:
+            return name
+    return next(iter(layers))
+
+
+def _reason(kind: str, message: str, path: tuple[str, ...]) -> str:
+    if kind == "extra_forbidden":
+        known = _keys_beside(path)
+        near = difflib.get_close_matches(path[-1], known, n=1)
+        return f"unknown key, did you mean '{near[0]}'?" if near else f"unknown key; known here: {', '.join(known)}"
+    if kind == "missing":
+        return "is missing"
+    return _PLAIN_WORDS.get(kind) or message.removeprefix("Value error, ").removeprefix("Input ")
+
+
+_PLAIN_WORDS = {
+    "int_type": "should be a whole number",
+    "float_type": "should be a number",
+    "string_type": "should be text in quotes",
+    "bool_type": "should be true or false",
+    "dict_type": "should be a table",
+    "model_type": "should be a table",
+    "tuple_type": "should be a list",
+}
+
+
+def _keys_beside(path: tuple[str, ...]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for key in path[:-1]:
+        kind = model.model_fields[key].annotation
+        assert isinstance(kind, type) and get_origin(kind) is None
+        model = kind
+    return [name for name in model.model_fields if name != "root"]
