@@ -21,9 +21,7 @@ class HubwrightError(Exception):
     `code` is the exit code of a process that ends with this error.
     """
 
-    def __init__(
-        self, what: str, *, where: str = "", hint: str = "", code: Exit = Exit.FAILED
-    ) -> None:
+    def __init__(self, what: str, *, where: str = "", hint: str = "", code: Exit = Exit.FAILED) -> None:
         super().__init__(what)
         self.what = what
         self.where = where

@@ -57,6 +57,28 @@ class Reporter:
         if not self.quiet:
             print(text, file=sys.stderr, flush=True)
 
+    def detail(self, text: str) -> None:
+        """What a run is at just now: passes by on a terminal, stays in a pipe or with -v."""
+        if self._status is not None:
+            self._status.update(text)
+        elif self.verbose or not self._terminal:
+            self.line(f"    {text}")
+
+    @contextmanager
+    def running(self, title: str) -> Iterator[None]:
+        """Shows that something is going on until the block ends; lines may pass above it."""
+        if self._terminal and not self.quiet:
+            from rich.console import Console
+
+            self._status = Console(stderr=True).status(title)
+            self._status.start()
+        try:
+            yield
+        finally:
+            if self._status is not None:
+                self._status.stop()
+                self._status = None
+
     def result(self, text: str) -> None:
         """What the command was asked for, on standard output."""
         print(text, flush=True)
@@ -67,7 +89,10 @@ class Reporter:
     def error(self, error: HubwrightError) -> None:
         """What, where, and what next, in one screen."""
         lines = str(error).splitlines()
-        print("\n".join(("error: " if n == 0 else "       ") + text for n, text in enumerate(lines)), file=sys.stderr)
+        print(
+            "\n".join(("error: " if n == 0 else "       ") + text for n, text in enumerate(lines)),
+            file=sys.stderr,
+        )
         if error.hint:
             print(f" next: {error.hint}", file=sys.stderr, flush=True)
 

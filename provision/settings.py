@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +26,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from provision.errors import SettingsError
 
@@ -138,7 +139,9 @@ class Server(Section):
     def _culler_can_tell(self) -> Server:
         # The hub refreshes last_activity every 300 s: a shorter limit would end servers of people at work.
         if 0 < self.idle_timeout < 360:
-            raise ValueError('idle_timeout should be 0 or at least "6m": activity is reported every 5 minutes')
+            raise ValueError(
+                'idle_timeout should be 0 or at least "6m": activity is reported every 5 minutes'
+            )
         return self
 
 
@@ -191,6 +194,8 @@ class Builder(Section):
     )
     apt: str = Field("", description="The archive that base = 'archive' is made from.")
     suite: str = Field("", description="Its suite, for example bookworm.")
+    components: str = Field("main", description="Its components, for example main universe.")
+    security: str = Field("", description="The archive of <suite>-security, when it has one.")
 
 
 class Vm(Section):
@@ -216,9 +221,10 @@ class Deploy(Section):
 
 
 class Settings(Section):
-    """All of hub.toml. `root` is the folder that it stands in; relative paths start there."""
+    """All of hub.toml. `root` is the folder that `file` stands in; relative paths start there."""
 
     root: Annotated[Path, Field(exclude=True)]
+    file: Annotated[str, Field(exclude=True)] = "hub.toml"
     hub: Hub = Hub()
     auth: Auth = Auth()
     image: Image
@@ -262,7 +268,7 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
     for layer in layers.values():
         merged = _merge(merged, layer)
     try:
-        return Settings.model_validate({**merged, "root": path.parent})
+        return Settings.model_validate({**merged, "root": path.parent, "file": path.name})
     except ValidationError as error:
         raise _explain(error, layers) from None
 
@@ -274,7 +280,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot be read: {error}", where=str(path)) from None
     try:
-        return tomllib.loads(text)
+        tables: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         lines = text.splitlines() or [""]
         end = f"line {len(lines)}, column {len(lines[-1]) + 1}"
@@ -282,6 +288,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(
             f"not valid TOML: {what}", where=str(path), hint="mend the file at that place"
         ) from None
+    return tables
 
 
 def shown(settings: Settings) -> dict[str, Any]:
@@ -370,14 +377,14 @@ def _explain(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) ->
         path = tuple(part for part in item["loc"] if isinstance(part, str))
         lines.append(f"{_origin(path, layers)}: {'.'.join(path)}: {_reason(item['type'], item['msg'], path)}")
     return SettingsError(
-        "\n".join(lines), hint="`hubwright config --help` explains the keys; nothing was changed"
+        "\n".join(lines), hint="`hubwright config explain` lists the keys; nothing was changed"
     )
 
 
 def _origin(path: tuple[str, ...], layers: Mapping[str, Mapping[str, Any]]) -> str:
     """The uppermost layer that gave the key, or hub.toml where none did."""
-    for name, layer in reversed(layers.items()):
-        if path and _find(layer, path) is not None:
+    for name in reversed(list(layers)):
+        if path and _find(layers[name], path) is not None:
             return name
     return next(iter(layers))
 
@@ -386,10 +393,14 @@ def _reason(kind: str, message: str, path: tuple[str, ...]) -> str:
     if kind == "extra_forbidden":
         known = _keys_beside(path)
         near = difflib.get_close_matches(path[-1], known, n=1)
-        return f"unknown key, did you mean '{near[0]}'?" if near else f"unknown key; known here: {', '.join(known)}"
+        return (
+            f"unknown key, did you mean '{near[0]}'?"
+            if near
+            else f"unknown key; known here: {', '.join(known)}"
+        )
     if kind == "missing":
         return "is missing"
-    return _PLAIN_WORDS.get(kind) or message.removeprefix("Value error, ").removeprefix("Input ")
+    return _PLAIN_WORDS.get(kind) or str(message).removeprefix("Value error, ").removeprefix("Input ")
 
 
 _PLAIN_WORDS = {
@@ -407,6 +418,30 @@ def _keys_beside(path: tuple[str, ...]) -> list[str]:
     model: type[BaseModel] = Settings
     for key in path[:-1]:
         kind = model.model_fields[key].annotation
-        assert isinstance(kind, type) and get_origin(kind) is None
+        assert isinstance(kind, type)
         model = kind
-    return [name for name in model.model_fields if name != "root"]
+    return [name for name in model.model_fields if name not in ("root", "file")]
+
+
+def explain(section: str | None = None) -> str:
+    """Every key of one section, or of all, with its default and its meaning."""
+    models = {
+        name: field.annotation
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+    }
+    if section is not None and section not in models:
+        raise SettingsError(f"no section [{section}]", hint=f"the sections are {', '.join(models)}")
+    blocks = []
+    for name, model in models.items():
+        if section in (None, name):
+            keys = [_key_line(key, field) for key, field in model.model_fields.items()]
+            blocks.append("\n".join([f"[{name}]  {(model.__doc__ or '').strip()}", *keys]))
+    return "\n\n".join(blocks)
+
+
+def _key_line(key: str, field: FieldInfo) -> str:
+    default = (
+        "" if field.default in (None, "", (), {}) or field.is_required() else f" Default: {field.default}."
+    )
+    return f"  {key:<16} {field.description}{default}"

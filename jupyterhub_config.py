@@ -1,0 +1,82 @@
+"""What JupyterHub loads on the host. Thin: every choice stands in /etc/jupyterhub/hub.json."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+HUB_JSON = Path(os.environ.get("HUBWRIGHT_HUB_JSON", "/etc/jupyterhub/hub.json"))
+
+
+def configure(c: Any, hub: dict[str, Any]) -> None:
+    """Set traits on `c` (a traitlets Config) from the keys of hub.json; see roles/jupyterhub.py for them."""
+    _front_door(c, hub)
+    _visitors(c, hub)
+    _servers(c, hub)
+    _services(c, hub)
+
+
+def _front_door(c: Any, hub: dict[str, Any]) -> None:
+    # The proxy is a unit of its own and outlives the hub; so do the servers behind it.
+    c.JupyterHub.bind_url = f"http://127.0.0.1:{hub['port']}"
+    c.JupyterHub.cleanup_servers = False
+    c.JupyterHub.cleanup_proxy = False
+    c.ConfigurableHTTPProxy.should_start = False
+    c.ConfigurableHTTPProxy.api_url = hub["proxy_api"]
+    # On the network's gateway: containers reach it, other machines do not.
+    c.JupyterHub.hub_bind_url = f"http://{hub['gateway']}:{hub['hub_port']}"
+    c.JupyterHub.hub_connect_url = f"http://{hub['gateway']}:{hub['hub_port']}"
+    c.JupyterHub.db_url = f"sqlite:///{hub['state']}/jupyterhub.sqlite"
+    c.JupyterHub.upgrade_db = True  # backs the database up first
+    c.JupyterHub.cookie_secret_file = f"{hub['state']}/cookie_secret"
+    if hub["announcement"]:
+        c.JupyterHub.template_vars = {"announcement": hub["announcement"]}
+
+
+def _visitors(c: Any, hub: dict[str, Any]) -> None:  # noqa: ARG001 - one kind of visitor so far
+    c.JupyterHub.authenticator_class = "tmp"
+    # Since JupyterHub 5 nobody may enter without a rule that allows it.
+    c.Authenticator.allow_all = True
+
+
+def _servers(c: Any, hub: dict[str, Any]) -> None:
+    c.JupyterHub.spawner_class = "ready_spawner.ReadySpawner"
+    c.Spawner.default_url = "/lab"
+    c.Spawner.disable_user_config = True
+    c.Spawner.environment = hub["environment"]
+    c.Spawner.mem_limit = hub["memory"]
+    c.Spawner.cpu_limit = hub["cpu"]
+    c.Spawner.start_timeout = hub["start_timeout"]
+    c.Spawner.http_timeout = hub["start_timeout"]
+    c.DockerSpawner.image = hub["image"]
+    c.DockerSpawner.pull_policy = "skip"  # a role has put it there
+    c.DockerSpawner.network_name = hub["network"]
+    c.DockerSpawner.prefix = "hubwright"
+    c.DockerSpawner.remove = True
+    c.DockerSpawner.extra_host_config = {
+        "pids_limit": hub["pids"],
+        "memswap_limit": hub["memory"],  # the limit of memory holds for memory and swap together
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+    }
+
+
+def _services(c: Any, hub: dict[str, Any]) -> None:
+    c.JupyterHub.services = [
+        {"name": service["name"], "api_token": _token(service["token_file"])} for service in hub["services"]
+    ]
+    c.JupyterHub.load_roles = [
+        {"name": service["name"], "services": [service["name"]], "scopes": service["scopes"]}
+        for service in hub["services"]
+    ]
+
+
+def _token(path: str) -> str:
+    """The value in a file of `VARIABLE=value`, the form that systemd's EnvironmentFile takes."""
+    return Path(path).read_text(encoding="ascii").strip().partition("=")[2]
+
+
+if "get_config" in globals():  # JupyterHub runs this file with get_config in its name space
+    configure(get_config(), json.loads(HUB_JSON.read_text(encoding="utf-8")))  # type: ignore[name-defined]  # noqa: F821

@@ -1,0 +1,251 @@
+"""One run on the machine: read the manifest, check every resource, and plan or apply.
+
+Events on standard output:
+  hello    os, hostname, python
+  say      role, text                                     progress
+  result   role, id, status, summary, diff, seconds       one for each resource that is not already true
+  need     blob                                           the driver should send it
+  error    what, hint                                     nothing was changed, the run is over
+  end      status → number of resources, seconds          always the last
+Statuses: ok, changed, would-change, unknown, removed, would-remove, kept, failed, skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from . import distributions
+from .channel import Channel
+from .machine import LocalMachine, Shared
+from .resources import Change, Problem, Resource, from_json
+from .state import State
+
+
+@dataclass(frozen=True)
+class Role:
+    name: str
+    needs: tuple[str, ...]
+    resources: tuple[Resource, ...]
+
+
+class Run:
+    """The loop. Roles that do not need each other run side by side; within a role, order counts."""
+
+    def __init__(self, manifest: dict[str, Any], channel: Channel, state: State) -> None:
+        self.channel = channel
+        self.state = state
+        self.roles = [
+            Role(role["name"], tuple(role["needs"]), tuple(from_json(data) for data in role["resources"]))
+            for role in manifest["roles"]
+        ]
+        self.whole = bool(manifest["whole"])
+        self.shared = Shared(
+            channel,
+            state,
+            {resource.id: resource for role in self.roles for resource in role.resources},
+            manifest["options"],
+        )
+        self.count: Counter[str] = Counter()
+        self.changed: list[str] = []
+        self.failed: set[str] = set()
+        self._done = {role.name: threading.Event() for role in self.roles}
+        self._counting = threading.Lock()
+
+    def plan(self) -> None:
+        for role in self.roles:
+            machine = LocalMachine(role.name, self.shared)
+            for resource in role.resources:
+                try:
+                    change = resource.check(machine)
+                except Exception as error:
+                    self._fail(role.name, resource.id, error)
+                    continue
+                if change is None:
+                    self._report(role.name, resource.id, "ok")
+                else:
+                    status = "unknown" if change.unknown else "would-change"
+                    self._report(role.name, resource.id, status, change)
+        for id_, applied in self._obsolete():
+            self._report(applied.role, id_, "would-remove", Change(f"remove {id_}"))
+
+    def apply(self) -> None:
+        threads = [threading.Thread(target=self._apply_role, args=(role,)) for role in self.roles]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if not self.failed:
+            self._remove_obsolete()
+        if self.changed or self.failed:
+            self._write_journal()
+        self.state.end()
+
+    def _apply_role(self, role: Role) -> None:
+        machine = LocalMachine(role.name, self.shared)
+        try:
+            for need in role.needs:
+                self._done[need].wait()
+            for resource in role.resources:
+                reason = self._stopped(role)
+                if reason:
+                    self._report(role.name, resource.id, "skipped", Change(reason))
+                    self.failed.add(role.name)
+                else:
+                    self._converge(role, resource, machine)
+        finally:
+            self._done[role.name].set()
+
+    def _stopped(self, role: Role) -> str:
+        if role.name in self.failed:
+            return f"{role.name} has failed"
+        for need in role.needs:
+            if need in self.failed:
+                return f"needs {need}, which has failed"
+        return "the driver has gone" if self.channel.gone.is_set() else ""
+
+    def _converge(self, role: Role, resource: Resource, machine: LocalMachine) -> None:
+        began = time.monotonic()
+        try:
+            change = resource.check(machine)
+            if change is None:
+                self._report(role.name, resource.id, "ok")
+            else:
+                machine.say(change.summary)
+                resource.apply(machine)
+                if rest := resource.check(machine):
+                    raise Problem(
+                        f"did not converge: still has to {rest.summary}", "this is a fault; report it"
+                    )
+                self._report(role.name, resource.id, "changed", change, time.monotonic() - began)
+            with self.shared.lock:
+                self.state.record(role.name, resource)
+        except Exception as error:
+            self._fail(role.name, resource.id, error)
+
+    def _obsolete(self) -> list[tuple[str, Any]]:
+        """What was applied and is no longer wanted, the latest first."""
+        names = {role.name for role in self.roles}
+        return [
+            (id_, applied)
+            for id_, applied in reversed(self.state.applied.items())
+            if id_ not in self.shared.resources and (self.whole or applied.role in names)
+        ]
+
+    def _remove_obsolete(self) -> None:
+        for id_, applied in self._obsolete():
+            if self.channel.gone.is_set():
+                return
+            began = time.monotonic()
+            machine = LocalMachine(applied.role, self.shared)
+            try:
+                resource = from_json(applied.resource)
+                machine.say(f"removing {id_}")
+                if reason := resource.remove(machine):
+                    self._report(applied.role, id_, "kept", Change(f"keep {id_} for now: {reason}"))
+                    continue
+                self.state.forget(id_)
+                self._report(applied.role, id_, "removed", Change(f"remove {id_}"), time.monotonic() - began)
+            except KeyError:
+                self._report(applied.role, id_, "kept", Change(f"keep {id_}: an unknown kind of resource"))
+            except Exception as error:
+                self._fail(applied.role, id_, error)
+                return
+
+    def _report(
+        self, role: str, id_: str, status: str, change: Change | None = None, seconds: float = 0.0
+    ) -> None:
+        with self._counting:
+            self.count[status] += 1
+            if status in ("changed", "removed"):
+                self.changed.append(id_)
+        if change is not None:
+            self.channel.emit(
+                "result",
+                role=role,
+                id=id_,
+                status=status,
+                summary=change.summary,
+                diff=change.diff,
+                seconds=round(seconds, 3),
+            )
+
+    def _fail(self, role: str, id_: str, error: Exception) -> None:
+        self.failed.add(role)
+        if isinstance(error, OSError) and not isinstance(error, Problem):
+            what, hint, trace = explain_os_error(error)
+        elif isinstance(error, Problem):
+            what, hint, trace = error.what, error.hint, ""
+        else:
+            what, hint = f"{type(error).__name__}: {error}", "this is a fault; report it with -vv"
+            trace = "".join(traceback.format_exception(error))
+        if "No space left on device" in what:
+            hint = "free some space on the host, then run this again"
+        with self._counting:
+            self.count["failed"] += 1
+        self.channel.emit(
+            "result",
+            role=role,
+            id=id_,
+            status="failed",
+            summary=what,
+            hint=hint,
+            trace=trace,
+            diff="",
+            seconds=0,
+        )
+
+    def _write_journal(self) -> None:
+        self.state.journal(
+            {
+                "by": os.environ.get("SUDO_USER") or "root",
+                "changed": self.changed,
+                "failed": sorted(self.failed),
+                "settings": self.shared.options.get("settings", ""),
+            }
+        )
+
+
+def explain_os_error(error: OSError) -> tuple[str, str, str]:
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}", "", "".join(traceback.format_exception(error))
+
+
+def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> int:
+    """Returns the exit code of the agent: 0 whenever its events say how the run ended."""
+    began = time.monotonic()
+    channel = Channel(source, sink)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, lambda *_: channel.gone.set())
+    try:
+        channel.emit("hello", **distributions.describe())
+        state = State(manifest["state"])
+        run = Run(manifest, channel, state)
+        if manifest["mode"] == "plan":
+            run.plan()
+        else:
+            state.lock()
+            if any(role.resources for role in run.roles) and not state.applied:
+                distributions.require_space("/var/lib/docker", distributions.NEEDED_FREE)
+            channel.listen(state)
+            run.apply()
+        count = dict(run.count)
+    except Problem as problem:
+        channel.emit("error", what=problem.what, hint=problem.hint)
+        count = {"failed": 1}
+    channel.emit("end", count=count, seconds=round(time.monotonic() - began, 3))
+    return 0
+
+
+def start(source: BinaryIO) -> int:
+    """Called by the loader (provision/bundle.py) with its standard input, the manifest still unread."""
+    size = int(source.readline())
+    return main(source, sys.stdout.buffer, json.loads(source.read(size)))

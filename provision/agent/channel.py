@@ -1,0 +1,103 @@
+"""The line between the agent and the driver: events out, large inputs in.
+
+Out, on standard output: one JSON object a line, each with the key `event`.
+In, on standard input after the manifest: `{"blob": digest, "size": bytes}` and a newline, then the bytes.
+The end of the input before the end of the run means that the driver has gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from .resources import Problem
+from .state import State
+
+CHUNK = 1 << 20
+
+
+class Channel:
+    """Events from any thread; blobs by digest. `gone` is set when the driver is no longer there."""
+
+    def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
+        self.gone = threading.Event()
+        self._source = source
+        self._sink = sink
+        self._writing = threading.Lock()
+        self._arrival = threading.Condition()
+        self._arrived: dict[str, str] = {}
+        self._state: State | None = None
+
+    def emit(self, event: str, **data: Any) -> None:
+        line = json.dumps({"event": event, **data}) + "\n"
+        with self._writing:
+            try:
+                self._sink.write(line.encode())
+                self._sink.flush()
+            except (BrokenPipeError, ValueError):
+                self.gone.set()
+
+    def listen(self, state: State) -> None:
+        """Take blobs in the background from now on."""
+        self._state = state
+        threading.Thread(target=self._receive, daemon=True).start()
+
+    @contextlib.contextmanager
+    def blob(self, digest: str) -> Iterator[str]:
+        """The path of the blob while the block runs. Asks the driver for it; Problem when it goes away."""
+        assert self._state is not None
+        kept = self._state.path("blobs", digest)
+        if not os.path.exists(kept):
+            self.emit("need", blob=digest)
+            with self._arrival:
+                self._arrival.wait_for(lambda: digest in self._arrived or self.gone.is_set())
+            if error := self._arrived.get(digest, "the driver has gone"):
+                raise Problem(error)
+        yield kept
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(kept)
+
+    def _receive(self) -> None:
+        try:
+            while line := self._source.readline():
+                header = json.loads(line)
+                error = self._store(header["blob"], int(header["size"]))
+                with self._arrival:
+                    self._arrived[header["blob"]] = error
+                    self._arrival.notify_all()
+        except (OSError, ValueError):
+            pass
+        self.gone.set()
+        with self._arrival:
+            self._arrival.notify_all()
+
+    def _store(self, digest: str, size: int) -> str:
+        """Write the next `size` bytes of the input under their digest; returns what went wrong, or nothing."""
+        assert self._state is not None
+        path, error = self._state.path("blobs", digest), ""
+        temporary = f"{path}.part"
+        seen = hashlib.sha256()
+        with open(temporary, "wb") as file:
+            while size:
+                chunk = self._source.read(min(size, CHUNK))
+                if not chunk:
+                    raise OSError("the driver has gone")
+                size -= len(chunk)
+                seen.update(chunk)
+                if not error:
+                    try:
+                        file.write(chunk)
+                    except OSError as failure:  # keep reading: the next line of the input has to be found
+                        error = f"cannot store a large input: {failure.strerror}"
+        if not error and seen.hexdigest() != digest:
+            error = "a large input arrived damaged"
+        if error:
+            os.unlink(temporary)
+        else:
+            os.replace(temporary, path)
+        return error

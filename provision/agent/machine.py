@@ -1,0 +1,120 @@
+"""The machine as resources see it: programs, shared looks, claims."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import IO, Any, TypeVar
+
+from .channel import Channel
+from .resources import CommandFailed, Problem, Resource
+from .state import State
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Resource)
+
+LINE_EVERY = 0.5  # seconds between two lines of a program's progress
+
+
+@dataclass
+class Shared:
+    """What all roles of one run have in common."""
+
+    channel: Channel
+    state: State
+    resources: dict[str, Resource]
+    options: Mapping[str, Any]
+    looks: dict[str, Any] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+
+@dataclass(frozen=True)
+class LocalMachine:
+    """resources.Machine for one role of a run."""
+
+    role: str
+    shared: Shared
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: str | None = None,  # noqa: A002
+        stdin: IO[bytes] | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        watch: bool = False,
+    ) -> str:
+        try:
+            with subprocess.Popen(
+                argv,
+                stdin=stdin or (subprocess.PIPE if input is not None else subprocess.DEVNULL),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT if watch else subprocess.PIPE,
+                env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+                cwd=cwd,
+                text=True,
+                errors="replace",
+            ) as process:
+                if watch:
+                    out, err = self._follow(process), ""
+                else:
+                    out, err = process.communicate(input)
+        except FileNotFoundError:
+            raise Problem(f"the program {argv[0]} is not there") from None
+        if process.returncode != 0:
+            raise CommandFailed(argv, process.returncode, out + err)
+        return out
+
+    def _follow(self, process: subprocess.Popen[str]) -> str:
+        assert process.stdout is not None
+        lines, told = [], 0.0
+        for line in process.stdout:
+            lines.append(line)
+            if line.strip() and time.monotonic() - told > LINE_EVERY:
+                self.say(line.strip())
+                told = time.monotonic()
+        return "".join(lines)
+
+    def probe(self, name: str, read: Callable[[], T]) -> T:
+        with self.shared.lock:
+            if name not in self.shared.looks:
+                self.shared.looks[name] = read()
+            seen: T = self.shared.looks[name]
+            return seen
+
+    def forget(self, name: str) -> None:
+        with self.shared.lock:
+            self.shared.looks.pop(name, None)
+
+    def say(self, text: str) -> None:
+        self.shared.channel.emit("say", role=self.role, text=text[:300])
+
+    def claim(self, resource: Resource, **facts: Any) -> None:
+        with self.shared.lock:
+            self.shared.state.record(self.role, resource, **facts)
+
+    def claims(self, resource: Resource) -> dict[str, Any]:
+        with self.shared.lock:
+            applied = self.shared.state.applied.get(resource.id)
+            return applied.claims if applied else {}
+
+    def blob(self, digest: str) -> AbstractContextManager[str]:
+        return self.shared.channel.blob(digest)
+
+    def peers(self, kind: type[R]) -> list[R]:
+        return [resource for resource in self.shared.resources.values() if isinstance(resource, kind)]
+
+    def find(self, id: str) -> Resource | None:  # noqa: A002
+        return self.shared.resources.get(id)
+
+    def state(self, *parts: str) -> str:
+        return self.shared.state.path(*parts)
+
+    def option(self, name: str) -> Any:
+        return self.shared.options[name]

@@ -1,0 +1,59 @@
+"""The kinds of things that can be made true on a machine, one file each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .base import Change, CommandFailed, Machine, Problem, Resource, from_fields
+from .certificates import TrustedCertificate
+from .docker import DockerImage, DockerNetwork
+from .files import Directory, File, GeneratedSecret, JsonKeys
+from .packages import AptPackages
+from .python_env import PythonEnv
+from .systemd import Service
+from .users import User
+
+KINDS: dict[str, type[Resource]] = {
+    kind.__name__: kind
+    for kind in (
+        AptPackages,
+        Directory,
+        DockerImage,
+        DockerNetwork,
+        File,
+        GeneratedSecret,
+        JsonKeys,
+        PythonEnv,
+        Service,
+        TrustedCertificate,
+        User,
+    )
+}
+
+
+def from_json(data: Mapping[str, Any]) -> Resource:
+    """The resource that `Resource.to_json` described. KeyError for a kind that this version lacks."""
+    return from_fields(KINDS[data["kind"]], data)
+
+
+__all__ = [
+    "KINDS",
+    "AptPackages",
+    "Change",
+    "CommandFailed",
+    "Directory",
+    "DockerImage",
+    "DockerNetwork",
+    "File",
+    "GeneratedSecret",
+    "JsonKeys",
+    "Machine",
+    "Problem",
+    "PythonEnv",
+    "Resource",
+    "Service",
+    "TrustedCertificate",
+    "User",
+    "from_json",
+]

@@ -1,0 +1,138 @@
+"""What every resource is, and what it may ask of the machine it stands on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields
+from typing import IO, Any, Protocol, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R", bound="Resource")
+
+
+class Problem(Exception):
+    """A resource cannot be made true. `what` and `hint` reach the operator as they are."""
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+
+class CommandFailed(Problem):
+    """A program ended with another exit code than 0. `output` is all it said."""
+
+    def __init__(self, argv: Sequence[str], code: int, output: str) -> None:
+        tail = "\n".join(output.strip().splitlines()[-12:])
+        super().__init__(f"`{' '.join(argv[:6])}` ended with exit code {code}\n{tail}".rstrip())
+        self.code = code
+        self.output = output
+
+
+@dataclass(frozen=True)
+class Change:
+    """What `apply()` would do. `unknown` means: cannot be told before something above it is applied."""
+
+    summary: str
+    diff: str = ""
+    unknown: bool = False
+
+
+class Machine(Protocol):
+    """The machine that a resource stands on, as the loop hands it to `check`, `apply` and `remove`."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: str | None = None,  # noqa: A002 - subprocess's own word
+        stdin: IO[bytes] | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        watch: bool = False,
+    ) -> str:
+        """Standard output of a program. Raises CommandFailed. `watch` shows its lines as progress."""
+
+    def probe(self, name: str, read: Callable[[], T]) -> T:
+        """`read()`, called once a run until `forget(name)`: many resources share one look."""
+
+    def forget(self, name: str) -> None:
+        """What `probe(name)` saw has changed."""
+
+    def say(self, text: str) -> None:
+        """A line of progress for the operator."""
+
+    def claim(self, resource: Resource, **facts: Any) -> None:
+        """Remember what this resource is about to create, so that its removal takes only that away."""
+
+    def claims(self, resource: Resource) -> dict[str, Any]:
+        """What was claimed, in this run or an earlier one."""
+
+    def blob(self, digest: str) -> AbstractContextManager[str]:
+        """The path of a large input, fetched from the driver, checked, and deleted afterwards."""
+
+    def peers(self, kind: type[R]) -> list[R]:
+        """All resources of a kind in the manifest: a probe asks for them in one call."""
+
+    def find(self, id: str) -> Resource | None:  # noqa: A002
+        """The manifest's resource of that id."""
+
+    def state(self, *parts: str) -> str:
+        """A path in the agent's own folder on this machine; its parent is there after the first `claim`."""
+
+    def option(self, name: str) -> Any:
+        """A setting of this run, such as `apt_lock_wait`."""
+
+
+@dataclass(frozen=True)
+class Resource(ABC):
+    """One thing that should be true on a machine: data, and three verbs.
+
+    `check` only reads and returns what `apply` would change, or None. After `apply`, `check` returns
+    None. `remove` takes away what was claimed and nothing else.
+    """
+
+    @property
+    @abstractmethod
+    def id(self) -> str:
+        """Stable from run to run: what is gone from the manifest under this id is removed."""
+
+    @abstractmethod
+    def check(self, machine: Machine) -> Change | None: ...
+
+    @abstractmethod
+    def apply(self, machine: Machine) -> None: ...
+
+    @abstractmethod
+    def remove(self, machine: Machine) -> str | None:
+        """Take it away. Returns the reason why it has to stay for now, or None when it is gone."""
+
+    def stamp(self, machine: Machine) -> str:  # noqa: ARG002 - some kinds look at the machine
+        """Changes when whoever uses this resource has to notice: see Service.watches."""
+        return self.fingerprint
+
+    @property
+    def fingerprint(self) -> str:
+        text = json.dumps(self.to_json(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": type(self).__name__, **{f.name: getattr(self, f.name) for f in fields(self)}}
+
+    def record(self) -> dict[str, Any]:
+        """What is kept on the machine to remove it later: never a secret's value."""
+        return self.to_json()
+
+
+def from_fields(kind: type[R], data: Mapping[str, Any]) -> R:
+    """A resource from its JSON. Fields that this version does not know are passed over."""
+    known = {f.name for f in fields(kind)}
+    return kind(**{k: _frozen(v) for k, v in data.items() if k in known})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,51 @@
+"""The few things that every resource does with paths."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+import tempfile
+
+
+def write_atomically(path: str, content: str, mode: int, owner: str = "root", group: str = "root") -> None:
+    """Write beside `path`, then rename: readers see the old file or the new one, never half of it."""
+    handle, temporary = tempfile.mkstemp(prefix=".hubwright-", dir=os.path.dirname(path))
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        set_access(temporary, mode, owner, group)
+        os.replace(temporary, path)
+    except BaseException:
+        unlink(temporary)
+        raise
+
+
+def set_access(path: str, mode: int, owner: str, group: str) -> None:
+    os.chown(path, pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid)
+    os.chmod(path, mode)
+
+
+def lstat(path: str) -> os.stat_result | None:
+    """The status of `path` itself, or None when it is not there."""
+    try:
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def read_text(path: str) -> str:
+    """The text of a file; nothing when it is not there."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return ""
+
+
+def unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

@@ -1,0 +1,158 @@
+"""Packages of the distribution, through apt."""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import os
+import re
+import shutil
+import threading
+import time
+from dataclasses import dataclass
+
+from .base import Change, CommandFailed, Machine, Problem, Resource
+
+LISTS = "/var/lib/apt/lists"
+LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock")
+LISTS_FRESH_FOR = 6 * 3600
+APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
+
+_one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True)
+class AptPackages(Resource):
+    """A set of packages that one purpose needs.
+
+    `unless` names a program that makes the set needless when somebody else has installed it (docker-ce's
+    dockerd in place of docker.io's). Removal purges what came with the installation, dependencies
+    included, and nothing that was there before. A package that leaves the set stays until the set goes.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    unless: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"packages:{self.name}"
+
+    def check(self, machine: Machine) -> Change | None:
+        if self.unless and not machine.claims(self) and shutil.which(self.unless):
+            return None
+        missing = self._missing(machine)
+        return Change(f"install {', '.join(missing)}") if missing else None
+
+    def apply(self, machine: Machine) -> None:
+        with _one_at_a_time:
+            wait_for_apt(machine)
+            if not _lists_are_fresh():
+                machine.say("reading the package lists")
+                machine.run(["apt-get", "update", "-q"], env=APT_ENVIRONMENT, watch=True)
+            try:
+                self._install(machine)
+            except CommandFailed as failure:
+                if "dpkg --configure -a" in failure.output:  # an earlier run was killed in the middle
+                    machine.run(["dpkg", "--configure", "-a"], env=APT_ENVIRONMENT, watch=True)
+                elif not re.search(r"404|Unable to (locate|fetch)", failure.output):
+                    raise
+                machine.run(["apt-get", "update", "-q"], env=APT_ENVIRONMENT, watch=True)
+                self._install(machine)
+        machine.forget("dpkg")
+
+    def remove(self, machine: Machine) -> str | None:
+        ours = machine.claims(self).get("installed", [])
+        present = [name for name in ours if name in installed(machine)]
+        if present:
+            with _one_at_a_time:
+                wait_for_apt(machine)
+                machine.run(["apt-get", "purge", "-qy", *present], env=APT_ENVIRONMENT, watch=True)
+            machine.forget("dpkg")
+        return None
+
+    def _missing(self, machine: Machine) -> list[str]:
+        return sorted(set(self.packages) - installed(machine))
+
+    def _install(self, machine: Machine) -> None:
+        command = ["apt-get", "install", "-qy", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"]
+        command += ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
+        missing = self._missing(machine)
+        simulated = machine.run([*command, "--simulate", *missing], env=APT_ENVIRONMENT)
+        earlier = machine.claims(self).get("installed", [])
+        machine.claim(self, installed=sorted({*earlier, *parse_simulation(simulated)}))
+        machine.say(f"installing {', '.join(missing)}")
+        machine.run([*command, *missing], env=APT_ENVIRONMENT, watch=True)
+
+
+def installed(machine: Machine) -> set[str]:
+    """Names of all packages that are wholly installed."""
+    form = "${db:Status-Abbrev}\t${Package}\n"
+    return machine.probe("dpkg", lambda: parse_dpkg(machine.run(["dpkg-query", "-W", "-f", form])))
+
+
+def parse_dpkg(text: str) -> set[str]:
+    """Package names from lines of `ii <tab>name`; half-installed ones (`iF`, `rc`, …) are left out."""
+    rows = (line.split("\t") for line in text.splitlines() if "\t" in line)
+    return {name for state, name in rows if state.strip() == "ii"}
+
+
+def parse_simulation(text: str) -> set[str]:
+    """New packages from `apt-get --simulate`: `Inst name (version …)`; upgrades carry `[old version]`."""
+    return set(re.findall(r"^Inst (\S+) \(", text, re.MULTILINE))
+
+
+def wait_for_apt(machine: Machine) -> None:
+    """Return when no other process holds apt's locks; Problem after the run's `apt_lock_wait` seconds."""
+    limit = float(machine.option("apt_lock_wait"))
+    deadline = time.monotonic() + limit
+    told = False
+    while holder := _lock_holder():
+        if time.monotonic() > deadline:
+            raise Problem(
+                f"apt's lock has been held for {limit:.0f} s by {holder}",
+                "wait for it to end (often unattended-upgrades), or raise [deploy] apt_lock_wait",
+            )
+        if not told:
+            machine.say(f"waiting for {holder}, which holds apt's lock (at most {limit:.0f} s)")
+            told = True
+        time.sleep(0.5)
+
+
+def _lock_holder() -> str:
+    """`name (pid n)` of who holds one of apt's locks, or nothing. Only tries; keeps no lock."""
+    for path in LOCKS:
+        try:
+            handle = os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            with open("/proc/locks", encoding="ascii") as table:
+                return parse_lock_holder(table.read(), os.fstat(handle).st_ino)
+        finally:
+            os.close(handle)
+    return ""
+
+
+def parse_lock_holder(table: str, inode: int) -> str:
+    """Who holds the POSIX lock on `inode`, from the text of /proc/locks (see proc_locks(5))."""
+    for line in table.splitlines():
+        columns = line.split()
+        if "->" not in columns and columns[5].endswith(f":{inode}"):
+            return f"{_program(columns[4])} (pid {columns[4]})"
+    return "another process"
+
+
+def _program(pid: str) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return "another process"
+
+
+def _lists_are_fresh() -> bool:
+    lists = glob.glob(f"{LISTS}/*_Packages*")
+    return bool(lists) and max(map(os.path.getmtime, [*lists, LISTS])) > time.time() - LISTS_FRESH_FOR

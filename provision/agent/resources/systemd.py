@@ -1,0 +1,180 @@
+"""Units of systemd."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+
+from .base import Change, CommandFailed, Machine, Problem, Resource
+from .files import File
+from .fs import unlink, write_atomically
+
+UNITS = "/etc/systemd/system"
+PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "UnitFileState")
+
+_one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Service(Resource):
+    """A unit that is enabled, running, and started after the last change of what it `watches`.
+
+    `unit`: the unit file's text; empty for a unit that the distribution brings.
+    `watches`: ids of resources. The stamps they had at the last start are kept on the machine, so a run
+    that was cut short before the restart is finished by the next one.
+    `ready`: a URL that answers with a status below 500 once the service can be used.
+    `ready_timeout`: seconds until then.
+    `reload`: reload before a restart, for what has to be in force when the restart comes (dockerd's
+    live-restore).
+    """
+
+    name: str
+    unit: str = ""
+    watches: tuple[str, ...] = ()
+    ready: str = ""
+    ready_timeout: float = 60.0
+    reload: bool = False
+
+    @property
+    def id(self) -> str:
+        return f"service:{self.name}"
+
+    @property
+    def _unit_name(self) -> str:
+        return f"{self.name}.service"
+
+    @property
+    def _file(self) -> File | None:
+        return File(f"{UNITS}/{self._unit_name}", self.unit) if self.unit else None
+
+    def check(self, machine: Machine) -> Change | None:
+        changes = []
+        file_change = self._file.check(machine) if self._file else None
+        if file_change:
+            changes.append(file_change.summary)
+        state = self._state(machine)
+        if state.get("LoadState", "not-found") == "not-found":
+            return Change(f"start {self.name}", file_change.diff if file_change else "")
+        if state["UnitFileState"] not in ("enabled", "enabled-runtime", "static", "alias"):
+            changes.append(f"enable {self.name}")
+        if state["ActiveState"] != "active":
+            changes.append(f"start {self.name} (is {state['ActiveState']})")
+        elif reason := self._outdated(machine):
+            changes.append(f"restart {self.name} ({reason})")
+        if not changes:
+            return None
+        return Change("; ".join(changes), file_change.diff if file_change else "")
+
+    def apply(self, machine: Machine) -> None:
+        before = self._state(machine)
+        running = before.get("ActiveState") == "active"
+        if not machine.claims(self):
+            machine.claim(self, was_active=running, was_enabled=before.get("UnitFileState") == "enabled")
+        with _one_at_a_time:
+            if self._file and self._file.check(machine):
+                write_atomically(self._file.path, self.unit, 0o644)
+            machine.run(["systemctl", "daemon-reload"])
+            machine.run(["systemctl", "enable", self._unit_name])
+        stamps = self._stamps(machine)
+        if not running or self._outdated(machine):
+            machine.say(f"{'restarting' if running else 'starting'} {self.name}")
+            if running and self.reload:
+                machine.run(["systemctl", "reload", self._unit_name])
+            machine.run(["systemctl", "reset-failed", self._unit_name])
+            self._start(machine)
+        write_atomically(self._stamp_file(machine), json.dumps(stamps), 0o600)
+        machine.forget("systemd")
+
+    def remove(self, machine: Machine) -> str | None:
+        claims = machine.claims(self)
+        if self._state(machine).get("LoadState", "not-found") != "not-found":
+            if not claims.get("was_active"):
+                machine.run(["systemctl", "stop", self._unit_name])
+            if not claims.get("was_enabled"):
+                machine.run(["systemctl", "disable", self._unit_name])
+        if self._file:
+            unlink(self._file.path)
+            machine.run(["systemctl", "daemon-reload"])
+        unlink(self._stamp_file(machine))
+        machine.forget("systemd")
+        return None
+
+    def _start(self, machine: Machine) -> None:
+        try:
+            machine.run(["systemctl", "restart", self._unit_name])
+            if self.ready:
+                self._wait_until_ready(machine)
+        except (CommandFailed, Problem) as failure:
+            log = machine.run(
+                ["journalctl", "--no-pager", "-q", "-o", "cat", "-n", "15", "-u", self._unit_name]
+            )
+            reason = failure.what if not isinstance(failure, CommandFailed) else "does not start"
+            raise Problem(
+                f"{self.name}: {reason}; its last words:\n{log.strip()}",
+                f"all of its log: journalctl -u {self.name}",
+            ) from None
+
+    def _wait_until_ready(self, machine: Machine) -> None:
+        deadline = time.monotonic() + self.ready_timeout
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        last = "no answer"
+        while time.monotonic() < deadline:
+            try:
+                with opener.open(self.ready, timeout=5):
+                    return
+            except urllib.error.HTTPError as answer:
+                if answer.code < 500:
+                    return
+                last = f"status {answer.code}"
+            except OSError as error:
+                last = str(getattr(error, "reason", error))
+            machine.forget("systemd")
+            if self._state(machine).get("ActiveState") == "failed":
+                raise Problem("does not stay up")
+            time.sleep(0.1)
+        raise Problem(f"not ready after {self.ready_timeout:.0f} s ({self.ready}: {last})")
+
+    def _state(self, machine: Machine) -> dict[str, str]:
+        names = sorted({peer._unit_name for peer in machine.peers(Service)} | {self._unit_name})
+        command = ["systemctl", "show", "--property", ",".join(PROPERTIES), "--", *names]
+        units = machine.probe("systemd", lambda: parse_show(machine.run(command)))
+        return units.get(self._unit_name, {})
+
+    def _outdated(self, machine: Machine) -> str:
+        """Why a running service has to be restarted, or nothing."""
+        try:
+            with open(self._stamp_file(machine), encoding="utf-8") as file:
+                at_start: dict[str, str] = json.load(file)
+        except (FileNotFoundError, ValueError):
+            return "its settings may be older than its start"
+        changed = sorted(
+            key.partition(":")[2]
+            for key, stamp in self._stamps(machine).items()
+            if at_start.get(key) != stamp
+        )
+        return f"changed: {', '.join(changed)}" if changed else ""
+
+    def _stamps(self, machine: Machine) -> dict[str, str]:
+        stamps = {f"unit:{self.name}.service": hashlib.sha256(self.unit.encode()).hexdigest()[:32]}
+        for watched in self.watches:
+            resource = machine.find(watched)
+            if resource is None:
+                raise Problem(f"{self.id} watches {watched}, which no role provides")
+            stamps[watched] = resource.stamp(machine)
+        return stamps
+
+    def _stamp_file(self, machine: Machine) -> str:
+        return machine.state("services", f"{self.name}.json")
+
+
+def parse_show(text: str) -> dict[str, dict[str, str]]:
+    """Unit name → properties, from the blocks that `systemctl show` prints for several units."""
+    blocks = [
+        dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")
+    ]
+    return {block["Id"]: block for block in blocks if "Id" in block}

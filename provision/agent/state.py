@@ -1,0 +1,100 @@
+"""What the agent remembers on the machine between runs: lock, applied manifest, journal, blobs."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from .resources import Problem, Resource
+from .resources.fs import lstat, read_text, unlink, write_atomically
+
+VERSION = 1
+FOLDERS = ("backup", "blobs", "services")
+LOCK = "/run/hubwright.lock"  # on a tmpfs: a lock never outlives a reboot
+
+
+@dataclass
+class Applied:
+    """A resource that an earlier run, or this one, made true."""
+
+    role: str
+    resource: dict[str, Any]
+    claims: dict[str, Any] = field(default_factory=dict)
+
+
+class State:
+    """The agent's folder. It appears with the first change that a run makes, not before."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.applied: dict[str, Applied] = {}
+        data = json.loads(read_text(f"{folder}/applied.json") or "{}")
+        if data.get("version", VERSION) != VERSION:
+            raise Problem(
+                f"{folder}/applied.json was written by another version of hubwright",
+                "use that version, or a newer one",
+            )
+        for entry in data.get("resources", []):
+            name = entry.pop("id")
+            self.applied[name] = Applied(**entry)
+
+    def path(self, *parts: str) -> str:
+        """A path in the folder. Its parent is there once something has been recorded."""
+        return os.path.join(self.folder, *parts)
+
+    def record(self, role: str, resource: Resource, **facts: Any) -> None:
+        """Remember a resource, and facts about it over what is known already. On disk when this returns."""
+        known = self.applied.get(resource.id)
+        wanted = Applied(role, resource.record(), {**(known.claims if known else {}), **facts})
+        if known != wanted:
+            self.applied[resource.id] = wanted
+            self._save()
+
+    def forget(self, id: str) -> None:  # noqa: A002
+        if self.applied.pop(id, None):
+            self._save()
+
+    def journal(self, entry: dict[str, Any]) -> None:
+        """Add a line to the journal: what a run did. Runs that change nothing leave no line."""
+        with open(self.path("journal.jsonl"), "a", encoding="utf-8") as file:
+            file.write(json.dumps({"time": _now(), **entry}, sort_keys=True) + "\n")
+
+    def lock(self) -> None:
+        """Hold the machine's only lock until this process ends. Problem names the process that has it."""
+        while True:
+            handle = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                holder = read_text(LOCK).strip() or "unknown"
+                raise Problem(
+                    f"another run holds the lock ({holder})", "wait for it to end, then run this again"
+                ) from None
+            present = lstat(LOCK)
+            if present is not None and present.st_ino == os.fstat(handle).st_ino:
+                break
+            os.close(handle)  # whoever had it took the file away with them
+        os.truncate(handle, 0)
+        os.write(handle, f"pid {os.getpid()}, since {_now()}".encode())
+
+    def end(self) -> None:
+        """Take everything of ours away when nothing is applied any more: the end of an uninstall."""
+        if not self.applied:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            unlink(LOCK)
+
+    def _save(self) -> None:
+        for name in ("", *FOLDERS):
+            os.makedirs(self.path(name), mode=0o700, exist_ok=True)
+        entries = [{"id": key, **vars(value)} for key, value in self.applied.items()]
+        text = json.dumps({"version": VERSION, "resources": entries}, indent=1)
+        write_atomically(self.path("applied.json"), text + "\n", 0o600)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,366 @@
+"""The command `hubwright`. Every command parses, calls one function, and maps its outcome to an exit code."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from provision.errors import Exit, HubwrightError
+from provision.report import Reporter
+
+if TYPE_CHECKING:
+    from provision.bundle import Mode
+    from provision.hosts import Access, Target
+    from provision.settings import Settings
+
+# Modules that cost time to import (paramiko, pydantic, rich) are imported where they are used, so that
+# --help and completion answer at once.
+
+
+@dataclass
+class Context:
+    """What the options before the command said."""
+
+    config: Path
+    reporter: Reporter
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        from provision.settings import load
+
+        return load(self.config)
+
+
+@dataclass(frozen=True)
+class HostOptions:
+    """What the options of a command that talks to hosts said."""
+
+    hosts: tuple[str, ...]
+    identity: Path | None
+    accept_new_host_key: bool
+    ask_sudo_password: bool
+
+    def targets(self, settings: Settings) -> list[Target]:
+        """The named hosts, or the machine that Vagrant raised when none is named."""
+        from provision import vm
+        from provision.hosts import Target
+
+        if not self.hosts:
+            return [vm.target(settings)]
+        names = [name for value in self.hosts for name in value.split(",") if name]
+        return [Target.parse(name, self.identity) for name in names]
+
+    def access(self) -> Access:
+        from provision.hosts import Access
+
+        password = None
+        if self.ask_sudo_password:
+            password = click.prompt("sudo password on the hosts", hide_input=True, err=True)
+        return Access(self.accept_new_host_key, password)
+
+
+def host_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of every command that talks to hosts; the command gets them as one `on`."""
+
+    @click.option("-H", "--host", "hosts", multiple=True, metavar="[USER@]HOST[:PORT]",
+                  help="An existing host; repeat it or separate with commas. Default: the machine that `up` raised.")  # fmt: skip
+    @click.option(
+        "-i", "--identity", type=click.Path(path_type=Path, exists=True), help="Private key to log in with."
+    )
+    @click.option("--accept-new-host-key", is_flag=True,
+                  help="Show and note the key of a host that is not known yet. A changed key is always refused.")  # fmt: skip
+    @click.option("--ask-sudo-password", is_flag=True, help="For login users whose sudo wants a password.")
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,
+        hosts: tuple[str, ...],
+        identity: Path | None,
+        accept_new_host_key: bool,
+        ask_sudo_password: bool,
+        **kwargs: Any,
+    ) -> Any:
+        return command(
+            *args, on=HostOptions(hosts, identity, accept_new_host_key, ask_sudo_password), **kwargs
+        )
+
+    return wrapped
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+role_option = click.option(
+    "--only", "only", multiple=True, metavar="ROLE", help="Only this role and what it needs."
+)
+
+
+class Group(click.Group):
+    """Commands in the order in which a newcomer needs them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self.commands)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-c", "--config", default="hub.toml", envvar="HUBWRIGHT_CONFIG", show_default=True,
+              type=click.Path(path_type=Path), help="The hub to work on. site.toml and secrets.toml lie beside it.")  # fmt: skip
+@click.option("-v", "--verbose", count=True, help="More words; -vv shows tracebacks.")
+@click.option("-q", "--quiet", is_flag=True, help="Only results and errors.")
+@click.version_option(package_name="hubwright")
+@click.pass_context
+def cli(ctx: click.Context, config: Path, verbose: int, quiet: bool) -> None:
+    """One file, hub.toml, describes a JupyterHub; hubwright makes a machine into exactly that.
+
+    \b
+    On this computer:     hubwright up
+    On an existing host:  hubwright plan  -H user@host
+                          hubwright apply -H user@host
+
+    Exit codes: 0 done, 1 failed, 2 bad usage or settings, 3 `plan` found changes.
+    """
+    ctx.obj = Context(config, Reporter(quiet=quiet, verbose=verbose))
+
+
+@cli.command()
+@click.option("--force", is_flag=True, help="Look again and replace site.toml.")
+@click.pass_obj
+def init(ctx: Context, force: bool) -> None:
+    """Find out what this computer can do and write it to site.toml."""
+    from provision import site
+
+    site.init(ctx.config, ctx.reporter, force=force)
+
+
+@cli.command()
+@click.option(
+    "--provider", type=click.Choice(["docker", "libvirt", "virtualbox"]), help="Default: [vm] provider."
+)
+@click.pass_obj
+def up(ctx: Context, provider: str | None) -> None:
+    """Raise the machine with Vagrant, deploy onto it, and print the hub's URL."""
+    from provision import vm
+
+    vm.up(ctx.settings, ctx.reporter, provider)
+    _converge(ctx, HostOptions((), None, False, False), "apply", (), as_json=False)
+    ctx.reporter.result(vm.url(ctx.settings))
+
+
+@cli.command()
+@host_options
+@role_option
+@json_option
+@click.pass_obj
+def plan(ctx: Context, on: HostOptions, only: tuple[str, ...], as_json: bool) -> None:
+    """Show what `apply` would change. Exit code 3 when that is anything."""
+    _converge(ctx, on, "plan", only, as_json=as_json)
+
+
+@cli.command()
+@host_options
+@role_option
+@json_option
+@click.pass_obj
+def apply(ctx: Context, on: HostOptions, only: tuple[str, ...], as_json: bool) -> None:
+    """Make hosts what hub.toml describes. A second run changes nothing."""
+    _converge(ctx, on, "apply", only, as_json=as_json)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@host_options
+@click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def verify(ctx: Context, on: HostOptions, pytest_args: tuple[str, ...]) -> None:
+    """Check hosts from the outside and the inside: the visit, the limits, the locks on the doors.
+
+    Further arguments go to pytest, for example `-k visit` or `-x`.
+    """
+    from provision.verify import verify as run
+
+    if not run(ctx.settings, on.targets(ctx.settings), on.access(), pytest_args):
+        raise SystemExit(Exit.FAILED)
+
+
+@cli.command()
+@host_options
+@json_option
+@click.pass_obj
+def status(ctx: Context, on: HostOptions, as_json: bool) -> None:
+    """Say how the hosts are. Exit code 1 when one of them is not well."""
+    from provision import observe
+    from provision.status_report import show
+
+    found = observe.status(on.targets(ctx.settings), on.access())
+    show(ctx.reporter, found, as_json=as_json)
+    if not all(host.healthy for host in found):
+        raise SystemExit(Exit.FAILED)
+
+
+@cli.command()
+@click.pass_obj
+def url(ctx: Context) -> None:
+    """Print the URL of the hub on the machine that `up` raised."""
+    from provision import vm
+
+    ctx.reporter.result(vm.url(ctx.settings))
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def ssh(ctx: Context, command: tuple[str, ...]) -> None:
+    """Log in to the machine that `up` raised, or run a command there."""
+    from provision import vm
+
+    argv = vm.ssh_argv(ctx.settings, command)
+    os.execvp(argv[0], argv)
+
+
+@cli.command()
+@host_options
+@click.option(
+    "--unit", default="jupyterhub", show_default=True, help="jupyterhub-proxy, hubwright-culler, docker, …"
+)
+@click.option("-n", "--lines", default=100, show_default=True, help="How many lines back to begin.")
+@click.option("-f", "--follow", is_flag=True, help="Go on until interrupted.")
+@click.pass_obj
+def logs(ctx: Context, on: HostOptions, unit: str, lines: int, follow: bool) -> None:
+    """Show the log of the hub or of another unit."""
+    from provision import observe
+
+    targets = on.targets(ctx.settings)
+    for target in targets:
+        prefix = f"{target.name} " if len(targets) > 1 else ""
+        observe.logs(
+            target,
+            on.access(),
+            lambda line, prefix=prefix: ctx.reporter.result(prefix + line),  # type: ignore[misc]
+            unit=unit,
+            lines=lines,
+            follow=follow,
+        )
+
+
+@cli.command()
+@host_options
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def destroy(ctx: Context, on: HostOptions, yes: bool) -> None:
+    """Remove the machine that `up` raised; from a named host, remove everything that apply made there."""
+    from provision import vm
+
+    what = (
+        f"everything of the hub on {', '.join(on.hosts)}"
+        if on.hosts
+        else f"the machine {ctx.settings.vm.name}"
+    )
+    if not yes:
+        click.confirm(f"Remove {what}, visitors' work included?", abort=True, err=True)
+    if on.hosts:
+        _converge(ctx, on, "apply", (), as_json=False, remove=True)
+    else:
+        vm.destroy(ctx.settings, ctx.reporter)
+
+
+@cli.group(cls=Group)
+def config() -> None:
+    """Show and check the settings, with all files that they come from."""
+
+
+@config.command("show")
+@json_option
+@click.pass_obj
+def config_show(ctx: Context, as_json: bool) -> None:
+    """Print the settings in force, secrets masked."""
+    import tomli_w
+
+    from provision.settings import shown
+
+    if as_json:
+        ctx.reporter.json(shown(ctx.settings))
+    else:
+        ctx.reporter.result(tomli_w.dumps(shown(ctx.settings)).rstrip())
+
+
+@config.command("check")
+@click.pass_obj
+def config_check(ctx: Context) -> None:
+    """Say whether the settings are valid."""
+    ctx.reporter.line(f"✓ {ctx.settings.root / ctx.settings.file} is valid")
+
+
+@config.command("explain")
+@click.argument("section", required=False)
+@click.pass_obj
+def config_explain(ctx: Context, section: str | None) -> None:
+    """List every key with its default and its meaning."""
+    from provision.settings import explain
+
+    ctx.reporter.result(explain(section))
+
+
+@config.command("vm", hidden=True)
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_obj
+def config_vm(ctx: Context, as_json: bool) -> None:  # noqa: ARG001 - JSON is the only form
+    """What the Vagrantfile needs to know."""
+    from provision import vm
+
+    ctx.reporter.json(vm.vagrant_facts(ctx.settings))
+
+
+@cli.command(hidden=True)
+@click.option("--provider")
+@click.pass_obj
+def prepare(ctx: Context, provider: str | None) -> None:
+    """What must be there before `vagrant up`; the Vagrantfile calls it."""
+    from provision import vm
+
+    vm.prepare(ctx.settings, ctx.reporter, provider)
+
+
+def _converge(
+    ctx: Context, on: HostOptions, mode: Mode, only: tuple[str, ...], *, as_json: bool, remove: bool = False
+) -> None:
+    from provision import deploy
+    from provision.run_report import RunReport
+
+    targets = on.targets(ctx.settings)
+    report = RunReport(ctx.reporter, mode, targets)
+    outcomes = deploy.converge(
+        ctx.settings,
+        targets,
+        mode,
+        reporter=ctx.reporter,
+        access=on.access(),
+        handle=report.handle,
+        only=only,
+        remove=remove,
+    )
+    report.summary(outcomes)
+    if as_json:
+        ctx.reporter.json(report.as_json(outcomes))
+    code = deploy.exit_code(outcomes, mode)
+    if code is not Exit.DONE:
+        raise SystemExit(code)
+
+
+def main() -> None:
+    """The entry point: every HubwrightError becomes one screen and its exit code."""
+    try:
+        cli(standalone_mode=False)
+    except HubwrightError as error:
+        if "-vv" in sys.argv:
+            raise
+        Reporter().error(error)
+        sys.exit(error.code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(Exit.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        print("stopped; run it again to go on where it stopped", file=sys.stderr)
+        sys.exit(Exit.FAILED)

@@ -1,0 +1,147 @@
+"""Plan and apply, on one host or many."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import roles
+from provision import images, metrics
+from provision.bundle import Mode, RoleSteps, manifest, pack
+from provision.digests import file_digest
+from provision.errors import Exit, HubwrightError, SettingsError
+from provision.hosts import Access, Blob, Event, Target
+from provision.hosts import run as run_on_host
+from provision.report import Reporter
+from provision.settings import Settings
+from roles.inputs import ImageSource, Inputs
+
+Handler = Callable[[Target, Event], None]
+
+
+@dataclass
+class Outcome:
+    """How a run ended on one host. `results` are the agent's, one for each resource that was not true yet."""
+
+    target: Target
+    results: list[Event] = field(default_factory=list)
+    count: dict[str, int] = field(default_factory=dict)
+    facts: Event = field(default_factory=dict)
+    error: HubwrightError | None = None
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> bool:
+        return self.error is not None or bool(self.count.get("failed") or self.count.get("skipped"))
+
+    @property
+    def changes(self) -> int:
+        """Resources that were changed, or would be."""
+        kinds = ("changed", "removed", "would-change", "would-remove", "unknown")
+        return sum(self.count.get(kind, 0) for kind in kinds)
+
+
+def exit_code(outcomes: Iterable[Outcome], mode: Mode) -> Exit:
+    outcomes = list(outcomes)
+    if any(outcome.failed for outcome in outcomes):
+        codes = {outcome.error.code for outcome in outcomes if outcome.error}
+        return Exit.USAGE if codes == {Exit.USAGE} else Exit.FAILED
+    if mode == "plan" and any(outcome.changes for outcome in outcomes):
+        return Exit.CHANGES
+    return Exit.DONE
+
+
+def steps(settings: Settings, image: ImageSource, only: Iterable[str] = ()) -> list[RoleSteps]:
+    """The roles' resources; of `only` these roles and what they need, if any are named."""
+    unknown = sorted(set(only) - set(roles.NAMES))
+    if unknown:
+        raise SettingsError(
+            f"no such role: {', '.join(unknown)}", hint=f"the roles are {', '.join(roles.NAMES)}"
+        )
+    inputs = Inputs.read(settings, image)
+    chosen = roles.with_needs(set(only)) if only else roles.ROLES
+    return [RoleSteps(role.name, role.needs, tuple(role.steps(inputs))) for role in chosen]
+
+
+def image_source(settings: Settings, reporter: Reporter) -> tuple[ImageSource, dict[str, Blob]]:
+    """Where hosts take the notebook image from, and what has to be sent to those that lack it.
+
+    Builds the image here when the settings say so and it is not there yet.
+    """
+    image = settings.image
+    if image.reference is not None:
+        return ImageSource(image.reference.rpartition(":")[2], reference=image.reference), {}
+    if image.archive is not None:
+        path = settings.path(image.archive)
+        digest = file_digest(path, images.cache_folder())
+        return ImageSource(digest, archive=digest), {digest: path}
+    name = images.notebook_image_tag(settings).rpartition(":")[2]
+    if image.build_on == "builder":
+        path = images.ensure_notebook_archive(settings, reporter)
+        digest = file_digest(path, images.cache_folder())
+        return ImageSource(name, archive=digest), {digest: path}
+    context = images.notebook_context(settings)
+    digest = hashlib.sha256(context).hexdigest()
+    arguments = {"BASE": settings.builder.image, "PYPI": settings.mirrors.pypi or ""}
+    return ImageSource(name, context=digest, arguments=tuple(arguments.items())), {digest: context}
+
+
+def converge(
+    settings: Settings,
+    targets: Sequence[Target],
+    mode: Mode,
+    *,
+    reporter: Reporter,
+    access: Access,
+    handle: Handler,
+    only: Iterable[str] = (),
+    remove: bool = False,
+) -> list[Outcome]:
+    """Plan or apply on every target at once; one outcome a target, in their order.
+
+    `only`: these roles and what they need. `remove`: converge to nothing at all, that is, uninstall.
+    `handle` sees every event as it comes, from several threads.
+    """
+    only = tuple(only)
+    if remove:
+        wanted: list[RoleSteps] = []
+        blobs: dict[str, Blob] = {}
+    else:
+        image, blobs = image_source(settings, reporter)
+        wanted = steps(settings, image, only)
+    bundle = pack(manifest(settings, wanted, mode=mode, whole=not only))
+
+    def one(target: Target) -> Outcome:
+        return _run(target, bundle, blobs, access, handle)
+
+    with ThreadPoolExecutor(max_workers=max(1, min(len(targets), 32))) as pool:
+        outcomes = list(pool.map(one, targets))
+    metrics.send(settings, mode, [(outcome.seconds, outcome.failed, outcome.changes) for outcome in outcomes])
+    return outcomes
+
+
+def _run(target: Target, bundle: bytes, blobs: dict[str, Blob], access: Access, handle: Handler) -> Outcome:
+    outcome = Outcome(target)
+    began = time.monotonic()
+
+    def take(event: Event) -> None:
+        kind = event["event"]
+        if kind == "result":
+            outcome.results.append(event)
+        elif kind == "hello":
+            outcome.facts = event
+        elif kind == "error":
+            outcome.error = HubwrightError(event["what"], where=target.name, hint=event["hint"])
+        elif kind == "end":
+            outcome.count = event["count"]
+        handle(target, event)
+
+    try:
+        run_on_host(target, bundle, blobs, access, take)
+    except HubwrightError as error:
+        outcome.error = error
+    outcome.seconds = time.monotonic() - began
+    return outcome

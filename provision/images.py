@@ -1,0 +1,206 @@
+"""The images that this machine makes: the base, the host of Vagrant's docker provider, the notebook.
+
+Every image is named by the digest of all that goes into it, so one that exists is never made twice, and
+two folders of settings share what they have in common.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import platform
+import tarfile
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from provision.errors import HubwrightError
+from provision.process import docker, run
+from provision.report import Reporter
+from provision.settings import Settings
+
+PROJECT = Path(__file__).resolve().parent.parent
+HOST_FOLDER = PROJECT / "images" / "host"
+BASE_PACKAGES = ("ca-certificates", "python3", "usr-is-merged")  # the last one instead of usrmerge and all of perl
+SLIM = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
+
+
+def cache_folder() -> Path:
+    """Where image archives of every project on this machine are kept; `make clean` empties it."""
+    given = os.environ.get("HUBWRIGHT_CACHE")
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hubwright"
+
+
+# --- what an image is called: pure, apart from reading its folder -------------------------------
+
+
+def base_image_tag(settings: Settings) -> str:
+    """The reference of the base image: the registry's, or the name of what `mmdebstrap` makes."""
+    if settings.builder.base == "registry":
+        return settings.builder.image
+    return f"hubwright/base:{_digest(*_bootstrap(settings, 'tar'))}"
+
+
+def host_image_tag(settings: Settings) -> str:
+    """The name of the image that Vagrant's docker provider starts."""
+    return f"hubwright/host:{_digest(base_image_tag(settings), context(HOST_FOLDER))}"
+
+
+def notebook_image_tag(settings: Settings) -> str:
+    """The name of the notebook image that `[image] build` stands for."""
+    arguments = _build_arguments(settings)
+    return f"hubwright/notebook:{_digest(base_image_tag(settings), *arguments, notebook_context(settings))}"
+
+
+def context(folder: Path, extra: Mapping[str, bytes] | None = None) -> bytes:
+    """A folder, and files beside it, as a tar that is the same for the same content: a build context."""
+    files = {
+        path.relative_to(folder).as_posix(): path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith((".", "__")) for part in path.relative_to(folder).parts)
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name in sorted({*files, *(extra or {})}):
+            path = files.get(name)
+            content = path.read_bytes() if path else (extra or {})[name]
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            entry.mode = 0o755 if path and os.access(path, os.X_OK) else 0o644
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+# --- making them --------------------------------------------------------------------------------
+
+
+def base_image(settings: Settings, reporter: Reporter) -> str:
+    """Makes the base image where no registry has one, and returns its reference."""
+    tag = base_image_tag(settings)
+    if settings.builder.base == "archive" and not _exists(tag):
+        with (
+            reporter.step(f"make a root file system of {settings.builder.suite}") as step,
+            tempfile.TemporaryDirectory(prefix="hubwright-") as folder,
+        ):
+            archive = Path(folder) / "base.tar"
+            run(_bootstrap(settings, str(archive)), on_line=step.say)
+            docker("import", str(archive), tag)
+    return tag
+
+
+def ensure_host_image(settings: Settings, reporter: Reporter) -> str:
+    """The name of the host image, which exists afterwards."""
+    tag = host_image_tag(settings)
+    if not _exists(tag):
+        base = base_image(settings, reporter)
+        with reporter.step("build the image of the host") as step:
+            _build(tag, context(HOST_FOLDER), [f"BASE={base}"], step.say)
+    return tag
+
+
+def ensure_notebook_archive(settings: Settings, reporter: Reporter) -> Path:
+    """The archive of the notebook image for `build_on = "builder"`: built, saved and kept once."""
+    tag = notebook_image_tag(settings)
+    archive = cache_folder() / f"{tag.partition('/')[2].replace(':', '-')}.tar"
+    if archive.exists():
+        return archive
+    if not _exists(tag):
+        base = base_image(settings, reporter)
+        with reporter.step("build the notebook image") as step:
+            _build(tag, notebook_context(settings), [f"BASE={base}", *_build_arguments(settings)], step.say)
+    with reporter.step("save the notebook image"):
+        _save(tag, archive)
+    return archive
+
+
+# --- inside -------------------------------------------------------------------------------------
+
+
+def notebook_context(settings: Settings) -> bytes:
+    if settings.image.build is None:
+        raise HubwrightError("there is nothing to build", where="image", hint="set [image] build to a folder")
+    folder = settings.path(settings.image.build)
+    if not (folder / "Dockerfile").is_file():
+        raise HubwrightError(
+            "has no Dockerfile", where=str(folder), hint="[image] build names the folder that has it"
+        )
+    return context(folder, _certificates(settings))
+
+
+def _certificates(settings: Settings) -> dict[str, bytes]:
+    """Extra CA certificates, under the names that `update-ca-certificates` looks for."""
+    found = {}
+    for path in map(settings.path, settings.mirrors.ca_certificates):
+        try:
+            found[f"ca/{path.stem}.crt"] = path.read_bytes()
+        except OSError as error:
+            raise HubwrightError(
+                f"cannot be read: {error.strerror}",
+                where=str(path),
+                hint="see [mirrors] ca_certificates in site.toml",
+            ) from None
+    return found
+
+
+def _build_arguments(settings: Settings) -> list[str]:
+    return [f"PYPI={settings.mirrors.pypi}"] if settings.mirrors.pypi else []
+
+
+def _bootstrap(settings: Settings, target: str) -> list[str]:
+    """The command that writes a minimal root file system to `target`, a tar."""
+    builder = settings.builder
+    if not builder.apt or not builder.suite:
+        raise HubwrightError(
+            'base = "archive" needs apt and suite',
+            where="builder",
+            hint="`hubwright init --force` finds both",
+        )
+    sources = [
+        f"deb {builder.apt} {suite} {builder.components}"
+        for suite in (builder.suite, f"{builder.suite}-updates")
+    ]
+    if builder.security:
+        sources.append(f"deb {builder.security} {builder.suite}-security {builder.components}")
+    return [
+        "mmdebstrap",
+        "--variant=minbase",
+        "--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr",
+        f"--include={','.join(BASE_PACKAGES)}",
+        *(f"--dpkgopt=path-exclude={path}" for path in SLIM),
+        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+        builder.suite,
+        target,
+        *sources,
+    ]
+
+
+def _digest(*parts: str | bytes) -> str:
+    """Sixteen hexadecimal digits for the parts and this machine's kind of processor."""
+    total = hashlib.sha256()
+    for part in (platform.machine(), *parts):
+        content = part.encode() if isinstance(part, str) else part
+        total.update(len(content).to_bytes(8, "big") + content)
+    return total.hexdigest()[:16]
+
+
+def _exists(tag: str) -> bool:
+    return bool(docker("image", "ls", "--quiet", tag).strip())
+
+
+def _build(tag: str, content: bytes, arguments: list[str], on_line: Callable[[str], None]) -> None:
+    options = [option for argument in arguments for option in ("--build-arg", argument)]
+    docker("build", "--force-rm", "--tag", tag, *options, "-", stdin=content, on_line=on_line)
+
+
+def _save(tag: str, archive: Path) -> None:
+    """Writes beside the archive first: one that has its name is complete."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = archive.with_name(f"{archive.name}.{os.getpid()}")
+    try:
+        docker("save", "--output", str(unfinished), tag)
+        unfinished.replace(archive)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,118 @@
+"""How this machine's own programs are run: argv lists, one place, one kind of failure."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import IO
+
+from provision.errors import HubwrightError
+
+HERE = "this machine"
+LAST_LINES = 20
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class ProgramError(HubwrightError):
+    """A program ended with another exit code than 0, or not in time. `output` is what it said last."""
+
+    def __init__(self, argv: Sequence[str], reason: str, output: str) -> None:
+        command = " ".join(argv[:3])
+        super().__init__("\n".join([f"`{command} …`: {reason}", *output.splitlines()]), where=HERE)
+        self.output = output
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    stdout: IO[bytes] | None = None,
+    on_line: Callable[[str], None] | None = None,
+    timeout: float | None = None,
+) -> str:
+    """What the program wrote to its standard output; into the file `stdout` instead where one is given.
+
+    With `on_line`, output and errors are handed over line by line as they come, and the last
+    of them returned; `timeout` does not hold then. Raises ProgramError with the last lines.
+    """
+    if shutil.which(argv[0]) is None:
+        raise HubwrightError(f"{argv[0]} is not installed", where=HERE, hint="run `make setup`")
+    if on_line is not None:
+        return _follow(argv, stdin, on_line)
+    try:
+        done = subprocess.run(
+            argv,
+            input=stdin,
+            stdout=stdout or subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ProgramError(argv, f"no answer in {timeout:.0f} s", _tail(error.stderr or b"")) from None
+    if done.returncode != 0:
+        raise ProgramError(argv, f"exit code {done.returncode}", _tail((done.stdout or b"") + done.stderr))
+    return (done.stdout or b"").decode(errors="replace")
+
+
+def docker(
+    *arguments: str,
+    stdin: bytes = b"",
+    stdout: IO[bytes] | None = None,
+    on_line: Callable[[str], None] | None = None,
+    timeout: float | None = None,
+) -> str:
+    """`run` for Docker's command: mistakes that a person can mend at once are told as such."""
+    try:
+        return run(["docker", *arguments], stdin=stdin, stdout=stdout, on_line=on_line, timeout=timeout)
+    except ProgramError as error:
+        raise explain_docker(error.output) or error from None
+
+
+def explain_docker(output: str) -> HubwrightError | None:
+    """What docker's words mean, where they name one of the usual obstacles."""
+    if "permission denied" in output and "docker.sock" in output:
+        return HubwrightError(
+            "this user may not use Docker",
+            where=HERE,
+            hint="`sudo usermod -aG docker $USER`, then log in again",
+        )
+    if "Cannot connect to the Docker daemon" in output or "docker daemon running" in output:
+        return HubwrightError(
+            "Docker does not answer", where=HERE, hint="`make setup` starts it and names its log"
+        )
+    if "no space left on device" in output:
+        return HubwrightError(
+            "the disk is full", where=HERE, hint="`docker system df` shows what takes the space"
+        )
+    return None
+
+
+def _follow(argv: Sequence[str], stdin: bytes, on_line: Callable[[str], None]) -> str:
+    last: deque[str] = deque(maxlen=LAST_LINES)
+    with tempfile.TemporaryFile() as source:  # a file, because a pipe that nobody reads would block us
+        source.write(stdin)
+        source.seek(0)
+        with subprocess.Popen(
+            argv, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process:
+            try:
+                for raw in process.stdout or ():
+                    line = _COLOUR.sub("", raw.decode(errors="replace")).rstrip()
+                    if line:
+                        last.append(line)
+                        on_line(line)
+            except BaseException:
+                process.kill()
+                raise
+    if process.returncode != 0:
+        raise ProgramError(argv, f"exit code {process.returncode}", "\n".join(last))
+    return "\n".join(last)
+
+
+def _tail(output: bytes) -> str:
+    return "\n".join(output.decode(errors="replace").splitlines()[-LAST_LINES:])

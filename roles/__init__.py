@@ -1,0 +1,44 @@
+"""What a hub is made of: the table of contents.
+
+A role is a pure function from the description of a hub to the list of things that should be true on its
+host. Roles that do not need each other converge side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from provision.agent.resources import Resource
+from roles import base, culler, docker, jupyterhub, notebook_image, proxy, python
+from roles.inputs import Inputs
+
+
+@dataclass(frozen=True)
+class Role:
+    name: str
+    about: str
+    steps: Callable[[Inputs], list[Resource]]
+    needs: tuple[str, ...] = ()
+
+
+ROLES = (
+    Role("base", "certificates and packages that everything else needs", base.steps),
+    Role("docker", "the container engine and the notebooks' network", docker.steps, ("base",)),
+    Role("python", "the hub's Python environment and its Node", python.steps, ("base",)),
+    Role("notebook_image", "the image that visitors run", notebook_image.steps, ("docker",)),
+    Role("proxy", "the front door: configurable-http-proxy", proxy.steps, ("python",)),
+    Role("jupyterhub", "the hub", jupyterhub.steps, ("python", "proxy", "notebook_image")),
+    Role("culler", "ends idle servers and removes temporary users", culler.steps, ("jupyterhub",)),
+)
+
+NAMES = tuple(role.name for role in ROLES)
+
+
+def with_needs(names: set[str]) -> tuple[Role, ...]:
+    """The roles of these names and all that they need, in the order of ROLES."""
+    wanted = set(names)
+    for role in reversed(ROLES):
+        if role.name in wanted:
+            wanted |= set(role.needs)
+    return tuple(role for role in ROLES if role.name in wanted)

@@ -1,0 +1,33 @@
+"""Ends servers that nobody uses, and removes the temporary users they belonged to."""
+
+from __future__ import annotations
+
+from provision.agent.resources import GeneratedSecret, Resource, Service
+from roles import paths, python
+from roles.inputs import Inputs
+from roles.render import render
+
+NAME = "idle-culler"
+TOKEN = GeneratedSecret(
+    f"{paths.SECRETS}/culler.env", "JUPYTERHUB_API_TOKEN", owner=paths.USER, group=paths.USER
+)
+SCOPES = ("list:users", "read:users:activity", "read:servers", "delete:servers", "admin:users")
+
+
+def wanted(i: Inputs) -> bool:
+    return i.settings.server.idle_timeout > 0
+
+
+def steps(i: Inputs) -> list[Resource]:
+    if not wanted(i):
+        return []
+    server = i.settings.server
+    unit = render(
+        "hubwright-culler.service.j2",
+        api=f"http://{i.settings.network.gateway}:{paths.HUB_PORT}/hub/api",
+        timeout=server.idle_timeout,
+        max_age=server.max_age,
+        every=min(server.idle_timeout // 2, 600),
+        token_file=TOKEN.path,
+    )
+    return [Service("hubwright-culler", unit, watches=(TOKEN.id, python.environment(i).id))]

@@ -1,0 +1,70 @@
+"""The hub: its user, its settings, its unit."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from provision.agent.resources import Directory, File, GeneratedSecret, Resource, Service, User
+from roles import culler, notebook_image, paths, proxy, python
+from roles.inputs import Inputs
+from roles.render import render
+
+LOG_OPTIONS = {"max-size": "5m", "max-file": "2"}
+
+
+def hub_json(i: Inputs) -> str:
+    """What jupyterhub_config.py reads on the host. Holds the visitors' secret variables: mode 0600."""
+    s = i.settings
+    secrets = {key: value.get_secret_value() for key, value in s.server.secrets.items()}
+    hub: dict[str, Any] = {
+        "port": s.hub.port,
+        "announcement": s.hub.announcement,
+        "gateway": s.network.gateway,
+        "hub_port": paths.HUB_PORT,
+        "proxy_api": f"http://127.0.0.1:{paths.PROXY_API_PORT}",
+        "state": paths.STATE,
+        "network": paths.NETWORK,
+        "image": notebook_image.image(i).tag,
+        "memory": s.server.memory,
+        "cpu": s.server.cpu,
+        "pids": s.server.pids,
+        "start_timeout": s.server.start_timeout,
+        "environment": {**s.server.environment, **secrets},
+        "services": [],
+    }
+    if culler.wanted(i):
+        hub["services"].append(
+            {"name": culler.NAME, "token_file": culler.TOKEN.path, "scopes": list(culler.SCOPES)}
+        )
+    return json.dumps(hub, indent=2, sort_keys=True) + "\n"
+
+
+def steps(i: Inputs) -> list[Resource]:
+    owned = {"owner": paths.USER, "group": paths.USER}
+    settings = File(paths.HUB_JSON, hub_json(i), mode=0o600, secret=True, **owned)
+    config = File(paths.HUB_CONFIG, i.files["jupyterhub_config.py"])
+    code = [
+        File(f"{paths.SOFTWARE}/{name}", text)
+        for name, text in i.files.items()
+        if name.startswith("services/")
+    ]
+    tokens: list[GeneratedSecret] = [proxy.TOKEN]
+    if culler.wanted(i):
+        tokens.append(culler.TOKEN)
+    watched = (settings, config, *code, *tokens, python.environment(i))
+    return [
+        User(paths.USER, home=paths.STATE, groups=("docker",)),
+        Directory(paths.STATE, mode=0o700, purge=True, **owned),
+        *tokens[1:],
+        settings,
+        config,
+        Directory(paths.SERVICES, purge=True),
+        *code,
+        Service(
+            "jupyterhub",
+            render("jupyterhub.service.j2", token_file=proxy.TOKEN.path),
+            watches=tuple(resource.id for resource in watched),
+            ready=f"http://{i.settings.network.gateway}:{paths.HUB_PORT}/hub/health",
+        ),
+    ]
