@@ -331,16 +331,18 @@ def _converge(
 
     targets = on.targets(ctx.settings)
     report = RunReport(ctx.reporter, mode, targets)
-    outcomes = deploy.converge(
-        ctx.settings,
-        targets,
-        mode,
-        reporter=ctx.reporter,
-        access=on.access(),
-        handle=report.handle,
-        only=only,
-        remove=remove,
-    )
+    access = on.access()
+    with ctx.reporter.running("connecting"):
+        outcomes = deploy.converge(
+            ctx.settings,
+            targets,
+            mode,
+            reporter=ctx.reporter,
+            access=access,
+            handle=report.handle,
+            only=only,
+            remove=remove,
+        )
     report.summary(outcomes)
     if as_json:
         ctx.reporter.json(report.as_json(outcomes))

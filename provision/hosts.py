@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 15.0  # seconds
 KEEPALIVE = 15  # seconds
 CHUNK = 1 << 18
+SYSTEM_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
 
 Event = dict[str, Any]
 
@@ -139,10 +140,10 @@ def _connect(target: Target, access: Access, handle: Callable[[Event], None]) ->
     if target.vouched:
         client.set_missing_host_key_policy(_vouched_policy())
     else:
-        client.load_system_host_keys("/etc/ssh/ssh_known_hosts")
-        if access.known_hosts.exists():
-            client.load_host_keys(str(access.known_hosts))
-        client.set_missing_host_key_policy(_known_only_policy(access, handle))
+        for known in (SYSTEM_KNOWN_HOSTS, access.known_hosts):
+            if known.exists():
+                client.load_system_host_keys(str(known))
+        client.set_missing_host_key_policy(_known_only_policy(target, access, handle))
     name = target.name
     try:
         connection.open()
@@ -291,7 +292,7 @@ def _vouched_policy() -> paramiko.MissingHostKeyPolicy:
     return Vouched()
 
 
-def _known_only_policy(access: Access, handle: Callable[[Event], None]) -> paramiko.MissingHostKeyPolicy:
+def _known_only_policy(target: Target, access: Access, handle: Callable[[Event], None]) -> paramiko.MissingHostKeyPolicy:
     """Refuse an unknown key, or, when the operator said so, show it and write it down."""
     import paramiko
 
@@ -300,7 +301,7 @@ def _known_only_policy(access: Access, handle: Callable[[Event], None]) -> param
             if not access.accept_new_host_key:
                 raise UnknownHostKey(
                     f"its host key is not known: {fingerprint(key)}",
-                    where=hostname,
+                    where=target.name,
                     hint="compare it with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), "
                     "then run again with --accept-new-host-key",
                 )

@@ -6,13 +6,15 @@ two folders of settings share what they have in common.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import os
 import platform
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from provision.errors import HubwrightError
@@ -22,7 +24,12 @@ from provision.settings import Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
 HOST_FOLDER = PROJECT / "images" / "host"
-BASE_PACKAGES = ("ca-certificates", "python3", "usr-is-merged")  # the last one instead of usrmerge and all of perl
+BASE_PACKAGES = (
+    "ca-certificates",
+    "python3",
+    "usr-is-merged",
+)  # the last one instead of usrmerge and all of perl
+ARCHIVES_KEPT = 3
 SLIM = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
 
 
@@ -51,8 +58,20 @@ def host_image_tag(settings: Settings) -> str:
 
 def notebook_image_tag(settings: Settings) -> str:
     """The name of the notebook image that `[image] build` stands for."""
-    arguments = _build_arguments(settings)
+    arguments = _build_arguments(settings).values()
     return f"hubwright/notebook:{_digest(base_image_tag(settings), *arguments, notebook_context(settings))}"
+
+
+def notebook_context(settings: Settings) -> bytes:
+    """The build context of the notebook image: the folder of `[image] build`, and certificates to trust."""
+    if settings.image.build is None:
+        raise HubwrightError("there is nothing to build", where="image", hint="set [image] build to a folder")
+    folder = settings.path(settings.image.build)
+    if not (folder / "Dockerfile").is_file():
+        raise HubwrightError(
+            "has no Dockerfile", where=str(folder), hint="[image] build names the folder that has it"
+        )
+    return context(folder, _certificates(settings))
 
 
 def context(folder: Path, extra: Mapping[str, bytes] | None = None) -> bytes:
@@ -94,10 +113,8 @@ def base_image(settings: Settings, reporter: Reporter) -> str:
 def ensure_host_image(settings: Settings, reporter: Reporter) -> str:
     """The name of the host image, which exists afterwards."""
     tag = host_image_tag(settings)
-    if not _exists(tag):
-        base = base_image(settings, reporter)
-        with reporter.step("build the image of the host") as step:
-            _build(tag, context(HOST_FOLDER), [f"BASE={base}"], step.say)
+    with _alone(reporter):
+        _ensure(tag, context(HOST_FOLDER), {}, settings, reporter)
     return tag
 
 
@@ -107,27 +124,15 @@ def ensure_notebook_archive(settings: Settings, reporter: Reporter) -> Path:
     archive = cache_folder() / f"{tag.partition('/')[2].replace(':', '-')}.tar"
     if archive.exists():
         return archive
-    if not _exists(tag):
-        base = base_image(settings, reporter)
-        with reporter.step("build the notebook image") as step:
-            _build(tag, notebook_context(settings), [f"BASE={base}", *_build_arguments(settings)], step.say)
-    with reporter.step("save the notebook image"):
-        _save(tag, archive)
+    with _alone(reporter):
+        if not archive.exists():
+            _ensure(tag, notebook_context(settings), _build_arguments(settings), settings, reporter)
+            with reporter.step("save the notebook image"):
+                _save(tag, archive)
     return archive
 
 
 # --- inside -------------------------------------------------------------------------------------
-
-
-def notebook_context(settings: Settings) -> bytes:
-    if settings.image.build is None:
-        raise HubwrightError("there is nothing to build", where="image", hint="set [image] build to a folder")
-    folder = settings.path(settings.image.build)
-    if not (folder / "Dockerfile").is_file():
-        raise HubwrightError(
-            "has no Dockerfile", where=str(folder), hint="[image] build names the folder that has it"
-        )
-    return context(folder, _certificates(settings))
 
 
 def _certificates(settings: Settings) -> dict[str, bytes]:
@@ -145,8 +150,8 @@ def _certificates(settings: Settings) -> dict[str, bytes]:
     return found
 
 
-def _build_arguments(settings: Settings) -> list[str]:
-    return [f"PYPI={settings.mirrors.pypi}"] if settings.mirrors.pypi else []
+def _build_arguments(settings: Settings) -> dict[str, str]:
+    return {"PYPI": settings.mirrors.pypi} if settings.mirrors.pypi else {}
 
 
 def _bootstrap(settings: Settings, target: str) -> list[str]:
@@ -190,17 +195,40 @@ def _exists(tag: str) -> bool:
     return bool(docker("image", "ls", "--quiet", tag).strip())
 
 
-def _build(tag: str, content: bytes, arguments: list[str], on_line: Callable[[str], None]) -> None:
-    options = [option for argument in arguments for option in ("--build-arg", argument)]
-    docker("build", "--force-rm", "--tag", tag, *options, "-", stdin=content, on_line=on_line)
+def _ensure(
+    tag: str, content: bytes, arguments: Mapping[str, str], settings: Settings, reporter: Reporter
+) -> None:
+    """Builds `content` as `tag` on the base image, unless that is there."""
+    if _exists(tag):
+        return
+    given = {"BASE": base_image(settings, reporter), **arguments}
+    options = [option for key, value in given.items() for option in ("--build-arg", f"{key}={value}")]
+    with reporter.step(f"build the image {tag.partition(':')[0]}") as step:
+        docker("build", "--force-rm", "--tag", tag, *options, "-", stdin=content, on_line=step.say)
 
 
 def _save(tag: str, archive: Path) -> None:
-    """Writes beside the archive first: one that has its name is complete."""
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = archive.with_name(f"{archive.name}.{os.getpid()}")
+    """Writes beside the archive first: one that has its name is complete. The oldest of many go."""
+    unfinished = archive.with_suffix(".unfinished")
     try:
         docker("save", "--output", str(unfinished), tag)
         unfinished.replace(archive)
     finally:
         unfinished.unlink(missing_ok=True)
+    kept = sorted(archive.parent.glob("*.tar"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in kept[ARCHIVES_KEPT:]:
+        old.unlink()
+
+
+@contextmanager
+def _alone(reporter: Reporter) -> Iterator[None]:
+    """One process at a time makes images: the second one then finds them made."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with reporter.step("wait for another run that makes images"):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,6 +1,6 @@
 """What a person sees. The only file of the driver that prints.
 
-On a terminal, a step in progress spins; in a pipe every line is plain and complete in itself.
+On a terminal, work in progress spins; in a pipe every line is plain and complete in itself.
 """
 
 from __future__ import annotations
@@ -11,21 +11,27 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provision.errors import HubwrightError
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+SILENCE = 5.0  # seconds without a line in a pipe before a detail is worth one
 
 
 @dataclass
 class Step:
-    """A step in progress. `say` tells what it is at; `note` replaces the words of its last line."""
+    """A step in progress. `note`, when set, replaces the title in the line that ends it."""
 
     title: str
     _reporter: Reporter
     note: str = ""
 
     def say(self, detail: str) -> None:
-        self._reporter._detail(self, detail)
+        """What the step is at just now."""
+        self._reporter.detail(f"{self.title}: {detail}")
 
 
 @dataclass
@@ -34,87 +40,68 @@ class Reporter:
 
     quiet: bool = False
     verbose: int = 0
-    _status: Any = field(default=None, repr=False)
-
-    @property
-    def _terminal(self) -> bool:
-        return sys.stderr.isatty()
+    _spinner: Status | None = field(default=None, repr=False)
+    _last_line: float = field(default_factory=time.monotonic, repr=False)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
-        """Shows `title` while the block runs, then its outcome and how long it took."""
-        step, began = Step(title, self), time.monotonic()
-        self._begin(title)
+        """Shows `title` while the block runs, then how it ended and how long it took."""
+        step, began, mark = Step(title, self), time.monotonic(), "✗"
+        if not sys.stderr.isatty():
+            self.line(f"… {title}")
         try:
-            yield step
-        except BaseException:
-            self._end("✗", step, time.monotonic() - began)
-            raise
-        self._end("✓", step, time.monotonic() - began)
-
-    def line(self, text: str = "") -> None:
-        """A line of progress or advice, on standard error."""
-        if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
-
-    def detail(self, text: str) -> None:
-        """What a run is at just now: passes by on a terminal, stays in a pipe or with -v."""
-        if self._status is not None:
-            self._status.update(text)
-        elif self.verbose or not self._terminal:
-            self.line(f"    {text}")
+            with self.running(title):
+                yield step
+            mark = "✓"
+        finally:
+            self.line(f"{mark} {step.note or step.title} ({time.monotonic() - began:.1f} s)")
 
     @contextmanager
     def running(self, title: str) -> Iterator[None]:
-        """Shows that something is going on until the block ends; lines may pass above it."""
-        if self._terminal and not self.quiet:
-            from rich.console import Console
-
-            self._status = Console(stderr=True).status(title)
-            self._status.start()
-        try:
+        """Spins on a terminal while the block runs; lines pass above."""
+        if self.quiet or self._spinner is not None or not sys.stderr.isatty():
+            self.detail(title)
             yield
-        finally:
-            if self._status is not None:
-                self._status.stop()
-                self._status = None
+            return
+        from rich.console import Console
+
+        with Console(stderr=True, highlight=False).status(title) as self._spinner:
+            try:
+                yield
+            finally:
+                self._spinner = None
+
+    def line(self, text: str = "") -> None:
+        """A line of progress or advice."""
+        self._last_line = time.monotonic()
+        if self.quiet:
+            return
+        if self._spinner is not None:
+            from rich.text import Text
+
+            self._spinner.console.print(Text.from_ansi(text))
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def detail(self, text: str) -> None:
+        """What is going on just now: passes by on a terminal; in a pipe a sign of life now and then."""
+        if self._spinner is not None:
+            self._spinner.update(text)
+        elif self.verbose or time.monotonic() - self._last_line > SILENCE:
+            self.line(f"    {text}")
 
     def result(self, text: str) -> None:
-        """What the command was asked for, on standard output."""
+        """What the command was asked for."""
         print(text, flush=True)
 
     def json(self, value: Any) -> None:
+        """The same, for scripts."""
         print(json.dumps(value, indent=2, sort_keys=True), flush=True)
 
     def error(self, error: HubwrightError) -> None:
         """What, where, and what next, in one screen."""
-        lines = str(error).splitlines()
-        print(
-            "\n".join(("error: " if n == 0 else "       ") + text for n, text in enumerate(lines)),
-            file=sys.stderr,
-        )
+        first, *rest = str(error).splitlines() or [""]
+        lines = [f"error: {first}", *(f"       {line}" for line in rest)]
         if error.hint:
-            print(f" next: {error.hint}", file=sys.stderr, flush=True)
-
-    def _begin(self, title: str) -> None:
-        if self.quiet:
-            return
-        if self._terminal:
-            from rich.console import Console
-
-            self._status = Console(stderr=True).status(title)
-            self._status.start()
-        else:
-            self.line(f"… {title}")
-
-    def _detail(self, step: Step, detail: str) -> None:
-        if self._status is not None:
-            self._status.update(f"{step.title}: {detail}")
-        elif self.verbose or not self._terminal:
-            self.line(f"    {detail}")
-
-    def _end(self, mark: str, step: Step, seconds: float) -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
-        self.line(f"{mark} {step.note or step.title} ({seconds:.1f} s)")
+            lines.append(f" next: {error.hint}")
+        print("\n".join(lines), file=sys.stderr, flush=True)

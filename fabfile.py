@@ -1,0 +1,138 @@
+"""Fabric's way in: `fab -H user@host1,user@host2 deploy`. Adapters over the functions that `hubwright` calls.
+
+Without -H the tasks work on the machine that `hubwright up` raised. Fabric calls a task once for each host;
+the first call serves all hosts side by side, so that one slow or broken host holds up nobody.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fabric import task
+from fabric.main import program
+from invoke.exceptions import Exit as Stop
+
+import roles
+from provision import deploy as deployment
+from provision import observe, vm
+from provision.bundle import Mode
+from provision.errors import Exit, HubwrightError
+from provision.hosts import Access, Target
+from provision.report import Reporter
+from provision.run_report import RunReport
+from provision.settings import Settings, load
+from provision.status_report import show
+from provision.verify import verify as run_checks
+
+HELP = {"accept-new-host-key": "show and note the key of a host that is not known yet"}
+
+_served: set[str] = set()
+
+
+def served_once(function: Callable[..., Exit]) -> Callable[..., None]:
+    """A task that serves all hosts in its first call and maps its outcome to an exit code."""
+
+    @functools.wraps(function)
+    def adapter(*args: Any, **kwargs: Any) -> None:
+        if function.__name__ in _served:
+            return
+        _served.add(function.__name__)
+        try:
+            code = function(*args, **kwargs)
+        except HubwrightError as error:
+            Reporter().error(error)
+            code = error.code
+        if code is not Exit.DONE:
+            raise Stop(code=int(code))
+
+    return adapter
+
+
+def _settings() -> Settings:
+    return load(Path(os.environ.get("HUBWRIGHT_CONFIG", "hub.toml")))
+
+
+def _targets(settings: Settings) -> list[Target]:
+    named = program.args["hosts"].value
+    identities = program.args["identity"].value
+    if not named:
+        return [vm.target(settings)]
+    return [Target.parse(name, Path(identities[0]) if identities else None) for name in named.split(",")]
+
+
+def _access(c: Any, accept_new_host_key: bool = False) -> Access:
+    return Access(accept_new_host_key, c.config.sudo.password)
+
+
+def _converge(c: Any, mode: Mode, only: tuple[str, ...], accept_new_host_key: bool) -> Exit:
+    settings = _settings()
+    targets = _targets(settings)
+    report = RunReport(Reporter(), mode, targets)
+    outcomes = deployment.converge(
+        settings,
+        targets,
+        mode,
+        reporter=report.reporter,
+        access=_access(c, accept_new_host_key),
+        handle=report.handle,
+        only=only,
+    )
+    report.summary(outcomes)
+    return deployment.exit_code(outcomes, mode)
+
+
+@task(help=HELP)
+@served_once
+def deploy(c: Any, accept_new_host_key: bool = False) -> Exit:
+    """Make hosts what hub.toml describes; a second run changes nothing."""
+    return _converge(c, "apply", (), accept_new_host_key)
+
+
+@task(help=HELP)
+@served_once
+def plan(c: Any, accept_new_host_key: bool = False) -> Exit:
+    """Show what deploy would change; exit code 3 when that is anything."""
+    return _converge(c, "plan", (), accept_new_host_key)
+
+
+@task
+@served_once
+def verify(c: Any) -> Exit:
+    """Check hosts from the outside and the inside."""
+    settings = _settings()
+    return Exit.DONE if run_checks(settings, _targets(settings), _access(c)) else Exit.FAILED
+
+
+@task
+@served_once
+def status(c: Any) -> Exit:
+    """Say how the hosts are."""
+    found = observe.status(_targets(_settings()), _access(c))
+    show(Reporter(), found, as_json=False)
+    return Exit.DONE if all(host.healthy for host in found) else Exit.FAILED
+
+
+@task(help={"unit": "jupyterhub-proxy, hubwright-culler, docker, …", "lines": "how many lines back to begin"})
+@served_once
+def logs(c: Any, unit: str = "jupyterhub", lines: int = 100, follow: bool = False) -> Exit:
+    """Show the log of the hub or of another unit."""
+    for target in _targets(_settings()):
+        observe.logs(target, _access(c), Reporter().result, unit=unit, lines=lines, follow=follow)
+    return Exit.DONE
+
+
+def _role_task(role: roles.Role) -> Any:
+    def converge_role(c: Any, accept_new_host_key: bool = False) -> Exit:
+        return _converge(c, "apply", (role.name,), accept_new_host_key)
+
+    converge_role.__name__ = role.name
+    converge_role.__doc__ = f"Deploy only {role.about}, after what that needs."
+    return task(name=role.name.replace("_", "-"), help=HELP)(served_once(converge_role))
+
+
+for _role in roles.ROLES:
+    globals()[f"role_{_role.name}"] = _role_task(_role)

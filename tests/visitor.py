@@ -1,0 +1,166 @@
+"""A visitor without a browser: arrives, gets a server, runs code in a kernel over its websocket.
+
+Needs tornado and nothing of this project, so it runs beside the tests and, with the hub's own Python, on a host:
+
+    python visitor.py http://127.0.0.1:8000/ 'print(6 * 7)'
+
+prints what happened, and how long each step took in seconds, as one line of JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+import uuid
+from dataclasses import dataclass, field
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+POLL = 0.1  # seconds
+
+
+@dataclass
+class Cookie:
+    value: str
+    path: str
+
+
+@dataclass
+class Visitor:
+    """One browser's worth of cookies. `url` is the hub's front door and ends in a slash."""
+
+    url: str
+    cookies: dict[tuple[str, str], Cookie] = field(default_factory=dict)
+    server: str = ""
+    """URL of the visitor's own server, once `arrive` has returned."""
+
+    async def get(self, url: str, **options: Any) -> HTTPResponse:
+        """Follows redirects and keeps cookies, as a browser does. `effective_url` is where it ended."""
+        for _ in range(20):
+            response = await self.request("GET", url, **options)
+            if response.code not in (301, 302, 303, 307):
+                return response
+            url = urljoin(url, response.headers["Location"])
+        raise RuntimeError(f"redirected without end: {url}")
+
+    async def request(self, method: str, url: str, **options: Any) -> HTTPResponse:
+        headers = {"Cookie": self.cookie_header(url), **options.pop("headers", {})}
+        if method != "GET":
+            headers |= {"X-XSRFToken": self.cookie("_xsrf", url), "Referer": url}
+        request = HTTPRequest(
+            url, method, headers=headers, follow_redirects=False, allow_nonstandard_methods=True, **options
+        )
+        response = await AsyncHTTPClient().fetch(request, raise_error=False)
+        self._keep_cookies(url, response)
+        return response
+
+    async def arrive(self, timeout: float = 90) -> str:
+        """Open the front door and wait for the server of one's own; returns its URL."""
+        deadline = time.monotonic() + timeout
+        response = await self.get(self.url)
+        while "/user/" not in urlsplit(response.effective_url).path:
+            if response.code >= 400 or time.monotonic() > deadline:
+                raise RuntimeError(f"no server: {response.code} at {response.effective_url}")
+            await asyncio.sleep(POLL)
+            target = response.effective_url if "spawn-pending" in response.effective_url else self.url
+            response = await self.get(target)
+        if response.code != 200:
+            raise RuntimeError(f"the server answers {response.code} at {response.effective_url}")
+        parts = urlsplit(response.effective_url).path.split("/")
+        self.server = urljoin(self.url, f"/user/{parts[2]}/")
+        return self.server
+
+    async def open_kernel(self) -> Kernel:
+        response = await self.request("POST", f"{self.server}api/kernels", body="{}")
+        if response.code != 201:
+            raise RuntimeError(f"no kernel: {response.code} {response.body[:200]!r}")
+        kernel = Kernel(self, json.loads(response.body)["id"])
+        await kernel.connect()
+        return kernel
+
+    def cookie(self, name: str, url: str) -> str:
+        """The value that a browser would send: the one with the longest path that fits."""
+        path = urlsplit(url).path
+        found = [c for (key, _), c in self.cookies.items() if key == name and path.startswith(c.path)]
+        return max(found, key=lambda c: len(c.path)).value if found else ""
+
+    def cookie_header(self, url: str) -> str:
+        path = urlsplit(url).path
+        fitting = [(name, c) for (name, _), c in self.cookies.items() if path.startswith(c.path)]
+        fitting.sort(key=lambda item: -len(item[1].path))
+        return "; ".join(f"{name}={c.value}" for name, c in fitting)
+
+    def _keep_cookies(self, url: str, response: HTTPResponse) -> None:
+        for header in response.headers.get_list("Set-Cookie"):
+            for name, morsel in SimpleCookie(header).items():
+                path = morsel["path"] or urlsplit(url).path
+                if morsel["max-age"] == "0" or "1970" in morsel["expires"] or not morsel.value:
+                    self.cookies.pop((name, path), None)
+                else:
+                    self.cookies[(name, path)] = Cookie(morsel.coded_value, path)
+
+
+@dataclass
+class Kernel:
+    visitor: Visitor
+    id: str
+    socket: WebSocketClientConnection | None = None
+
+    async def connect(self) -> None:
+        url = f"{self.visitor.server}api/kernels/{self.id}/channels"
+        headers = {"Cookie": self.visitor.cookie_header(url), "Origin": self.visitor.url.rstrip("/")}
+        target = f"ws{url.removeprefix('http')}?_xsrf={self.visitor.cookie('_xsrf', url)}"
+        self.socket = await websocket_connect(HTTPRequest(target, headers=headers))
+
+    async def run(self, code: str, timeout: float = 60) -> str:
+        """What the code prints; RuntimeError with the error that it raises, or when the socket closes."""
+        assert self.socket is not None
+        request = {
+            "header": {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "version": "5.3"}
+            | {"username": "", "session": uuid.uuid4().hex, "date": ""},
+            "parent_header": {},
+            "metadata": {},
+            "content": {"code": code, "silent": False, "allow_stdin": False},
+            "channel": "shell",
+        }
+        await self.socket.write_message(json.dumps(request))
+        return await asyncio.wait_for(self._output(request["header"]["msg_id"]), timeout)  # type: ignore[index]
+
+    async def _output(self, asked: str) -> str:
+        assert self.socket is not None
+        printed = []
+        while True:
+            text = await self.socket.read_message()
+            if text is None:
+                raise RuntimeError("the kernel's websocket closed")
+            message = json.loads(text)
+            if message["parent_header"].get("msg_id") != asked:
+                continue
+            kind, content = message["header"]["msg_type"], message["content"]
+            if kind == "stream":
+                printed.append(content["text"])
+            elif kind == "error":
+                raise RuntimeError(f"{content['ename']}: {content['evalue']}")
+            elif kind == "status" and content["execution_state"] == "idle":
+                return "".join(printed)
+
+
+async def visit(url: str, code: str) -> dict[str, Any]:
+    """One whole visit. Keys: server, printed, and the seconds until `ready` and until `answered`."""
+    began = time.monotonic()
+    visitor = Visitor(url)
+    server = await visitor.arrive()
+    ready = time.monotonic() - began
+    kernel = await visitor.open_kernel()
+    printed = await kernel.run(code)
+    return {"server": server, "printed": printed, "ready": ready, "answered": time.monotonic() - began}
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(visit(sys.argv[1], sys.argv[2]))))
