@@ -18,11 +18,16 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class ProgramError(HubwrightError):
-    """A program ended with another exit code than 0, or not in time. `output` is what it said last."""
+    """A program ended with another exit code than 0, or not in time: then `exit_code` is None.
 
-    def __init__(self, argv: Sequence[str], reason: str, output: str) -> None:
+    `output` is what it said last.
+    """
+
+    def __init__(self, argv: Sequence[str], exit_code: int | None, output: str) -> None:
+        reason = "did not end in time" if exit_code is None else f"exit code {exit_code}"
         command = " ".join(argv[:3])
         super().__init__("\n".join([f"`{command} …`: {reason}", *output.splitlines()]), where=HERE)
+        self.exit_code = exit_code
         self.output = output
 
 
@@ -53,9 +58,9 @@ def run(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ProgramError(argv, f"no answer in {timeout:.0f} s", _tail(error.stderr or b"")) from None
+        raise ProgramError(argv, None, _tail(error.stderr or b"")) from None
     if done.returncode != 0:
-        raise ProgramError(argv, f"exit code {done.returncode}", _tail((done.stdout or b"") + done.stderr))
+        raise ProgramError(argv, done.returncode, _tail((done.stdout or b"") + done.stderr))
     return (done.stdout or b"").decode(errors="replace")
 
 
@@ -110,7 +115,7 @@ def _follow(argv: Sequence[str], stdin: bytes, on_line: Callable[[str], None]) -
                 process.kill()
                 raise
     if process.returncode != 0:
-        raise ProgramError(argv, f"exit code {process.returncode}", "\n".join(last))
+        raise ProgramError(argv, process.returncode, "\n".join(last))
     return "\n".join(last)
 
 

@@ -25,7 +25,12 @@ def steps(i: Inputs) -> list[Resource]:
     return [
         config,
         # docker.io without apparmor cannot start a container where the kernel has AppArmor on.
-        AptPackages("docker", ("docker.io", "apparmor", "iptables"), unless="dockerd"),
+        AptPackages(
+            "docker",
+            ("docker.io", "apparmor", "iptables"),
+            unless="dockerd",
+            data=("/var/lib/docker", "/var/lib/containerd"),
+        ),
         Service("docker", watches=(config.id,), reload=True),
         DockerNetwork(paths.NETWORK, network.subnet, network.gateway, paths.BRIDGE),
     ]

@@ -68,8 +68,9 @@ class DockerNetwork(Resource):
 
     def _delete(self, machine: Machine) -> None:
         """Notebook servers on it go with it: a container cannot outlive its network."""
-        form = "{{range $id, $_ := .Containers}}{{$id}} {{end}}"
-        attached = machine.run(["docker", "network", "inspect", "--format", form, self.name]).split()
+        attached = machine.run(
+            ["docker", "ps", "--all", "--quiet", "--filter", f"network={self.name}"]
+        ).split()
         if attached:
             machine.run(["docker", "rm", "--force", "--volumes", *attached])
         machine.run(["docker", "network", "rm", self.name])

@@ -26,13 +26,14 @@ class AptPackages(Resource):
     """A set of packages that one purpose needs.
 
     `unless` names a program that makes the set needless when somebody else has installed it (docker-ce's
-    dockerd in place of docker.io's). Removal purges what came with the installation, dependencies
-    included, and nothing that was there before. A package that leaves the set stays until the set goes.
+    dockerd in place of docker.io's). `data`: directories that the packages' programs fill. Removal purges
+    what came with the installation, dependencies and new data included, and nothing that was there before. A package that leaves the set stays until the set goes.
     """
 
     name: str
     packages: tuple[str, ...]
     unless: str = ""
+    data: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -69,6 +70,8 @@ class AptPackages(Resource):
                 wait_for_apt(machine)
                 machine.run(["apt-get", "purge", "-qy", *present], env=APT_ENVIRONMENT, watch=True)
             machine.forget("dpkg")
+        for path in machine.claims(self).get("data", []):
+            shutil.rmtree(path, ignore_errors=True)
         return None
 
     def _missing(self, machine: Machine) -> list[str]:
@@ -80,7 +83,12 @@ class AptPackages(Resource):
         missing = self._missing(machine)
         simulated = machine.run([*command, "--simulate", *missing], env=APT_ENVIRONMENT)
         earlier = machine.claims(self).get("installed", [])
-        machine.claim(self, installed=sorted({*earlier, *parse_simulation(simulated)}))
+        data = [path for path in self.data if not os.path.exists(path)]
+        machine.claim(
+            self,
+            installed=sorted({*earlier, *parse_simulation(simulated)}),
+            data=machine.claims(self).get("data", data),
+        )
         machine.say(f"installing {', '.join(missing)}")
         machine.run([*command, *missing], env=APT_ENVIRONMENT, watch=True)
 

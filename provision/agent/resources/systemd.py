@@ -15,7 +15,8 @@ from .files import File
 from .fs import unlink, write_atomically
 
 UNITS = "/etc/systemd/system"
-PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "UnitFileState")
+PROPERTIES = ("Id", "LoadState", "ActiveState", "UnitFileState", "NRestarts")
+TRIES = 5  # starts of a unit with Restart= until it is said not to stay up
 
 _one_at_a_time = threading.Lock()
 
@@ -134,7 +135,8 @@ class Service(Resource):
             except OSError as error:
                 last = str(getattr(error, "reason", error))
             machine.forget("systemd")
-            if self._state(machine).get("ActiveState") == "failed":
+            state = self._state(machine)
+            if state.get("ActiveState") == "failed" or int(state.get("NRestarts") or 0) >= TRIES:
                 raise Problem("does not stay up")
             time.sleep(0.1)
         raise Problem(f"not ready after {self.ready_timeout:.0f} s ({self.ready}: {last})")

@@ -1,0 +1,107 @@
+"""Where this machine gets its packages from: apt's, pip's and npm's own configuration, parsed. All pure."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Source:
+    """One line of apt's sources: an archive, a suite, and its components."""
+
+    uri: str
+    suite: str
+    components: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The archive that the distribution itself comes from. `security` is empty where there is none."""
+
+    uri: str
+    suite: str
+    components: str
+    security: str = ""
+
+
+_ONE_LINE = re.compile(r"^deb\s+(?:\[[^\]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)(?P<components>[^#]*)")
+
+
+def parse_sources(files: Mapping[str, str]) -> list[Source]:
+    """The binary sources in apt's files (name → text): `*.list` holds lines, `*.sources` holds stanzas."""
+    return [
+        source
+        for name, text in files.items()
+        for source in (_stanzas(text) if name.endswith(".sources") else _lines(text))
+    ]
+
+
+def find_archive(sources: Iterable[Source], codename: str) -> Archive | None:
+    """The archive that holds the release `codename`, and where its security updates are."""
+    usable = [source for source in sources if source.uri.startswith(("http://", "https://"))]
+    main = next((it for it in usable if it.suite == codename and "main" in it.components), None)
+    if main is None:
+        return None
+    security = next((it.uri for it in usable if it.suite == f"{codename}-security"), "")
+    components = {
+        part for it in usable if it.suite == codename and it.uri == main.uri for part in it.components
+    }
+    return Archive(main.uri, codename, " ".join(sorted(components)), security)
+
+
+def pip_index(texts: Iterable[str]) -> str | None:
+    """`index-url` of pip's configuration files; that of a later file holds."""
+    found = None
+    for text in texts:
+        parser = configparser.RawConfigParser(strict=False)
+        try:
+            parser.read_string(text)
+        except configparser.Error:
+            continue
+        for section in ("global", "install"):
+            found = parser.get(section, "index-url", fallback=found)
+    return found
+
+
+def npm_registry(texts: Iterable[str]) -> str | None:
+    """`registry` of npm's configuration files; that of a later file holds."""
+    found = None
+    for text in texts:
+        for match in re.finditer(r"^\s*registry\s*=\s*(\S+)", text, re.MULTILINE):
+            found = match[1]
+    return found
+
+
+def unusable(url: str) -> str:
+    """Why another host could not, or should not, be given this URL; empty when it can."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        return "only this machine can reach it"
+    if parts.hostname in ("localhost", "127.0.0.1", "::1"):
+        return "only this machine can reach it"
+    if parts.username or parts.password:
+        return "it holds a password, which settings may not"
+    return ""
+
+
+def _lines(text: str) -> Iterator[Source]:
+    for line in text.splitlines():
+        if match := _ONE_LINE.match(line.strip()):
+            yield Source(match["uri"].rstrip("/"), match["suite"], tuple(match["components"].split()))
+
+
+def _stanzas(text: str) -> Iterator[Source]:
+    for stanza in re.split(r"\n\s*\n", re.sub(r"^#.*\n?", "", text, flags=re.MULTILINE)):
+        fields = {
+            match[1].lower(): match[2].split()
+            for match in re.finditer(r"^([A-Za-z-]+):((?:.*)(?:\n[ \t].*)*)", stanza, re.MULTILINE)
+        }
+        if "deb" not in fields.get("types", []) or fields.get("enabled") == ["no"]:
+            continue
+        for uri in fields.get("uris", []):
+            for suite in fields.get("suites", []):
+                yield Source(uri.rstrip("/"), suite, tuple(fields.get("components", [])))

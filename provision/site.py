@@ -1,0 +1,282 @@
+"""What this machine can do, found out by trying, and written once to site.toml."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from provision.errors import HubwrightError, SettingsError
+from provision.images import base_image
+from provision.package_sources import (
+    Archive,
+    find_archive,
+    npm_registry,
+    parse_sources,
+    pip_index,
+    unusable,
+)
+from provision.process import ProgramError, docker, run
+from provision.report import Reporter
+from provision.settings import Builder, Settings
+
+CERTIFICATES = Path("/usr/local/share/ca-certificates")
+APT = Path("/etc/apt")
+PIP_FILES = ("/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
+NPM_FILES = ("/etc/npmrc", "~/.npmrc")
+DEFAULT_INDEXES = ("https://pypi.org/simple", "https://registry.npmjs.org")
+PULL_TIMEOUT = 90.0  # seconds for the base image, about 30 MB
+PROBE_TIMEOUT = 20.0
+
+HEADER = """\
+# What `hubwright init` found on this machine. It is laid over hub.toml and not committed.
+# Edit it as you like: only `hubwright init --force` writes it again.
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether something works here, and in a few words how that showed."""
+
+    works: bool
+    words: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All that site.toml is made from. `archive` is None where apt's sources name none that can be used."""
+
+    providers: Mapping[str, Finding]
+    registry: Finding
+    archive: Archive | None = None
+    certificates: tuple[str, ...] = ()
+    pypi: str | None = None
+    npm: str | None = None
+
+    @property
+    def provider(self) -> str | None:
+        """The first provider that works, in the order of preference."""
+        return next((name for name, finding in self.providers.items() if finding.works), None)
+
+
+def init(config: Path, reporter: Reporter, *, force: bool = False) -> Path:
+    """Writes site.toml beside the hub.toml `config`, unless it is there."""
+    target = config.absolute().with_name("site.toml")
+    if target.exists() and not force:
+        reporter.line(f"✓ {target} is there; `hubwright init --force` would look again and replace it")
+        return target
+    if not target.parent.is_dir():
+        raise SettingsError("no such folder", where=str(target.parent), hint="name a hub.toml with --config")
+    found = survey(reporter)
+    target.write_text(site_toml(found), encoding="utf-8")
+    for line in decisions(found):
+        reporter.line(f"  {line}")
+    reporter.line(f"✓ wrote {target}")
+    return target
+
+
+def survey(reporter: Reporter) -> Survey:
+    """Tries everything. Takes seconds, and half a minute more where a first base image must be made."""
+    certificates, archive = _certificates(), _archive()
+    engine = _probe(reporter, "Docker", _docker_answers)
+    registry = Finding(False, "Docker does not answer")
+    if engine.works:
+        registry = _probe(reporter, "the container registry", _registry_answers)
+        engine = _containers(reporter, registry.works, archive)
+    providers = {
+        "docker": engine,
+        "libvirt": _probe(reporter, "libvirt", _libvirt),
+        "virtualbox": _probe(reporter, "VirtualBox", _virtualbox),
+    }
+    pypi = (
+        os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL") or pip_index(_texts(PIP_FILES))
+    )
+    npm = os.environ.get("NPM_CONFIG_REGISTRY") or npm_registry(_texts(NPM_FILES))
+    return Survey(
+        providers,
+        registry,
+        archive,
+        certificates,
+        _mirror(reporter, "pip", pypi),
+        _mirror(reporter, "npm", npm),
+    )
+
+
+def site_toml(found: Survey) -> str:
+    """The text of site.toml: only keys that differ from the defaults."""
+    tables: dict[str, dict[str, Any]] = {"vm": {}, "image": {}, "builder": {}, "mirrors": {}}
+    if found.provider not in (None, "docker"):
+        tables["vm"]["provider"] = found.provider
+    if not found.registry.works and found.archive is not None:
+        tables["image"]["build_on"] = "builder"
+        tables["builder"] = _builder(found.archive)
+    if found.certificates:
+        tables["mirrors"]["ca_certificates"] = list(found.certificates)
+    for key, url in (("pypi", found.pypi), ("npm", found.npm)):
+        if url:
+            tables["mirrors"][key] = url
+    return HEADER + "".join(f"\n{tomli_w.dumps({name: table})}" for name, table in tables.items() if table)
+
+
+def decisions(found: Survey) -> list[str]:
+    """What follows from the survey, and why, for a person."""
+    said = [f"{name}: {finding.words}" for name, finding in found.providers.items()]
+    if found.provider:
+        said.append(f"machines are raised with Vagrant's provider {found.provider}")
+    else:
+        said.append(
+            "no provider works, so no machine can be raised here; existing hosts can be deployed (-H)"
+        )
+    if found.registry.works:
+        said.append("the container registry answers: base images come from there")
+    elif found.archive:
+        said.append(f"no registry: base images are made of {found.archive.uri} ({found.archive.suite})")
+        said.append("no registry: the notebook image is built here and sent to hosts")
+    else:
+        said.append(
+            "no registry, and no archive of this release in apt's sources: no image can be built here"
+        )
+    if found.certificates:
+        said.append(
+            f"hosts and images trust {len(found.certificates)} further CA certificates of this machine"
+        )
+    said += [f"packages come from {url}" for url in (found.pypi, found.npm) if url]
+    return said
+
+
+# --- trying -------------------------------------------------------------------------------------
+
+
+def _probe(reporter: Reporter, what: str, attempt: Callable[[], str]) -> Finding:
+    """`attempt` returns how it showed that something works, and raises HubwrightError when it does not."""
+    with reporter.step(f"try {what}") as step:
+        try:
+            finding = Finding(True, attempt())
+        except HubwrightError as error:
+            finding = Finding(False, _last_words(error))
+        step.note = f"{what}: {'yes' if finding.works else 'no'}, {finding.words}"
+    return finding
+
+
+def _last_words(error: HubwrightError) -> str:
+    return error.what.splitlines()[-1].removeprefix("Error response from daemon: ")
+
+
+def _docker_answers() -> str:
+    return f"Docker {docker('info', '--format', '{{.ServerVersion}}', timeout=PROBE_TIMEOUT).strip()} answers"
+
+
+def _registry_answers() -> str:
+    image = Builder().image
+    docker("pull", "--quiet", image, timeout=PULL_TIMEOUT)
+    return f"gave {image.partition('@')[0]}"
+
+
+def _containers(reporter: Reporter, registry: bool, archive: Archive | None) -> Finding:
+    """Runs one, of the base image that hosts will have."""
+    if not registry and archive is None:
+        return Finding(False, "there is no base image to try it with")
+    builder = {} if registry or archive is None else _builder(archive)
+    trial = Settings.model_validate({"root": Path("/"), "image": {"build": "."}, "builder": builder})
+    try:
+        base = base_image(trial, reporter)
+    except HubwrightError as error:
+        return Finding(False, _last_words(error))
+
+    def attempt() -> str:
+        docker("run", "--rm", "--network=none", base, "true", timeout=PROBE_TIMEOUT)
+        return "it runs"
+
+    return _probe(reporter, "a container", attempt)
+
+
+def _libvirt() -> str:
+    run(["virsh", "--connect", "qemu:///system", "list"], timeout=PROBE_TIMEOUT)
+    if "vagrant-libvirt" not in run(["vagrant", "plugin", "list"], timeout=60):
+        raise HubwrightError("Vagrant has no plugin vagrant-libvirt")
+    return f"libvirt answers, and {_kvm()}"
+
+
+def _kvm() -> str:
+    """Runs a guest: /dev/kvm may be there, and a guest never take a step."""
+    if platform.machine() != "x86_64":
+        raise HubwrightError("whether KVM runs guests can be tried on x86_64 only")
+    with tempfile.NamedTemporaryFile(suffix=".bin") as bios:
+        # A guest's first instruction lies 16 bytes before the end: mov al, 16; out 0xf4, al; hlt
+        bios.write(bytes(65520) + b"\xb0\x10\xe6\xf4\xf4".ljust(16, b"\x90"))
+        bios.flush()
+        options = ["-accel", "kvm", "-nodefaults", "-display", "none", "-m", "16", "-bios", bios.name]
+        end = [
+            "-device",
+            "isa-debug-exit,iobase=0xf4,iosize=0x04",
+        ]  # qemu's exit code: the 16, doubled, and 1
+        try:
+            run(["qemu-system-x86_64", *options, *end], timeout=PROBE_TIMEOUT)
+        except ProgramError as error:
+            if error.exit_code == 33:
+                return "KVM runs a guest"
+            if error.exit_code is None:
+                raise HubwrightError("/dev/kvm is there, but a guest takes no step") from None
+            raise
+    raise HubwrightError("KVM's guest did not do as it was told")
+
+
+def _virtualbox() -> str:
+    run(["VBoxManage", "list", "hostinfo"], timeout=PROBE_TIMEOUT)
+    if not Path("/dev/vboxdrv").exists():
+        raise HubwrightError("VirtualBox is installed, but its kernel module is not loaded")
+    return "VirtualBox answers"
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def _certificates() -> tuple[str, ...]:
+    return tuple(str(path) for path in sorted(CERTIFICATES.rglob("*.crt")) if path.is_file())
+
+
+def _archive() -> Archive | None:
+    paths = [APT / "sources.list", *sorted((APT / "sources.list.d").glob("*"))]
+    files = {
+        str(path): path.read_text(encoding="utf-8", errors="replace")
+        for path in paths
+        if path.suffix in (".list", ".sources") and path.is_file()
+    }
+    try:
+        codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    except OSError:
+        return None
+    return find_archive(parse_sources(files), codename)
+
+
+def _builder(archive: Archive) -> dict[str, str]:
+    found = {
+        "base": "archive",
+        "apt": archive.uri,
+        "suite": archive.suite,
+        "components": archive.components,
+        "security": archive.security,
+    }
+    defaults = Builder()
+    return {key: value for key, value in found.items() if value != getattr(defaults, key)}
+
+
+def _texts(names: Iterable[str]) -> list[str]:
+    paths = [Path(name).expanduser() for name in names]
+    return [path.read_text(encoding="utf-8", errors="replace") for path in paths if path.is_file()]
+
+
+def _mirror(reporter: Reporter, program: str, url: str | None) -> str | None:
+    """The URL when it is a mirror that hosts could use too."""
+    if url is None or url.rstrip("/") in DEFAULT_INDEXES:
+        return None
+    if reason := unusable(url):
+        reporter.line(f"  {program}'s own index is left out of site.toml: {reason}")
+        return None
+    return url
