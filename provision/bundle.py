@@ -38,7 +38,7 @@ with open(code, "wb", closefd=False) as file:
 sys.path.insert(0, "/proc/self/fd/%d" % code)
 sys.dont_write_bytecode = True
 from agent.__main__ import start
-sys.exit(start(source))
+start(source)
 """
 
 

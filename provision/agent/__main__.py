@@ -219,8 +219,8 @@ def explain_os_error(error: OSError) -> tuple[str, str, str]:
     return f"{place}{error.strerror or error}", "", "".join(traceback.format_exception(error))
 
 
-def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> int:
-    """Returns the exit code of the agent: 0 whenever its events say how the run ended."""
+def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> None:
+    """The whole run. Its events say how it ended."""
     began = time.monotonic()
     channel = Channel(source, sink)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -242,10 +242,11 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> int:
         channel.emit("error", what=problem.what, hint=problem.hint)
         count = {"failed": 1}
     channel.emit("end", count=count, seconds=round(time.monotonic() - began, 3))
-    return 0
 
 
-def start(source: BinaryIO) -> int:
+def start(source: BinaryIO) -> None:
     """Called by the loader (provision/bundle.py) with its standard input, the manifest still unread."""
     size = int(source.readline())
-    return main(source, sys.stdout.buffer, json.loads(source.read(size)))
+    main(source, sys.stdout.buffer, json.loads(source.read(size)))
+    # An orderly end would wait a second for the thread that still reads standard input.
+    os._exit(0)
