@@ -69,13 +69,22 @@ class HostOptions:
 def host_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of every command that talks to hosts; the command gets them as one `on`."""
 
-    @click.option("-H", "--host", "hosts", multiple=True, metavar="[USER@]HOST[:PORT]",
-                  help="An existing host; repeat it or separate with commas. Default: the machine that `up` raised.")  # fmt: skip
+    @click.option(
+        "-H",
+        "--host",
+        "hosts",
+        multiple=True,
+        metavar="[USER@]HOST[:PORT]",
+        help="An existing host; repeat it or separate with commas. Default: the machine that `up` raised.",
+    )
     @click.option(
         "-i", "--identity", type=click.Path(path_type=Path, exists=True), help="Private key to log in with."
     )
-    @click.option("--accept-new-host-key", is_flag=True,
-                  help="Show and note the key of a host that is not known yet. A changed key is always refused.")  # fmt: skip
+    @click.option(
+        "--accept-new-host-key",
+        is_flag=True,
+        help="Show and note the key of a host that is not known yet. A changed key is always refused.",
+    )
     @click.option("--ask-sudo-password", is_flag=True, help="For login users whose sudo wants a password.")
     @functools.wraps(command)
     def wrapped(
@@ -107,8 +116,15 @@ class Group(click.Group):
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-c", "--config", default="hub.toml", envvar="HUBWRIGHT_CONFIG", show_default=True,
-              type=click.Path(path_type=Path), help="The hub to work on. site.toml and secrets.toml lie beside it.")  # fmt: skip
+@click.option(
+    "-c",
+    "--config",
+    default="hub.toml",
+    envvar="HUBWRIGHT_CONFIG",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The hub to work on. site.toml and secrets.toml lie beside it.",
+)
 @click.option("-v", "--verbose", count=True, help="More words; -vv shows tracebacks.")
 @click.option("-q", "--quiet", is_flag=True, help="Only results and errors.")
 @click.version_option(package_name="hubwright")
@@ -364,5 +380,5 @@ def main() -> None:
         error.show()
         sys.exit(Exit.USAGE)
     except (click.Abort, KeyboardInterrupt):
-        print("stopped; run it again to go on where it stopped", file=sys.stderr)
+        Reporter().line("stopped; run it again to go on where it stopped")
         sys.exit(Exit.FAILED)

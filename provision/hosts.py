@@ -117,9 +117,10 @@ def shell_command(with_password: bool) -> str:
         f"command -v sudo >/dev/null || {no_sudo}",
     ]
     if with_password:
+        tried = "said=$(printf '%s\\n' \"$word\" | sudo -S -p '' -v 2>&1)"
+        reason = f'case "$said" in *sudoers*|*"may not"*) {not_allowed};; *) {wrong};; esac'
         lines += [
-            "said=$(printf '%s\\n' \"$word\" | sudo -S -p '' -v 2>&1) || "
-            f'case "$said" in *sudoers*|*"may not"*) {not_allowed};; *) {wrong};; esac',
+            f"{tried} || {reason}",
             f"{{ printf '%s\\n' \"$word\"; cat; }} | sudo -S -p '' -- {python}",
         ]
     else:
@@ -149,9 +150,10 @@ def _connect(target: Target, access: Access, handle: Callable[[Event], None]) ->
         connection.open()
     except paramiko.BadHostKeyException as error:
         raise HubwrightError(
-            f"the host's key has changed: it is {fingerprint(error.key)}, known is {fingerprint(error.expected_key)}",
+            f"the host's key has changed: it is {fingerprint(error.key)}, "
+            f"known is {fingerprint(error.expected_key)}",
             where=name,
-            hint=f"find out why; if it was set up anew: ssh-keygen -R '[{target.host}]:{target.port or 22}'",
+            hint=f"find out why; if it was set up anew: ssh-keygen -R '{_known_as(target)}'",
         ) from None
     except paramiko.AuthenticationException:
         raise HubwrightError(
@@ -172,7 +174,7 @@ def _connect(target: Target, access: Access, handle: Callable[[Event], None]) ->
         ) from None
     except (TimeoutError, OSError, EOFError, paramiko.SSHException) as error:
         raise HubwrightError(
-            f"does not answer: {error or type(error).__name__}",
+            f"does not answer: {str(error) or type(error).__name__}",
             where=name,
             hint="is it on, and does a firewall let SSH through?",
         ) from None
@@ -181,6 +183,11 @@ def _connect(target: Target, access: Access, handle: Callable[[Event], None]) ->
     # Small events and small answers: waiting for more to send costs 40 ms each.
     transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
+
+
+def _known_as(target: Target) -> str:
+    """The host's name in known_hosts, see sshd(8)."""
+    return target.host if target.port in (None, 22) else f"[{target.host}]:{target.port}"
 
 
 def _converse(
@@ -213,7 +220,7 @@ def _converse(
                 handle(event)
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise HubwrightError(
-            f"the connection broke: {error or type(error).__name__}",
+            f"the connection broke: {str(error) or type(error).__name__}",
             where=target.name,
             hint="run this again: it goes on where it stopped",
         ) from None
@@ -222,7 +229,7 @@ def _converse(
     if not ended:
         said = channel.makefile_stderr("r").read()
         text = said.decode(errors="replace") if isinstance(said, bytes) else said
-        tail = "\n".join(text.strip().splitlines()[-8:])
+        tail = "\n".join([*text.strip().splitlines()[-8:], sender.failure]).strip()
         raise HubwrightError(
             f"the run ended without a result\n{tail}".rstrip(),
             where=target.name,
@@ -237,6 +244,7 @@ class _Sender:
         self._channel = channel
         self._blobs = blobs
         self._jobs: queue.Queue[bytes | str | None] = queue.Queue()
+        self.failure = ""
         threading.Thread(target=self._work, daemon=True).start()
 
     def send(self, data: bytes) -> None:
@@ -255,8 +263,11 @@ class _Sender:
                     self._channel.sendall(job)
                 else:
                     self._stream(job)
-            except OSError:
-                return  # the reader of events sees the broken line and says so
+            except OSError as error:
+                # Either the line is broken, or an input cannot be read any more: the run cannot go on.
+                self.failure = str(error)
+                self._channel.close()
+                return
 
     def _stream(self, digest: str) -> None:
         blob = self._blobs[digest]
@@ -292,7 +303,9 @@ def _vouched_policy() -> paramiko.MissingHostKeyPolicy:
     return Vouched()
 
 
-def _known_only_policy(target: Target, access: Access, handle: Callable[[Event], None]) -> paramiko.MissingHostKeyPolicy:
+def _known_only_policy(
+    target: Target, access: Access, handle: Callable[[Event], None]
+) -> paramiko.MissingHostKeyPolicy:
     """Refuse an unknown key, or, when the operator said so, show it and write it down."""
     import paramiko
 

@@ -140,13 +140,14 @@ def _certificates(settings: Settings) -> dict[str, bytes]:
     found = {}
     for path in map(settings.path, settings.mirrors.ca_certificates):
         try:
-            found[f"ca/{path.stem}.crt"] = path.read_bytes()
+            content = path.read_bytes()
         except OSError as error:
             raise HubwrightError(
                 f"cannot be read: {error.strerror}",
                 where=str(path),
                 hint="see [mirrors] ca_certificates in site.toml",
             ) from None
+        found[f"ca/{path.stem}-{hashlib.sha256(content).hexdigest()[:8]}.crt"] = content
     return found
 
 

@@ -53,6 +53,18 @@ def find_archive(sources: Iterable[Source], codename: str) -> Archive | None:
     return Archive(main.uri, codename, " ".join(sorted(components)), security)
 
 
+def mirror_list(uri: str) -> str | None:
+    """The file that names the mirrors, where apt's source is such a list (`mirror+file:/path`)."""
+    scheme, _, path = uri.partition(":")
+    return "/" + path.lstrip("/") if scheme == "mirror+file" else None
+
+
+def first_mirror(text: str) -> str:
+    """The first address of a list of mirrors, or nothing."""
+    lines = (line.split() for line in text.splitlines() if not line.startswith("#"))
+    return next((words[0].rstrip("/") for words in lines if words), "")
+
+
 def pip_index(texts: Iterable[str]) -> str | None:
     """`index-url` of pip's configuration files; that of a later file holds."""
     found = None

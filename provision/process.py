@@ -8,7 +8,6 @@ import subprocess
 import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import IO
 
 from provision.errors import HubwrightError
 
@@ -26,7 +25,8 @@ class ProgramError(HubwrightError):
     def __init__(self, argv: Sequence[str], exit_code: int | None, output: str) -> None:
         reason = "did not end in time" if exit_code is None else f"exit code {exit_code}"
         command = " ".join(argv[:3])
-        super().__init__("\n".join([f"`{command} …`: {reason}", *output.splitlines()]), where=HERE)
+        what = "\n".join([f"`{command} …`: {reason}", *output.splitlines()])
+        super().__init__(what, where=HERE, hint="mend what its last lines name, then run it again")
         self.exit_code = exit_code
         self.output = output
 
@@ -35,11 +35,10 @@ def run(
     argv: Sequence[str],
     *,
     stdin: bytes = b"",
-    stdout: IO[bytes] | None = None,
     on_line: Callable[[str], None] | None = None,
     timeout: float | None = None,
 ) -> str:
-    """What the program wrote to its standard output; into the file `stdout` instead where one is given.
+    """What the program wrote to its standard output.
 
     With `on_line`, output and errors are handed over line by line as they come, and the last
     of them returned; `timeout` does not hold then. Raises ProgramError with the last lines.
@@ -52,28 +51,26 @@ def run(
         done = subprocess.run(
             argv,
             input=stdin,
-            stdout=stdout or subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             timeout=timeout,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise ProgramError(argv, None, _tail(error.stderr or b"")) from None
     if done.returncode != 0:
-        raise ProgramError(argv, done.returncode, _tail((done.stdout or b"") + done.stderr))
-    return (done.stdout or b"").decode(errors="replace")
+        raise ProgramError(argv, done.returncode, _tail(done.stdout + done.stderr))
+    return done.stdout.decode(errors="replace")
 
 
 def docker(
     *arguments: str,
     stdin: bytes = b"",
-    stdout: IO[bytes] | None = None,
     on_line: Callable[[str], None] | None = None,
     timeout: float | None = None,
 ) -> str:
     """`run` for Docker's command: mistakes that a person can mend at once are told as such."""
     try:
-        return run(["docker", *arguments], stdin=stdin, stdout=stdout, on_line=on_line, timeout=timeout)
+        return run(["docker", *arguments], stdin=stdin, on_line=on_line, timeout=timeout)
     except ProgramError as error:
         raise explain_docker(error.output) or error from None
 

@@ -37,6 +37,7 @@ else:
 
 ENVIRONMENT_PREFIX = "HUBWRIGHT__"
 IMAGE_SOURCES = ("reference", "build", "archive")
+_NOT_OF_FILES = {"root", "file"}  # what `load` itself adds to the settings
 
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?$", re.IGNORECASE)
 _DURATION = re.compile(r"^(\d+)\s*([smhd]?)$")
@@ -70,7 +71,7 @@ def _pinned(value: str) -> str:
 
 
 def _host_port(value: str) -> str:
-    if not _HOST_PORT.match(value):
+    if not _HOST_PORT.match(value) or not 0 < int(value.rpartition(":")[2]) < 65536:
         raise ValueError('should be "host:port"')
     return value
 
@@ -265,7 +266,13 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
     layers["the environment"] = _from_environment(environ)
 
     merged: dict[str, Any] = {}
-    for layer in layers.values():
+    for name, layer in layers.items():
+        for key in _NOT_OF_FILES & set(layer):
+            raise SettingsError(
+                f"unknown key; known here: {', '.join(_keys_beside((key,)))}",
+                where=f"{name}: {key}",
+                hint="`hubwright config explain` lists the keys; nothing was changed",
+            )
         merged = _merge(merged, layer)
     try:
         return Settings.model_validate({**merged, "root": path.parent, "file": path.name})
@@ -296,14 +303,16 @@ def shown(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json", exclude_none=True)
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any], table: str = "") -> dict[str, Any]:
     """`above` over `below`, table by table. A source of the image replaces the other sources."""
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        if isinstance(old, dict) and isinstance(value, dict):
+            value = _merge(old, value, f"{table}.{key}")
+        merged[key] = value
     given = set(IMAGE_SOURCES) & set(above)
-    if given:
+    if given and table == ".image":
         for key in set(IMAGE_SOURCES) - given:
             merged.pop(key, None)
     return merged
@@ -420,7 +429,7 @@ def _keys_beside(path: tuple[str, ...]) -> list[str]:
         kind = model.model_fields[key].annotation
         assert isinstance(kind, type)
         model = kind
-    return [name for name in model.model_fields if name not in ("root", "file")]
+    return [name for name in model.model_fields if name not in _NOT_OF_FILES]
 
 
 def explain(section: str | None = None) -> str:

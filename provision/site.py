@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,19 @@ import tomli_w
 
 from provision.errors import HubwrightError, SettingsError
 from provision.images import base_image
+from provision.kvm import try_kvm
 from provision.package_sources import (
     Archive,
+    Source,
     find_archive,
+    first_mirror,
+    mirror_list,
     npm_registry,
     parse_sources,
     pip_index,
     unusable,
 )
-from provision.process import ProgramError, docker, run
+from provision.process import docker, run
 from provision.report import Reporter
 from provision.settings import Builder, Settings
 
@@ -126,13 +129,11 @@ def site_toml(found: Survey) -> str:
 
 def decisions(found: Survey) -> list[str]:
     """What follows from the survey, and why, for a person."""
-    said = [f"{name}: {finding.words}" for name, finding in found.providers.items()]
+    said = []
     if found.provider:
         said.append(f"machines are raised with Vagrant's provider {found.provider}")
     else:
-        said.append(
-            "no provider works, so no machine can be raised here; existing hosts can be deployed (-H)"
-        )
+        said.append("no provider works: no machine can be raised here, but existing hosts can be deployed")
     if found.registry.works:
         said.append("the container registry answers: base images come from there")
     elif found.archive:
@@ -200,31 +201,7 @@ def _libvirt() -> str:
     run(["virsh", "--connect", "qemu:///system", "list"], timeout=PROBE_TIMEOUT)
     if "vagrant-libvirt" not in run(["vagrant", "plugin", "list"], timeout=60):
         raise HubwrightError("Vagrant has no plugin vagrant-libvirt")
-    return f"libvirt answers, and {_kvm()}"
-
-
-def _kvm() -> str:
-    """Runs a guest: /dev/kvm may be there, and a guest never take a step."""
-    if platform.machine() != "x86_64":
-        raise HubwrightError("whether KVM runs guests can be tried on x86_64 only")
-    with tempfile.NamedTemporaryFile(suffix=".bin") as bios:
-        # A guest's first instruction lies 16 bytes before the end: mov al, 16; out 0xf4, al; hlt
-        bios.write(bytes(65520) + b"\xb0\x10\xe6\xf4\xf4".ljust(16, b"\x90"))
-        bios.flush()
-        options = ["-accel", "kvm", "-nodefaults", "-display", "none", "-m", "16", "-bios", bios.name]
-        end = [
-            "-device",
-            "isa-debug-exit,iobase=0xf4,iosize=0x04",
-        ]  # qemu's exit code: the 16, doubled, and 1
-        try:
-            run(["qemu-system-x86_64", *options, *end], timeout=PROBE_TIMEOUT)
-        except ProgramError as error:
-            if error.exit_code == 33:
-                return "KVM runs a guest"
-            if error.exit_code is None:
-                raise HubwrightError("/dev/kvm is there, but a guest takes no step") from None
-            raise
-    raise HubwrightError("KVM's guest did not do as it was told")
+    return f"libvirt answers, and {try_kvm()}"
 
 
 def _virtualbox() -> str:
@@ -252,7 +229,13 @@ def _archive() -> Archive | None:
         codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
     except OSError:
         return None
-    return find_archive(parse_sources(files), codename)
+    return find_archive([_resolved(source) for source in parse_sources(files)], codename)
+
+
+def _resolved(source: Source) -> Source:
+    """With the first mirror in place of a list of mirrors."""
+    path = mirror_list(source.uri)
+    return replace(source, uri=first_mirror("".join(_texts([path])))) if path else source
 
 
 def _builder(archive: Archive) -> dict[str, str]:

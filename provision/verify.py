@@ -28,7 +28,7 @@ def verify(settings: Settings, targets: Sequence[Target], access: Access, extra:
         config.write_text("".join(_stanza(n, t, access) for n, t in enumerate(targets)), encoding="utf-8")
         hosts = ",".join(f"ssh://host{n}" for n, _ in enumerate(targets))
         argv = [sys.executable, "-m", "pytest", str(CHECKS), f"--hosts={hosts}", f"--ssh-config={config}"]
-        argv += ["-p", "no:cacheprovider", "--rootdir", str(CHECKS.parent.parent), *extra]
+        argv += ["-p", "no:cacheprovider", "--rootdir", str(CHECKS.parent.parent), "--tb=short", *extra]
         environment = {**os.environ, "HUBWRIGHT_CONFIG": str(settings.root / settings.file)}
         return subprocess.run(argv, env=environment, check=False, cwd=CHECKS.parent.parent).returncode == 0
 

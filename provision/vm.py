@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +27,6 @@ from provision.settings import Settings
 USER = "vagrant"
 MACHINE = "default"  # Vagrant's own name for the only machine of a Vagrantfile
 LABEL = "hubwright.state"
-
-
-@dataclass(frozen=True)
-class SshTarget:
-    """How to reach the machine. `identity_file` is the private key that it accepts."""
-
-    host: str
-    port: int
-    user: str
-    identity_file: str
 
 
 @dataclass(frozen=True)
@@ -95,7 +85,6 @@ def up(settings: Settings, reporter: Reporter, provider: str | None = None) -> N
         return
     provider = provider or _provider(settings)
     prepare(settings, reporter, provider)
-    forget(settings)
     title = f"raise the machine {settings.vm.name} ({provider})"
     with reporter.step(title) as step, _vagrant(settings) as vagrant:
         for line in vagrant.up(provider=provider, stream_output=True):
@@ -115,10 +104,12 @@ def halt(settings: Settings, reporter: Reporter) -> None:
 def destroy(settings: Settings, reporter: Reporter) -> None:
     """Removes the machine with all that is on it, its key and Vagrant's notes. Cached images stay."""
     with reporter.step(f"remove the machine {settings.vm.name}"):
+        provider = _provider(settings)
         if _made_with(settings):
             with _vagrant(settings) as vagrant:
                 vagrant.destroy()
-        _remove_orphans(settings)
+        if provider == "docker":
+            _remove_orphans(settings)
         forget(settings)
         for folder in (_key(settings).parent, dotfile(settings)):
             shutil.rmtree(folder, ignore_errors=True)
@@ -127,7 +118,7 @@ def destroy(settings: Settings, reporter: Reporter) -> None:
 
 
 def status(settings: Settings) -> str:
-    """ "running", "stopped" or "not created"; of other providers, also what Vagrant calls the state."""
+    """One of running, stopped and not created; or, where it is none of these, what Vagrant calls it."""
     provider = _made_with(settings)
     if provider is None:
         return "not created"
@@ -139,28 +130,44 @@ def status(settings: Settings) -> str:
     return {"not_created": "not created", "poweroff": "stopped", "shutoff": "stopped"}.get(state, state)
 
 
-def ssh_target(settings: Settings) -> SshTarget:
-    """How to reach the running machine: asked of Docker, or of Vagrant once and then remembered."""
+def target(settings: Settings) -> Target:
+    """The running machine as a host to deploy on. This computer made it, so its key needs no second opinion.
+
+    Docker is asked every time; Vagrant, which takes seconds, once after each start.
+    """
     if _made_with(settings) == "docker":
         container = _container(settings)
         if container is None or not container.running or container.ssh_port is None:
             raise _not_running(settings)
-        return SshTarget("127.0.0.1", container.ssh_port, USER, str(_key(settings)))
+        return Target("127.0.0.1", container.ssh_port, USER, _key(settings), vouched=True)
     remembered = _target_file(settings)
-    if remembered.exists():
-        return SshTarget(**json.loads(remembered.read_text()))
-    if status(settings) != "running":
-        raise _not_running(settings)
-    with _vagrant(settings) as vagrant:
-        conf = vagrant.conf()
-    target = SshTarget(conf["HostName"], int(conf["Port"]), conf["User"], conf["IdentityFile"].strip('"'))
-    remembered.parent.mkdir(parents=True, exist_ok=True)
-    remembered.write_text(json.dumps(asdict(target)))
-    return target
+    if not remembered.exists():
+        if status(settings) != "running":
+            raise _not_running(settings)
+        with _vagrant(settings) as vagrant:
+            conf = vagrant.conf()
+        remembered.parent.mkdir(parents=True, exist_ok=True)
+        remembered.write_text(json.dumps(conf), encoding="utf-8")
+    conf = json.loads(remembered.read_text(encoding="utf-8"))
+    identity = Path(conf["IdentityFile"].strip('"'))
+    return Target(conf["HostName"], int(conf["Port"]), conf["User"], identity, vouched=True)
+
+
+def url(settings: Settings) -> str:
+    """Where a browser on this computer finds the hub."""
+    return f"http://127.0.0.1:{settings.vm.port}/"
+
+
+def ssh_argv(settings: Settings, command: Sequence[str] = ()) -> list[str]:
+    """The ssh command that logs in to the machine."""
+    found = target(settings)
+    options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
+    login = ["-i", str(found.identity), "-p", str(found.port), f"{found.user}@{found.host}"]
+    return ["ssh", *options, *login, *command]
 
 
 def forget(settings: Settings) -> None:
-    """The next `ssh_target` asks again."""
+    """The next `target` asks again."""
     _target_file(settings).unlink(missing_ok=True)
 
 
@@ -269,21 +276,21 @@ def _refuse_other_ports(settings: Settings) -> None:
 
 def _wait_for_ssh(settings: Settings, seconds: float = 60) -> None:
     """Returns when sshd greets: a machine that runs may still be booting."""
-    target = ssh_target(settings)
+    found = target(settings)
     end = time.monotonic() + seconds
-    while not _greets(target):
+    while not _greets(found):
         if time.monotonic() > end:
             raise HubwrightError(
-                f"SSH on {target.host}:{target.port} does not answer in {seconds:.0f} s",
+                f"SSH on {found.name} does not answer in {seconds:.0f} s",
                 where=f"the machine {settings.vm.name}",
                 hint="`vagrant reload` restarts it",
             )
         time.sleep(0.2)
 
 
-def _greets(target: SshTarget) -> bool:
+def _greets(machine: Target) -> bool:
     try:
-        with socket.create_connection((target.host, target.port), timeout=5) as connection:
+        with socket.create_connection((machine.host, machine.port or 22), timeout=5) as connection:
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False
@@ -329,25 +336,3 @@ def _vagrant(settings: Settings) -> Iterator[Any]:
             raise HubwrightError(
                 what, where=f"the machine {settings.vm.name}", hint="mend what Vagrant names and run it again"
             ) from None
-
-
-# --- for those who talk to the machine ------------------------------------------------------------------------
-
-
-def target(settings: Settings) -> Target:
-    """The running machine as a host to deploy on. This computer made it, so its key needs no second opinion."""
-    found = ssh_target(settings)
-    return Target(found.host, found.port, found.user, Path(found.identity_file), vouched=True)
-
-
-def url(settings: Settings) -> str:
-    """Where a browser on this computer finds the hub."""
-    return f"http://127.0.0.1:{settings.vm.port}/"
-
-
-def ssh_argv(settings: Settings, command: Sequence[str] = ()) -> list[str]:
-    """The ssh command that logs in to the machine."""
-    found = ssh_target(settings)
-    options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
-    login = ["-i", found.identity_file, "-p", str(found.port), f"{found.user}@{found.host}"]
-    return ["ssh", *options, *login, *command]

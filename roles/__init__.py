@@ -29,7 +29,7 @@ ROLES = (
     Role("notebook_image", "the image that visitors run", notebook_image.steps, ("docker",)),
     Role("proxy", "the front door: configurable-http-proxy", proxy.steps, ("python",)),
     Role("jupyterhub", "the hub", jupyterhub.steps, ("python", "proxy", "notebook_image")),
-    Role("culler", "the idle culler: ends idle servers, removes temporary users", culler.steps, ("jupyterhub",)),
+    Role("culler", "the culler of idle servers and temporary users", culler.steps, ("jupyterhub",)),
 )
 
 NAMES = tuple(role.name for role in ROLES)

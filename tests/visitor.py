@@ -1,6 +1,6 @@
 """A visitor without a browser: arrives, gets a server, runs code in a kernel over its websocket.
 
-Needs tornado and nothing of this project, so it runs beside the tests and, with the hub's own Python, on a host:
+Needs tornado and nothing of this project, so it runs beside the tests and, with the hub's Python, on a host:
 
     python visitor.py http://127.0.0.1:8000/ 'print(6 * 7)'
 
@@ -76,6 +76,11 @@ class Visitor:
         self.server = urljoin(self.url, f"/user/{parts[2]}/")
         return self.server
 
+    async def leave(self) -> int:
+        """End one's own server, after a look at a page of the hub; the status that the hub answers with."""
+        response = await self.request("DELETE", urljoin(self.url, f"/hub/api/users/{self.user}/server"))
+        return int(response.code)
+
     async def open_kernel(self) -> Kernel:
         response = await self.request("POST", f"{self.server}api/kernels", body="{}")
         if response.code != 201:
@@ -83,6 +88,10 @@ class Visitor:
         kernel = Kernel(self, json.loads(response.body)["id"])
         await kernel.connect()
         return kernel
+
+    @property
+    def user(self) -> str:
+        return self.server.rstrip("/").rpartition("/")[2]
 
     def cookie(self, name: str, url: str) -> str:
         """The value that a browser would send: the one with the longest path that fits."""

@@ -12,6 +12,7 @@ Statuses: ok, changed, would-change, unknown, removed, would-remove, kept, faile
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -28,6 +29,9 @@ from .channel import Channel
 from .machine import LocalMachine, Shared
 from .resources import Change, Problem, Resource, from_json
 from .state import State
+
+NO_SPACE = "No space left on device"  # as programs say it
+SPACE_HINT = "free some space on the host, then run this again"
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class Run:
             thread.join()
         if not self.failed:
             self._remove_obsolete()
-        if self.changed or self.failed:
+        if (self.changed or self.failed) and self.state.applied:  # else its folder is not there, or goes now
             self._write_journal()
         self.state.end()
 
@@ -187,8 +191,8 @@ class Run:
         else:
             what, hint = f"{type(error).__name__}: {error}", "this is a fault; report it with -vv"
             trace = "".join(traceback.format_exception(error))
-        if "No space left on device" in what:
-            hint = "free some space on the host, then run this again"
+        if NO_SPACE in what:
+            hint = SPACE_HINT
         with self._counting:
             self.count["failed"] += 1
         self.channel.emit(
@@ -204,19 +208,22 @@ class Run:
         )
 
     def _write_journal(self) -> None:
-        self.state.journal(
-            {
-                "by": os.environ.get("SUDO_USER") or "root",
-                "changed": self.changed,
-                "failed": sorted(self.failed),
-                "settings": self.shared.options.get("settings", ""),
-            }
-        )
+        entry = {
+            "by": os.environ.get("SUDO_USER") or "root",
+            "changed": self.changed,
+            "failed": sorted(self.failed),
+            "settings": self.shared.options.get("settings", ""),
+        }
+        try:
+            self.state.journal(entry)
+        except OSError as error:
+            self._fail("journal", "journal", error)
 
 
 def explain_os_error(error: OSError) -> tuple[str, str, str]:
     place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{error.strerror or error}", "", "".join(traceback.format_exception(error))
+    hint = SPACE_HINT if error.errno == errno.ENOSPC else ""
+    return f"{place}{error.strerror or error}", hint, "".join(traceback.format_exception(error))
 
 
 def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> None:
@@ -227,12 +234,13 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> None:
         signal.signal(number, lambda *_: channel.gone.set())
     try:
         channel.emit("hello", **distributions.describe())
+        if manifest["mode"] == "apply":
+            State.lock()  # before looking: another run may be about to end
         state = State(manifest["state"])
         run = Run(manifest, channel, state)
         if manifest["mode"] == "plan":
             run.plan()
         else:
-            state.lock()
             if any(role.resources for role in run.roles) and not state.applied:
                 distributions.require_space("/var/lib/docker", distributions.NEEDED_FREE)
             channel.listen(state)
@@ -240,6 +248,10 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> None:
         count = dict(run.count)
     except Problem as problem:
         channel.emit("error", what=problem.what, hint=problem.hint)
+        count = {"failed": 1}
+    except OSError as error:
+        what, hint, _ = explain_os_error(error)
+        channel.emit("error", what=what, hint=hint)
         count = {"failed": 1}
     channel.emit("end", count=count, seconds=round(time.monotonic() - began, 3))
 

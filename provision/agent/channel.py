@@ -77,12 +77,12 @@ class Channel:
             self._arrival.notify_all()
 
     def _store(self, digest: str, size: int) -> str:
-        """Write the next `size` bytes of the input under their digest; returns what went wrong, or nothing."""
+        """Keep the next `size` bytes of the input under their digest; returns what went wrong, or nothing."""
         assert self._state is not None
         path, error = self._state.path("blobs", digest), ""
         temporary = f"{path}.part"
         seen = hashlib.sha256()
-        with open(temporary, "wb") as file:
+        with open(temporary, "wb", buffering=0) as file:
             while size:
                 chunk = self._source.read(min(size, CHUNK))
                 if not chunk:
@@ -91,7 +91,8 @@ class Channel:
                 seen.update(chunk)
                 if not error:
                     try:
-                        file.write(chunk)
+                        while chunk:
+                            chunk = chunk[file.write(chunk) :]
                     except OSError as failure:  # keep reading: the next line of the input has to be found
                         error = f"cannot store a large input: {failure.strerror}"
         if not error and seen.hexdigest() != digest:

@@ -50,7 +50,9 @@ class State:
     def record(self, role: str, resource: Resource, **facts: Any) -> None:
         """Remember a resource, and facts about it over what is known already. On disk when this returns."""
         known = self.applied.get(resource.id)
-        wanted = Applied(role, resource.record(), {**(known.claims if known else {}), **facts})
+        wanted = Applied(
+            role, _plain(resource.record()), {**(known.claims if known else {}), **_plain(facts)}
+        )
         if known != wanted:
             self.applied[resource.id] = wanted
             self._save()
@@ -64,7 +66,8 @@ class State:
         with open(self.path("journal.jsonl"), "a", encoding="utf-8") as file:
             file.write(json.dumps({"time": _now(), **entry}, sort_keys=True) + "\n")
 
-    def lock(self) -> None:
+    @staticmethod
+    def lock() -> None:
         """Hold the machine's only lock until this process ends. Problem names the process that has it."""
         while True:
             handle = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -94,6 +97,12 @@ class State:
         entries = [{"id": key, **vars(value)} for key, value in self.applied.items()]
         text = json.dumps({"version": VERSION, "resources": entries}, indent=1)
         write_atomically(self.path("applied.json"), text + "\n", 0o600)
+
+
+def _plain(data: dict[str, Any]) -> dict[str, Any]:
+    """As it comes back from the disk, with lists for tuples: what is known already is not written again."""
+    plain: dict[str, Any] = json.loads(json.dumps(data))
+    return plain
 
 
 def _now() -> str:

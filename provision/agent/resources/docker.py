@@ -25,7 +25,7 @@ class DockerNetwork(Resource):
         return f"docker-network:{self.name}"
 
     def check(self, machine: Machine) -> Change | None:
-        found = _unless_unknown(lambda: networks(machine))
+        found = _unless_unknown(lambda: networks(machine, self.name))
         if found is None:
             return Change(f"create the Docker network {self.name}", unknown=True)
         if self.name not in found:
@@ -35,7 +35,7 @@ class DockerNetwork(Resource):
         return None
 
     def apply(self, machine: Machine) -> None:
-        if self.name in networks(machine):
+        if self.name in networks(machine, self.name):
             self._delete(machine)
         machine.claim(self, created=True)
         try:
@@ -57,7 +57,8 @@ class DockerNetwork(Resource):
     def remove(self, machine: Machine) -> str | None:
         if not machine.claims(self).get("created") or not shutil.which("docker"):
             return None
-        if self.name in networks(machine):
+        machine.forget("docker-networks")  # an earlier look did not ask for what is no longer wanted
+        if self.name in networks(machine, self.name):
             self._delete(machine)
             machine.forget("docker-networks")
         return None
@@ -168,15 +169,15 @@ def images(machine: Machine) -> set[str]:
     return machine.probe("docker-images", lambda: set(_ask(machine, command).split()))
 
 
-def networks(machine: Machine) -> dict[str, tuple[str, str, str, str]]:
-    """Name → subnet, gateway, bridge and whether its containers reach each other."""
+def networks(machine: Machine, name: str) -> dict[str, tuple[str, str, str, str]]:
+    """Name → subnet, gateway, bridge, and whether containers reach each other; of `name` and all wanted."""
     if not shutil.which("docker"):
         return {}
-    return machine.probe("docker-networks", lambda: _read_networks(machine))
+    return machine.probe("docker-networks", lambda: _read_networks(machine, name))
 
 
-def _read_networks(machine: Machine) -> dict[str, tuple[str, str, str, str]]:
-    names = sorted(peer.name for peer in machine.peers(DockerNetwork))
+def _read_networks(machine: Machine, name: str) -> dict[str, tuple[str, str, str, str]]:
+    names = sorted({name, *(peer.name for peer in machine.peers(DockerNetwork))})
     present = set(_ask(machine, ["docker", "network", "ls", "--format", "{{.Name}}"]).split())
     wanted = [name for name in names if name in present]
     return parse_networks(_ask(machine, ["docker", "network", "inspect", *wanted])) if wanted else {}
@@ -203,8 +204,9 @@ def parse_loaded(text: str) -> list[str]:
     return [line.removeprefix(p) for line in text.splitlines() for p in prefixes if line.startswith(p)]
 
 
-class _EngineAway(Exception):
-    pass
+class _EngineAway(Problem):
+    def __init__(self) -> None:
+        super().__init__("Docker is installed and does not answer", "on the host: journalctl -u docker")
 
 
 def _ask(machine: Machine, command: list[str]) -> str:

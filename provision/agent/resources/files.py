@@ -47,21 +47,16 @@ class Directory(Resource):
 
     def apply(self, machine: Machine) -> None:
         if lstat(self.path) is None:
-            machine.claim(self, created=_missing_parents(self.path))
+            created = {*machine.claims(self).get("created", []), *_missing_parents(self.path)}
+            machine.claim(self, created=sorted(created, key=len, reverse=True))  # the deepest first
             os.makedirs(self.path)
         set_access(self.path, self.mode, self.owner, self.group)
 
     def remove(self, machine: Machine) -> str | None:
-        for path in machine.claims(self).get("created", []):
-            if path == self.path and self.purge:
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                try:
-                    os.rmdir(path)
-                except FileNotFoundError:
-                    continue
-                except OSError:
-                    break  # somebody else's files are in it
+        created = machine.claims(self).get("created", [])
+        if self.purge and self.path in created:
+            shutil.rmtree(self.path, ignore_errors=True)
+        _remove_empty(created)
         return None
 
 
@@ -95,6 +90,7 @@ class File(Resource):
         if lstat(self.path) is None:
             machine.claim(self, created=True)
         elif not machine.claims(self):
+            machine.claim(self)  # makes the folder that the backup goes to
             machine.claim(self, backup=_back_up(machine, self.path))
         if read_text(self.path) == self.content:
             set_access(self.path, self.mode, self.owner, self.group)
@@ -125,7 +121,7 @@ class File(Resource):
 
 @dataclass(frozen=True)
 class GeneratedSecret(Resource):
-    """`VARIABLE=<64 hex digits>`, made on the machine and never leaving it. Fits systemd's EnvironmentFile."""
+    """`VARIABLE=<64 hex digits>`, made on the machine, never leaving it. For systemd's EnvironmentFile."""
 
     path: str
     variable: str
@@ -165,7 +161,7 @@ class GeneratedSecret(Resource):
 
 @dataclass(frozen=True)
 class JsonKeys(Resource):
-    """Keys of a JSON file that others may also write to: theirs stay, ours are set, and restored on removal."""
+    """Keys of a JSON file that others may also write to: theirs stay, ours go back on removal."""
 
     path: str
     values: dict[str, Any] = field(hash=False)
@@ -183,7 +179,8 @@ class JsonKeys(Resource):
         present = self._load()
         if not machine.claims(self):
             before = {key: present[key] for key in self.values if key in present}
-            machine.claim(self, created=lstat(self.path) is None, before=before)
+            parents = _missing_parents(os.path.dirname(self.path))
+            machine.claim(self, created=lstat(self.path) is None, before=before, parents=parents)
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
         self._store({**present, **self.values})
 
@@ -195,6 +192,7 @@ class JsonKeys(Resource):
                 self._store(rest)
             else:
                 unlink(self.path)
+        _remove_empty(claims.get("parents", []))
         return None
 
     def _load(self) -> dict[str, Any]:
@@ -236,6 +234,17 @@ def _missing_parents(path: str) -> list[str]:
         missing.append(path)
         path = os.path.dirname(path)
     return missing
+
+
+def _remove_empty(paths: list[str]) -> None:
+    """Remove directories, the deepest first, up to one that holds somebody else's files."""
+    for path in paths:
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            break
 
 
 def _back_up(machine: Machine, path: str) -> str:

@@ -27,7 +27,8 @@ class AptPackages(Resource):
 
     `unless` names a program that makes the set needless when somebody else has installed it (docker-ce's
     dockerd in place of docker.io's). `data`: directories that the packages' programs fill. Removal purges
-    what came with the installation, dependencies and new data included, and nothing that was there before. A package that leaves the set stays until the set goes.
+    what came with the installation, dependencies and new data included, and nothing that was there before.
+    A package that leaves the set stays until the set goes.
     """
 
     name: str

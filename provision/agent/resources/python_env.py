@@ -19,7 +19,7 @@ BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 @dataclass(frozen=True)
 class PythonEnv(Resource):
-    """`<root>/current` → `<root>/envs/<digest>`: packages from a lock with hashes, and Node programs beside them.
+    """`<root>/current` → `<root>/envs/<digest>`: packages from a lock with hashes, and Node programs.
 
     `lock`, `installer_lock`: pip requirements with hashes; the second holds uv alone.
     `node`: package.json and package-lock.json of programs that run on the Node of the lock; they are

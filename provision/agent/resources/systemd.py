@@ -93,6 +93,7 @@ class Service(Resource):
 
     def remove(self, machine: Machine) -> str | None:
         claims = machine.claims(self)
+        machine.forget("systemd")  # an earlier look did not ask for what is no longer wanted
         if self._state(machine).get("LoadState", "not-found") != "not-found":
             if not claims.get("was_active"):
                 machine.run(["systemctl", "stop", self._unit_name])

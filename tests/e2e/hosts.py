@@ -1,0 +1,124 @@
+"""Hosts that the tests put up: containers on this machine. Docker's exec is the tests' way in beside SSH."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.operators import PROJECT, Operator
+
+SNAPSHOT = Path(__file__).with_name("snapshot.py")
+BOOT = 60  # seconds
+
+
+def docker(*arguments: str, stdin: str = "") -> str:
+    done = subprocess.run(["docker", *arguments], input=stdin, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"docker {shlex.join(arguments)}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Host:
+    """`container` is its name; `ssh_port` and `port`, the hub's, are on 127.0.0.1."""
+
+    container: str
+    ssh_port: int
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def login(self, user: str = "vagrant") -> str:
+        return f"{user}@127.0.0.1:{self.ssh_port}"
+
+    def run(self, script: str) -> str:
+        """Standard output of a shell script that root runs on the host; fails the test when that fails."""
+        return docker("exec", "--interactive", self.container, "bash", "-eu", "-s", stdin=script)
+
+    def succeeds(self, script: str) -> bool:
+        argv = ["docker", "exec", "--interactive", self.container, "bash", "-eu", "-s"]
+        return subprocess.run(argv, input=script, capture_output=True, text=True, check=False).returncode == 0
+
+    def snapshot(self, *parts: str) -> dict[str, Any]:
+        """What stands on the host, see snapshot.py."""
+        argv = ["exec", "--interactive", self.container, "python3", "-", *parts]
+        found: dict[str, Any] = json.loads(docker(*argv, stdin=SNAPSHOT.read_text(encoding="utf-8")))
+        return found
+
+    def start_time(self, unit: str) -> int:
+        """Of a unit, in microseconds since the machine's start; 0 when it does not run."""
+        show = f"systemctl show {unit} --property=ActiveState,ActiveEnterTimestampMonotonic --value"
+        state, moment = sorted(self.run(show).split(), reverse=True)
+        return int(moment) if state == "active" else 0
+
+    def wait_for_hub(self) -> None:
+        """Returns when the hub answers behind its front door."""
+        end = time.monotonic() + BOOT
+        while time.monotonic() < end:
+            try:
+                with urllib.request.urlopen(f"{self.url}hub/health", timeout=5):
+                    return
+            except OSError:
+                time.sleep(0.2)
+        raise AssertionError(f"no hub answers at {self.url} in {BOOT} s")
+
+    def wait_until_up(self) -> None:
+        """Returns when sshd greets."""
+        end = time.monotonic() + BOOT
+        while time.monotonic() < end:
+            try:
+                with socket.create_connection(("127.0.0.1", self.ssh_port), timeout=5) as connection:
+                    if connection.recv(4) == b"SSH-":
+                        return
+            except OSError:
+                pass
+            time.sleep(0.2)
+        raise AssertionError(f"no sshd greets at {self.login()} in {BOOT} s")
+
+    def cut_power(self) -> None:
+        """Off at once, then on again; what was on its disk stays."""
+        docker("kill", self.container)
+        docker("start", self.container)
+        self.wait_until_up()
+
+
+@contextmanager
+def bare_host(operator: Operator, name: str, options: Sequence[str] = ()) -> Iterator[Host]:
+    """A host that Vagrant knows nothing of, and that knows nothing of hubs. Gone when the block ends."""
+    image = json.loads(operator.hubwright("config", "vm", "--json").out)["host_image"]
+    vagrantfile = (PROJECT / "Vagrantfile").read_text(encoding="utf-8")
+    capabilities = re.search(r"CAPABILITIES = %w\[(.*?)\]", vagrantfile, re.DOTALL)
+    assert capabilities
+    host = Host(name, free_port(), free_port())
+    public_key = operator.key.with_suffix(".pub").read_text().strip()
+    argv = ["run", "--detach", "--name", name, "--hostname", name]
+    argv += ["--publish", f"127.0.0.1:{host.ssh_port}:22", "--publish", f"127.0.0.1:{host.port}:8000"]
+    argv += [word for capability in capabilities[1].split() for word in ("--cap-add", capability)]
+    argv += ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"]
+    argv += ["--security-opt", "systempaths=unconfined", "--device-cgroup-rule", "a *:* rwm"]
+    argv += ["--cgroupns", "private", "--tmpfs", "/run", "--tmpfs", "/run/lock", *options]
+    argv += ["--volume", "/var/lib/docker", "--volume", "/var/lib/containerd"]
+    argv += ["--env", f"HUBWRIGHT_AUTHORIZED_KEY={public_key}", image]
+    try:
+        docker(*argv)
+        host.wait_until_up()
+        yield host
+    finally:
+        subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True, check=False)

@@ -1,0 +1,98 @@
+"""A changed hub.toml changes the machine: no more and no less than it says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from tests.e2e.hosts import Host
+from tests.e2e.operators import Operator
+from tests.visitor import Visitor, visit
+
+CULLER = "hubwright-culler"
+TRACES = ("/etc/systemd/system/hubwright-culler.service", "/etc/jupyterhub/secrets/culler.env")
+
+# Lets the culler's own command look for idle servers every second, until it is stopped.
+CULL_AT_ONCE = """
+pid=$(systemctl show hubwright-culler --property=MainPID --value)
+mapfile -d '' command <"/proc/$pid/cmdline"
+command=("${command[@]/#--timeout=*/--timeout=1}")
+command=("${command[@]/#--cull-every=*/--cull-every=1}")
+export "$(tr '\\0' '\\n' <"/proc/$pid/environ" | grep ^JUPYTERHUB_API_TOKEN=)"
+timeout 60 "${command[@]}" >/dev/null 2>&1 &
+culler=$!
+for _ in $(seq 100); do
+    sleep 0.5
+    [ -n "$(docker ps --quiet --filter network=hubwright)" ] || break
+done
+sleep 2
+kill $culler
+"""
+
+
+def limit(machine: Host, server: str) -> int:
+    """Of memory, of the container that belongs to a server's URL."""
+    user = server.rstrip("/").rpartition("/")[2]
+    containers = json.loads(machine.run("docker inspect $(docker ps --quiet)"))
+    [found] = [c for c in containers if f"JUPYTERHUB_USER={user}" in c["Config"]["Env"]]
+    return int(found["HostConfig"]["Memory"])
+
+
+def users(machine: Host) -> list[str]:
+    return json.loads(  # type: ignore[no-any-return]
+        machine.run(
+            "python3 -c 'import json, sqlite3; "
+            'db = sqlite3.connect("/var/lib/jupyterhub/jupyterhub.sqlite"); '
+            'print(json.dumps([name for name, in db.execute("select name from users")]))\''
+        )
+    )
+
+
+def test_feature_that_is_turned_off_goes(operator: Operator, machine: Host) -> None:
+    assert machine.succeeds(f"systemctl is-active {CULLER} && ls {' '.join(TRACES)}")
+    with operator.changed(server={"idle_timeout": 0}):
+        plan = operator.hubwright("plan", code=3)
+        assert f"remove service:{CULLER}" in plan.err
+        assert machine.succeeds(f"systemctl is-active {CULLER}"), "a plan only looks"
+        operator.hubwright("apply")
+        assert not machine.succeeds(f"systemctl cat {CULLER}")
+        for path in TRACES:
+            assert not machine.succeeds(f"test -e {path}")
+        assert "culler" not in machine.run("cat /etc/jupyterhub/hub.json")
+        assert operator.hubwright("apply").unchanged
+        assert operator.hubwright("plan").unchanged
+        operator.hubwright("status")
+        operator.hubwright("verify", "-k", "unit_is_as_wanted")
+    operator.hubwright("apply")
+    assert machine.succeeds(f"systemctl is-active {CULLER} && ls {' '.join(TRACES)}")
+
+
+def test_changed_limit_holds_for_who_comes_next(operator: Operator, machine: Host) -> None:
+    async def scenario() -> None:
+        visitor = Visitor(machine.url)
+        server = await visitor.arrive()
+        kernel = await visitor.open_kernel()
+        await kernel.run("answer = 42")
+        started = {unit: machine.start_time(unit) for unit in ("jupyterhub", "jupyterhub-proxy", "docker")}
+
+        with operator.changed(server={"memory": "320M"}):
+            plan = operator.hubwright("plan", code=3)
+            assert '+  "memory": 335544320' in plan.err
+            operator.hubwright("apply")
+            now = {unit: machine.start_time(unit) for unit in started}
+            assert {unit for unit in now if now[unit] != started[unit]} == {"jupyterhub"}
+            newcomer = await visit(machine.url, "print(1)")
+            assert limit(machine, newcomer["server"]) == 320 << 20
+            assert limit(machine, server) == 384 << 20
+            assert await kernel.run("print(answer)") == "42\n"
+        operator.hubwright("apply")
+
+    asyncio.run(scenario())
+
+
+def test_idle_servers_end_and_their_users_go(machine: Host) -> None:
+    seen = asyncio.run(visit(machine.url, "print(1)"))
+    assert seen["server"].rstrip("/").rpartition("/")[2] in users(machine)
+    machine.run(CULL_AT_ONCE)
+    assert machine.run("docker ps --all --quiet --filter network=hubwright") == ""
+    assert users(machine) == []

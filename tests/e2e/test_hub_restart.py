@@ -1,0 +1,35 @@
+"""Whoever works notices nothing when the hub, or the container engine, restarts behind them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.e2e.hosts import Host
+from tests.visitor import Visitor
+
+
+@pytest.mark.parametrize("unit", ["jupyterhub", "docker"])
+def test_kernel_and_its_websocket_survive(machine: Host, unit: str) -> None:
+    async def scenario() -> None:
+        visitor = Visitor(machine.url)
+        server = await visitor.arrive()
+        kernel = await visitor.open_kernel()
+        await kernel.run("answer = 6 * 7")
+        containers = machine.run("docker ps --quiet --filter network=hubwright")
+        started = machine.start_time(unit)
+
+        machine.run(f"systemctl restart {unit}")
+
+        assert machine.start_time(unit) > started
+        assert await kernel.run("print(answer)") == "42\n", "the same socket, the same memory"
+        assert machine.run("docker ps --quiet --filter network=hubwright") == containers
+        machine.wait_for_hub()
+        assert await visitor.arrive() == server, "the hub knows whose server it is"
+        again = await visitor.open_kernel()
+        assert await again.run("print(1)") == "1\n"
+        await visitor.get(f"{machine.url}hub/home")
+        assert await visitor.leave() == 204
+
+    asyncio.run(scenario())

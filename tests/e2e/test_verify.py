@@ -1,0 +1,57 @@
+"""`hubwright verify` is content with a good machine and names what is wrong with a broken one."""
+
+from __future__ import annotations
+
+import re
+
+from tests.e2e.hosts import Host
+from tests.e2e.operators import Done, Operator
+
+
+def failed(done: Done) -> set[str]:
+    """Names of the checks that did not hold."""
+    return set(re.findall(r"^(?:FAILED|ERROR) \S+::(\w+)", done.out, re.MULTILINE))
+
+
+def test_good_machine_passes(operator: Operator, machine: Host) -> None:
+    servers = "docker ps --quiet --filter network=hubwright"
+    before = machine.run(servers)
+    done = operator.hubwright("verify")
+    assert re.search(r"\b\d\d passed", done.out)
+    assert machine.run(servers) == before, "servers that it started have ended"
+
+
+def test_broken_machine_is_noticed(operator: Operator, machine: Host) -> None:
+    machine.run("""
+        chmod 0644 /etc/jupyterhub/hub.json
+        systemctl stop hubwright-culler
+        iptables --insert FORWARD --in-interface hubwright0 --out-interface hubwright0 --jump ACCEPT
+        sed --in-place 's/"pids_limit": hub/"pids_limit": 16 * hub/' /etc/jupyterhub/jupyterhub_config.py
+        systemctl restart jupyterhub
+        systemd-run --quiet --unit=broken false
+        """)
+    try:
+        done = operator.hubwright("verify", "-k", "unit or cannot_read or reach_each or processes", code=1)
+    finally:
+        machine.run("""
+            systemctl reset-failed broken
+            iptables --delete FORWARD --in-interface hubwright0 --out-interface hubwright0 --jump ACCEPT
+            """)
+        operator.hubwright("apply")
+    assert failed(done) == {
+        "test_unit_is_as_wanted",
+        "test_unit_asks_the_hub_for_users",
+        "test_no_unit_has_failed",
+        "test_another_user_cannot_read",
+        "test_containers_do_not_reach_each_other",
+        "test_processes_beyond_the_limit_are_refused",
+    }
+
+
+def test_dead_hub_fails_the_visit_quickly(operator: Operator, machine: Host) -> None:
+    machine.run("systemctl stop jupyterhub")
+    try:
+        done = operator.hubwright("verify", "-k", "kernel_answers", code=1)
+    finally:
+        operator.hubwright("apply")
+    assert failed(done) == {"test_kernel_answers"}

@@ -1,0 +1,67 @@
+"""Unit tests stay inside their own process: no program is started, no socket reaches out."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provision import settings
+from tests.unit.fakes import Host
+
+PROGRAMS = ("exec", "spawn", "posix_spawn", "fork")
+CONNECTIONS = ("connect", "connect_ex", "bind", "sendto")
+
+
+def _forbidden(name: str, instead: str) -> Callable[..., Any]:
+    def refuse(*args: Any, **_: Any) -> None:
+        pytest.fail(f"a unit test calls {name}{args[-1:]}: {instead}", pytrace=True)
+
+    return refuse
+
+
+@pytest.fixture(autouse=True)
+def _no_processes_no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    starters = [name for name in dir(os) if name.startswith(PROGRAMS) and callable(getattr(os, name))]
+    for name in (*starters, "system", "popen"):
+        monkeypatch.setattr(os, name, _forbidden(f"os.{name}", "script the answer with a fake"))
+    monkeypatch.setattr(
+        subprocess.Popen, "__init__", _forbidden("subprocess.Popen", "script the answer with a fake")
+    )
+    for name in CONNECTIONS:
+        monkeypatch.setattr(
+            socket.socket, name, _forbidden(f"socket.{name}", "fake the other side"), raising=False
+        )
+    monkeypatch.setattr(socket, "getaddrinfo", _forbidden("socket.getaddrinfo", "fake the other side"))
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """A made-up machine in a folder of its own, on which the test's user is root."""
+    made_up = Host(tmp_path / "host")
+    made_up.install(monkeypatch)
+    return made_up
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Callable[..., settings.Settings]:
+    """Settings from the text of a hub.toml, with an image unless the text has one."""
+
+    def load(text: str = "", *, secrets: str = "", site: str = "") -> settings.Settings:
+        if "[image]" not in text:
+            text += f'\n[image]\nreference = "quay.io/group/notebook@sha256:{"0a" * 32}"\n'
+        folder = tmp_path / "project"
+        folder.mkdir(exist_ok=True)
+        (folder / "hub.toml").write_text(text, encoding="utf-8")
+        for name, content in (("secrets.toml", secrets), ("site.toml", site)):
+            if content:
+                (folder / name).write_text(content, encoding="utf-8")
+                (folder / name).chmod(0o600)
+        return settings.load(folder / "hub.toml", {})
+
+    return load

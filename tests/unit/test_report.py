@@ -1,0 +1,144 @@
+"""What a person sees in a pipe and on a terminal, and how pytest is told which hosts to check."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from provision import report, verify
+from provision.errors import Exit, HubwrightError, SettingsError
+from provision.hosts import Access, Target
+from provision.report import Reporter
+from provision.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("error", "screen"),
+    [
+        (HubwrightError("it broke"), "error: it broke\n"),
+        (HubwrightError("it broke", where="host", hint="mend it"), "error: host: it broke\n next: mend it\n"),
+        (HubwrightError("one\ntwo", where="a"), "error: a: one\n       two\n"),
+        (HubwrightError("", hint="x"), "error: \n next: x\n"),
+    ],
+)
+def test_an_error_says_what_where_and_what_next(
+    capsys: pytest.CaptureFixture[str], error: HubwrightError, screen: str
+) -> None:
+    Reporter(quiet=True).error(error)
+    assert capsys.readouterr() == ("", screen)
+
+
+def test_errors_carry_their_exit_code() -> None:
+    assert (HubwrightError("x").code, SettingsError("x").code) == (Exit.FAILED, Exit.USAGE)
+    assert [int(code) for code in Exit] == [0, 1, 2, 3]
+
+
+def test_a_step_in_a_pipe_has_a_line_at_each_end(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = Reporter()
+    with reporter.step("build it") as step:
+        step.say("a detail")
+        step.note = "built it"
+    with pytest.raises(ValueError, match="x"), reporter.step("break it"):
+        raise ValueError("x")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.rpartition(" (")[0] or line for line in err.splitlines()] == [
+        "… build it",
+        "✓ built it",
+        "… break it",
+        "✗ break it",
+    ]
+
+
+def test_a_long_silence_in_a_pipe_is_broken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(report, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    reporter = Reporter(_last_line=0.0)
+    for now[0] in (1.0, 6.0, 7.0, 12.0):
+        reporter.detail(f"at {now[0]:.0f} s")
+    assert capsys.readouterr().err.split("    ")[1:] == ["at 6 s\n", "at 12 s\n"]
+
+
+def test_results_go_to_standard_output_even_when_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = Reporter(quiet=True)
+    reporter.line("progress")
+    reporter.result("result")
+    reporter.json({"b": 1, "a": "ä"})
+    out, err = capsys.readouterr()
+    assert (out.splitlines()[0], err) == ("result", "")
+    assert '"a"' in out
+
+
+def test_lines_pass_above_the_spinner_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    reporter = Reporter()
+    with reporter.step("work [on] it") as step:
+        step.say("a detail [of] it")
+        reporter.line("a line [of] it")
+    shown = terminal.getvalue()
+    assert "a line [of] it" in shown
+    assert "✓ work [on] it (" in shown
+    assert reporter._spinner is None
+
+
+# --- verify ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What pytest was started with, instead of starting it. `returncode` is what it ends with."""
+    seen: dict[str, Any] = {"returncode": 0}
+
+    def run(argv: list[str], env: dict[str, str], **_: Any) -> Any:
+        (config,) = (word for word in argv if word.startswith("--ssh-config="))
+        text = Path(config.partition("=")[2]).read_text()
+        seen.update(argv=argv, env=env, config=text, file=Path(config.partition("=")[2]))
+        return SimpleNamespace(returncode=seen["returncode"])
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return seen
+
+
+def test_checks_run_on_every_host_and_never_here(
+    checked: dict[str, Any], hub: Callable[..., Settings]
+) -> None:
+    settings = hub()
+    targets = [Target("127.0.0.1", 2222, "vagrant", Path("/key"), vouched=True), Target("host")]
+    assert verify.verify(settings, targets, Access(known_hosts=Path("/known")), ["-k", "visit"])
+    assert "--hosts=ssh://host0,ssh://host1" in checked["argv"]
+    assert checked["argv"][-2:] == ["-k", "visit"]
+    assert checked["env"]["HUBWRIGHT_CONFIG"] == str(settings.root / "hub.toml")
+    assert not checked["file"].exists()
+    made, existing = checked["config"].split("Host host1\n")
+    for line in ("Host host0", "HostName 127.0.0.1", "Port 2222", "User vagrant", "IdentityFile /key"):
+        assert line in made
+    assert "StrictHostKeyChecking no" in made
+    assert "StrictHostKeyChecking yes" in existing
+    assert "UserKnownHostsFile /known" in existing
+    assert "Port" not in existing
+
+
+def test_a_check_that_fails_is_told(checked: dict[str, Any], hub: Callable[..., Settings]) -> None:
+    checked["returncode"] = 1
+    assert not verify.verify(hub(), [Target("host")], Access())
+
+
+def test_checks_refuse_what_they_cannot_do(checked: dict[str, Any], hub: Callable[..., Settings]) -> None:
+    with pytest.raises(HubwrightError, match="asks for no password"):
+        verify.verify(hub(), [Target("host")], Access(sudo_password="x"))
+    assert "argv" not in checked

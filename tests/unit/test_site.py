@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provision import images, kvm, site
+from provision.errors import HubwrightError, SettingsError
+from provision.package_sources import Archive
+from provision.report import Reporter
+from provision.settings import Builder, Settings, read_toml
+from provision.site import Finding, Survey, decisions, init, site_toml, survey
+from tests.unit.programs import Programs, failed, not_installed
+
+Hub = Callable[..., Settings]
+QUIET = Reporter(quiet=True)
+YES, NO = Finding(True, "it runs"), Finding(False, "not installed")
+DEBIAN = Archive("http://deb.example/debian", "bookworm", "main", "http://sec.example/debian")
+DOCKER = {"docker": YES, "libvirt": NO, "virtualbox": NO}
+NOTHING = {"docker": NO, "libvirt": NO, "virtualbox": NO}
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (Survey(DOCKER, YES, DEBIAN), {}),
+        (
+            Survey(DOCKER, NO, DEBIAN),
+            {
+                "image": {"build_on": "builder"},
+                "builder": {
+                    "base": "archive",
+                    "apt": "http://deb.example/debian",
+                    "suite": "bookworm",
+                    "security": "http://sec.example/debian",
+                },
+            },
+        ),
+        (
+            Survey(DOCKER, NO, Archive("http://u.example", "noble", "main universe")),
+            {
+                "image": {"build_on": "builder"},
+                "builder": {
+                    "base": "archive",
+                    "apt": "http://u.example",
+                    "suite": "noble",
+                    "components": "main universe",
+                },
+            },
+        ),
+        (Survey(DOCKER, NO), {}),
+        (Survey({**DOCKER, "libvirt": YES}, YES), {}),
+        (Survey({**NOTHING, "libvirt": YES, "virtualbox": YES}, NO), {"vm": {"provider": "libvirt"}}),
+        (Survey({**NOTHING, "virtualbox": YES}, NO), {"vm": {"provider": "virtualbox"}}),
+        (Survey(NOTHING, NO), {}),
+        (
+            Survey(
+                DOCKER, YES, certificates=("/ca/a.crt",), pypi="https://p.example", npm="https://n.example"
+            ),
+            {
+                "mirrors": {
+                    "ca_certificates": ["/ca/a.crt"],
+                    "pypi": "https://p.example",
+                    "npm": "https://n.example",
+                }
+            },
+        ),
+    ],
+)
+def test_site_toml_says_what_differs_from_the_defaults(
+    tmp_path: Path, hub: Hub, found: Survey, expected: dict[str, Any]
+) -> None:
+    text = site_toml(found)
+    (tmp_path / "site.toml").write_text(text)
+    assert read_toml(tmp_path / "site.toml") == expected
+    assert text.startswith("# What `hubwright init` found")
+    assert hub(site=text).builder.base == expected.get("builder", {}).get("base", "registry")
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (Survey(DOCKER, YES), "raised with Vagrant's provider docker"),
+        (Survey(NOTHING, YES), "no machine can be raised here, but existing hosts can be deployed"),
+        (Survey(DOCKER, YES), "base images come from there"),
+        (Survey(DOCKER, NO, DEBIAN), "base images are made of http://deb.example/debian (bookworm)"),
+        (Survey(DOCKER, NO), "no image can be built here"),
+        (Survey(DOCKER, YES, certificates=("a", "b")), "trust 2 further CA certificates"),
+        (Survey(DOCKER, YES, pypi="https://p.example"), "packages come from https://p.example"),
+    ],
+)
+def test_decisions_are_told(found: Survey, said: str) -> None:
+    assert said in "\n".join(decisions(found))
+
+
+def test_it_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site, "survey", lambda _: Survey({**NOTHING, "libvirt": YES}, NO))
+    written = init(tmp_path / "hub.toml", QUIET)
+    assert written == tmp_path / "site.toml"
+    assert 'provider = "libvirt"' in written.read_text()
+
+    written.write_text("# mine\n")
+    assert init(tmp_path / "hub.toml", QUIET) == written
+    assert written.read_text() == "# mine\n"
+    init(tmp_path / "hub.toml", QUIET, force=True)
+    assert 'provider = "libvirt"' in written.read_text()
+
+    with pytest.raises(SettingsError, match="no such folder"):
+        init(tmp_path / "nowhere" / "hub.toml", QUIET)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
+    """Debian with Docker and nothing else; no registry answers."""
+    (tmp_path / "apt").mkdir()
+    (tmp_path / "apt" / "sources.list").write_text("deb http://deb.example/debian bookworm main\n")
+    (tmp_path / "ca").mkdir()
+    (tmp_path / "ca" / "office.crt").touch()
+    (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://pypi.example/simple\n")
+    (tmp_path / "npmrc").write_text("registry=https://registry.npmjs.org/\n")
+    monkeypatch.setattr(site, "APT", tmp_path / "apt")
+    monkeypatch.setattr(site, "CERTIFICATES", tmp_path / "ca")
+    monkeypatch.setattr(site, "PIP_FILES", (str(tmp_path / "pip.conf"),))
+    monkeypatch.setattr(site, "NPM_FILES", (str(tmp_path / "npmrc"),))
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"VERSION_CODENAME": "bookworm"})
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    for name in ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY"):
+        monkeypatch.delenv(name, raising=False)
+    programs = Programs.install(monkeypatch, site, images, kvm)
+    programs.answers = {
+        "docker info": "27.5.1\n",
+        "docker pull": failed("Error response from daemon: no such host"),
+        "virsh": not_installed("virsh"),
+        "VBoxManage": not_installed("VBoxManage"),
+    }
+    return programs
+
+
+def test_a_machine_without_a_registry(machine: Programs, tmp_path: Path) -> None:
+    found = survey(QUIET)
+    assert found.provider == "docker"
+    assert found.registry == Finding(False, "no such host")
+    assert found.archive == Archive("http://deb.example/debian", "bookworm", "main")
+    assert found.certificates == (str(tmp_path / "ca" / "office.crt"),)
+    assert (found.pypi, found.npm) == ("https://pypi.example/simple", None)
+    (container,) = machine.called("docker run")
+    assert "hubwright/base:" in container  # the image that hosts will be made of
+
+
+def test_a_list_of_mirrors_stands_for_its_first(machine: Programs, tmp_path: Path) -> None:  # noqa: ARG001
+    (tmp_path / "mirrors").write_text("https://near.example/debian/\nhttps://far.example\n")
+    (tmp_path / "apt" / "sources.list").write_text(f"deb mirror+file:{tmp_path}/mirrors bookworm main\n")
+    assert survey(QUIET).archive == Archive("https://near.example/debian", "bookworm", "main")
+
+
+def test_a_machine_with_a_registry(machine: Programs) -> None:
+    machine.answers["docker pull"] = "ubuntu"
+    found = survey(QUIET)
+    assert found.registry.works
+    assert found.provider == "docker"
+    (container,) = machine.called("docker run")
+    assert Builder().image in container
+    assert not machine.called("mmdebstrap")
+
+
+def test_a_docker_that_does_not_answer_is_asked_nothing_more(machine: Programs) -> None:
+    machine.answers["docker info"] = failed("Cannot connect to the Docker daemon")
+    found = survey(QUIET)
+    assert found.provider is None
+    assert found.providers["docker"] == Finding(False, "Docker does not answer")
+    assert machine.called("docker") == ["docker info --format {{.ServerVersion}}"]
+
+
+@pytest.mark.parametrize("program", ["docker run", "docker import", "mmdebstrap"])
+def test_a_docker_that_runs_nothing_is_no_provider(machine: Programs, program: str) -> None:
+    machine.answers[program] = failed("it was not to be\noperation not permitted")
+    assert survey(QUIET).providers["docker"] == Finding(False, "operation not permitted")
+
+
+@pytest.mark.parametrize(
+    ("answers", "finding"),
+    [
+        ({}, Finding(False, "KVM's guest did not do what it was told")),
+        ({"qemu": failed(exit_code=33)}, Finding(True, "libvirt answers, and KVM runs a guest")),
+        ({"qemu": failed(exit_code=None)}, Finding(False, "/dev/kvm is there, but a guest hangs")),
+        ({"qemu": failed("qemu: Could not access KVM")}, Finding(False, "qemu: Could not access KVM")),
+        ({"qemu": not_installed("qemu")}, Finding(False, "qemu is not installed")),
+        ({"virsh": failed("error: failed to connect")}, Finding(False, "error: failed to connect")),
+        ({"vagrant plugin list": "None"}, Finding(False, "Vagrant has no plugin vagrant-libvirt")),
+    ],
+)
+def test_libvirt_is_believed_when_a_guest_ran(
+    machine: Programs, answers: dict[str, Any], finding: Finding
+) -> None:
+    machine.answers |= {"virsh": "", "vagrant plugin list": "vagrant-libvirt (0.11.2, system)", **answers}
+    assert survey(QUIET).providers["libvirt"] == finding
+
+
+def test_kvm_is_not_guessed_on_other_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    with pytest.raises(HubwrightError, match="x86_64 only"):
+        kvm.try_kvm()
+
+
+def test_the_guest_begins_where_the_processor_starts() -> None:
+    assert len(kvm.BIOS) == 65536
+    jump = int.from_bytes(kvm.BIOS[65521:65523], "little")
+    assert kvm.BIOS[65520] == 0xE9
+    assert (65523 + jump) % 65536 == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("PIP_INDEX_URL", "https://other.example/simple", "https://other.example/simple"),
+        ("UV_DEFAULT_INDEX", "https://uv.example/simple", "https://uv.example/simple"),
+        ("PIP_INDEX_URL", "https://pypi.org/simple/", None),
+        ("PIP_INDEX_URL", "file:///opt/wheels", None),
+        ("PIP_INDEX_URL", "https://me:secret@pypi.example/simple", None),
+    ],
+)
+@pytest.mark.usefixtures("machine")
+def test_mirrors_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, found: str | None
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert survey(QUIET).pypi == found

@@ -1,0 +1,69 @@
+"""Several visitors at once: `arrive URL N`, `enter URL WHO WHOSE`, `leave URL`. Notes their cookies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+from tests.visitor import Cookie, Visitor
+
+NOTES = Path(__file__).with_name("visitors.json")
+CODE = "print(6 * 7)"
+
+
+async def arrive(url: str, count: str) -> list[dict[str, str]]:
+    """Everyone's user name, and what a kernel of the first one printed."""
+    everyone = [Visitor(url) for _ in range(int(count))]
+    came = await asyncio.gather(*(visitor.arrive() for visitor in everyone), return_exceptions=True)
+    NOTES.touch(0o600)
+    NOTES.write_text(json.dumps([pack(visitor) for visitor in everyone if visitor.server]), encoding="utf-8")
+    try:
+        for outcome in came:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        kernel = await everyone[0].open_kernel()
+        printed = await kernel.run(CODE)
+    except BaseException:
+        await leave(url)
+        raise
+    return [{"user": v.user, "printed": printed} for v in everyone]
+
+
+async def enter(url: str, who: str, whose: str) -> int:
+    """The status with which a visitor is shown another one's server, once the hub has said who they are."""
+    everyone = unpack(url)
+    response = await everyone[int(who)].get(f"{everyone[int(whose)].server}lab")
+    return int(response.code)
+
+
+async def leave(url: str) -> list[int]:
+    """Everyone ends their own server; the status that each was given."""
+
+    async def one(visitor: Visitor) -> int:
+        await visitor.get(urljoin(url, "/hub/home"))  # gives the cookie that a request to the hub needs
+        return await visitor.leave()
+
+    return await asyncio.gather(*(one(visitor) for visitor in unpack(url)))
+
+
+def pack(visitor: Visitor) -> dict[str, Any]:
+    cookies = [[name, path, cookie.value] for (name, path), cookie in visitor.cookies.items()]
+    return {"server": visitor.server, "cookies": cookies}
+
+
+def unpack(url: str) -> list[Visitor]:
+    return [
+        Visitor(
+            url, {(name, path): Cookie(value, path) for name, path, value in one["cookies"]}, one["server"]
+        )
+        for one in json.loads(NOTES.read_text(encoding="utf-8"))
+    ]
+
+
+if __name__ == "__main__":
+    steps = {"arrive": arrive, "enter": enter, "leave": leave}
+    print(json.dumps(asyncio.run(steps[sys.argv[1]](*sys.argv[2:]))))  # type: ignore[operator]

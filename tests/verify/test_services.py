@@ -1,0 +1,63 @@
+"""What has to run, runs, and runs again after a reboot; and it listens where it should."""
+
+from __future__ import annotations
+
+import pytest
+from testinfra.host import Host
+
+from provision.settings import Settings
+from tests.verify.conftest import Probes, Visitor
+
+HUB_API, PROXY_API, DOCKER_API = 8081, 8001, 2375
+
+
+@pytest.mark.parametrize("unit", ["docker", "jupyterhub-proxy", "jupyterhub"])
+def test_unit_runs_and_is_enabled(host: Host, unit: str) -> None:
+    service = host.service(unit)
+    assert service.is_running
+    assert service.is_enabled
+
+
+@pytest.fixture(scope="module")
+def addresses(host: Host) -> list[str]:
+    """All addresses of the host; those of IPv6 in brackets."""
+    found = ["127.0.0.1", *host.check_output("hostname --all-ip-addresses").split()]
+    return [f"[{address}]" if ":" in address else address for address in found]
+
+
+@pytest.fixture(scope="module")
+def reached(probes: Probes, addresses: list[str], settings: Settings) -> set[str]:
+    """address:port of everything that answers on the host itself."""
+    ports = (settings.hub.port, HUB_API, PROXY_API, DOCKER_API, DOCKER_API + 1)
+    targets = [f"{address}:{port}" for address in addresses for port in ports]
+    return set(probes.on_host("reach", *targets))
+
+
+def _at(reached: set[str], port: int) -> set[str]:
+    return {target.rpartition(":")[0] for target in reached if target.endswith(f":{port}")}
+
+
+def test_front_door_is_open_on_every_address(
+    reached: set[str], addresses: list[str], settings: Settings
+) -> None:
+    assert _at(reached, settings.hub.port) == set(addresses)
+
+
+def test_hub_api_is_open_to_containers_only(reached: set[str], settings: Settings) -> None:
+    assert _at(reached, HUB_API) == {settings.network.gateway}
+
+
+def test_proxy_api_is_open_on_loopback_only(reached: set[str]) -> None:
+    assert _at(reached, PROXY_API) == {"127.0.0.1"}
+
+
+def test_docker_api_has_no_port(reached: set[str]) -> None:
+    assert not _at(reached, DOCKER_API) | _at(reached, DOCKER_API + 1)
+
+
+def test_container_reaches_the_hub_api_and_no_other(
+    probes: Probes, visitor: Visitor, addresses: list[str], settings: Settings
+) -> None:
+    targets = [f"{address}:{port}" for address in addresses for port in (HUB_API, PROXY_API, DOCKER_API)]
+    reached = probes.in_container(visitor.id, "reach", *targets)
+    assert reached == [f"{settings.network.gateway}:{HUB_API}"]
