@@ -209,15 +209,15 @@ def _ensure(
 
 
 def _save(tag: str, archive: Path) -> None:
-    """Writes beside the archive first: one that has its name is complete. The oldest of many go."""
+    """Writes beside the archive first: one that has its name is complete. The oldest of its kind go."""
     unfinished = archive.with_suffix(".unfinished")
     try:
         docker("save", "--output", str(unfinished), tag)
         unfinished.replace(archive)
     finally:
         unfinished.unlink(missing_ok=True)
-    kept = sorted(archive.parent.glob("*.tar"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for old in kept[ARCHIVES_KEPT:]:
+    alike = archive.parent.glob(f"{archive.stem.rpartition('-')[0]}-*.tar")
+    for old in sorted(alike, key=lambda path: path.stat().st_mtime, reverse=True)[ARCHIVES_KEPT:]:
         old.unlink()
 
 

@@ -196,8 +196,12 @@ def test_old_archives_go(programs: Programs, notebook: Callable[..., Settings]) 
         old = cache_folder() / f"notebook-{age}.tar"
         old.touch()
         os.utime(old, (0, 1000 - age))
+    other = cache_folder() / "other-0.tar"
+    other.touch()
+    os.utime(other, (0, 0))
     new = ensure_notebook_archive(notebook(), Reporter(quiet=True))
-    assert {path.name for path in cache_folder().glob("*.tar")} == {
+    assert other.exists()
+    assert {path.name for path in cache_folder().glob("notebook-*.tar")} == {
         new.name,
         "notebook-0.tar",
         "notebook-1.tar",
