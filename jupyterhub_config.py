@@ -56,6 +56,7 @@ def _servers(c: Any, hub: dict[str, Any]) -> None:
     c.DockerSpawner.prefix = "hubwright"
     c.DockerSpawner.remove = True
     c.DockerSpawner.extra_host_config = {
+        "auto_remove": False,  # when the engine restarts it would remove those that run, live-restore or not
         "pids_limit": hub["pids"],
         "memswap_limit": hub["memory"],  # the limit of memory holds for memory and swap together
         "cap_drop": ["ALL"],

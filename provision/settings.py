@@ -76,9 +76,16 @@ def _host_port(value: str) -> str:
     return value
 
 
+def _without_password(value: str) -> str:
+    if re.match(r"^[a-z]+://[^/]*@", value):
+        raise ValueError("should carry no user and no password: the address appears in build logs")
+    return value
+
+
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 Duration = Annotated[int, BeforeValidator(parse_duration), Field(ge=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Url = Annotated[str, AfterValidator(_without_password)]
 PinnedImage = Annotated[str, AfterValidator(_pinned)]
 LocalPath = Annotated[Path, Field(strict=False)]  # TOML has no type of its own for a path
 
@@ -176,8 +183,8 @@ class Python(Section):
 class Mirrors(Section):
     """How packages are reached from the hosts and while images are built."""
 
-    pypi: str | None = Field(None, description="Index URL in place of PyPI's own.")
-    npm: str | None = Field(None, description="Registry URL in place of npm's own.")
+    pypi: Url | None = Field(None, description="Index URL in place of PyPI's own.")
+    npm: Url | None = Field(None, description="Registry URL in place of npm's own.")
     ca_certificates: Annotated[tuple[LocalPath, ...], Field(strict=False)] = Field(
         (), description="PEM files that hosts and images must trust."
     )

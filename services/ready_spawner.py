@@ -35,6 +35,13 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
             await asyncio.sleep(EVERY)
         return ip, port
 
+    async def poll(self) -> Any:
+        """None while the server runs. What has ended by itself is removed here: the engine is told not to."""
+        status = await super().poll()
+        if status is not None and self.object_id and not self._starting:
+            await self.remove_object()
+        return status
+
     async def _last_words(self) -> str:
         try:
             said: Any = await self.docker("logs", self.container_id, tail=10)

@@ -53,6 +53,7 @@ class Host:
     users: dict[str, int] = field(default_factory=lambda: {"root": 0, "nobody": 65534})
     groups: dict[str, list[str]] = field(default_factory=lambda: {"root": [], "nobody": []})
     installed: set[str] = field(default_factory=lambda: {"base-files", "ca-certificates"})
+    half_installed: set[str] = field(default_factory=set)
     units: dict[str, Unit] = field(default_factory=dict)
     images: set[str] = field(default_factory=set)
     networks: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -213,8 +214,13 @@ class Host:
     def _gpasswd(self, _: str, name: str, group: str) -> None:
         self.groups[group].remove(name)
 
+    def _dpkg(self, *words: str) -> str:
+        assert words == ("--configure", "-a")
+        return ""
+
     def _dpkg_query(self, *_: str) -> str:
-        return "".join(f"ii \t{name}\n" for name in sorted(self.installed))
+        rows = [f"ii \t{name}\n" for name in sorted(self.installed)]
+        return "".join([*rows, *(f"iF \t{name}\n" for name in sorted(self.half_installed))])
 
     def _apt_get(self, verb: str, *words: str) -> str:
         names = [word for word in words if re.fullmatch(r"[a-z][a-z0-9.+-]+", word)]
@@ -231,6 +237,7 @@ class Host:
         else:
             assert verb == "purge"
             self.installed -= set(names)
+            self.half_installed -= set(names)
             if "docker.io" in names:
                 del self.units["docker"], self.groups["docker"]
         return ""

@@ -291,6 +291,15 @@ def test_other_keys_of_a_json_file_stay(host: Host, before: Any, during: Any, af
     assert path.parent.exists() is (before is not None)
 
 
+def test_a_json_file_of_others_keeps_its_mode(host: Host) -> None:
+    path = theirs(host, "/etc/d.json", "{}", 0o600)
+    keys, machine = JsonKeys(str(path), {"a": 1}), FakeMachine(host)
+    converge(machine, keys)
+    assert path.stat().st_mode & 0o777 == 0o600
+    keys.remove(machine)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_keys_that_others_add_later_survive_the_removal(host: Host) -> None:
     keys, machine = JsonKeys(host.path("/etc/d.json"), {"a": 1}), FakeMachine(host)
     converge(machine, keys)
@@ -323,6 +332,20 @@ def test_a_broken_json_file_is_a_problem_and_stays(host: Host, text: str, reason
 )
 def test_parse_dpkg(text: str, names: set[str]) -> None:
     assert parse_dpkg(text) == names
+
+
+def test_parse_dpkg_knows_what_is_there_in_part() -> None:
+    text = "ii \tbash\niF \thalf\nrc \tgone\nun \tnever\n"
+    assert parse_dpkg(text, whole=False) == {"bash", "half", "gone"}
+
+
+def test_what_a_killed_installation_left_in_part_is_purged(host: Host) -> None:
+    packages_, machine = AptPackages("x", ("docker.io",)), FakeMachine(host)
+    converge(machine, packages_)
+    host.installed.discard("containerd")
+    host.half_installed.add("containerd")
+    packages_.remove(machine)
+    assert not host.half_installed
 
 
 @pytest.mark.parametrize(
@@ -828,6 +851,16 @@ def test_an_image_that_does_not_exist_names_the_setting(host: Host) -> None:
     with pytest.raises(Problem, match=r"quay\.io/a@sha256:00 cannot be pulled\nmanifest unknown") as caught:
         image.apply(machine)
     assert "[image] reference" in caught.value.hint
+
+
+def test_an_image_of_another_tag_is_another_image(host: Host) -> None:
+    old, new = (DockerImage(f"ours:{n}", reference="quay.io/a@sha256:00") for n in (1, 2))
+    machine = machine_for(host, old)
+    assert converge(machine, old) == ["pull the image ours:1"]
+    assert converge(machine, new) == ["pull the image ours:2"]
+    old.remove(machine)
+    assert "ours:1" not in host.images
+    assert new.check(machine) is None
 
 
 def test_an_image_in_use_is_kept(host: Host) -> None:

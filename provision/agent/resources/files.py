@@ -205,7 +205,9 @@ class JsonKeys(Resource):
         return data
 
     def _store(self, data: dict[str, Any]) -> None:
-        write_atomically(self.path, json.dumps(data, indent=2) + "\n", 0o644)
+        status = lstat(self.path)
+        mode = stat.S_IMODE(status.st_mode) if status else 0o644
+        write_atomically(self.path, json.dumps(data, indent=2) + "\n", mode)
 
 
 def _access(wanted: Any) -> str:

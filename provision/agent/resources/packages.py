@@ -16,6 +16,7 @@ from .base import Change, CommandFailed, Machine, Problem, Resource
 LISTS = "/var/lib/apt/lists"
 LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock")
 LISTS_FRESH_FOR = 6 * 3600
+LIST_PACKAGES = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}\t${Package}\n"]
 APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
 
 _one_at_a_time = threading.Lock()
@@ -65,11 +66,12 @@ class AptPackages(Resource):
 
     def remove(self, machine: Machine) -> str | None:
         ours = machine.claims(self).get("installed", [])
-        present = [name for name in ours if name in installed(machine)]
+        present = parse_dpkg(machine.run(LIST_PACKAGES), whole=False) & set(ours)
         if present:
             with _one_at_a_time:
                 wait_for_apt(machine)
-                machine.run(["apt-get", "purge", "-qy", *present], env=APT_ENVIRONMENT, watch=True)
+                machine.run(["dpkg", "--configure", "-a"], env=APT_ENVIRONMENT, watch=True)
+                machine.run(["apt-get", "purge", "-qy", *sorted(present)], env=APT_ENVIRONMENT, watch=True)
             machine.forget("dpkg")
         for path in machine.claims(self).get("data", []):
             shutil.rmtree(path, ignore_errors=True)
@@ -96,14 +98,16 @@ class AptPackages(Resource):
 
 def installed(machine: Machine) -> set[str]:
     """Names of all packages that are wholly installed."""
-    form = "${db:Status-Abbrev}\t${Package}\n"
-    return machine.probe("dpkg", lambda: parse_dpkg(machine.run(["dpkg-query", "-W", "-f", form])))
+    return machine.probe("dpkg", lambda: parse_dpkg(machine.run(LIST_PACKAGES)))
 
 
-def parse_dpkg(text: str) -> set[str]:
-    """Package names from lines of `ii <tab>name`; half-installed ones (`iF`, `rc`, …) are left out."""
+def parse_dpkg(text: str, *, whole: bool = True) -> set[str]:
+    """Package names from lines of `ii <tab>name`.
+
+    Those that are wholly installed; with `whole=False` also half-installed ones and what a removal left.
+    """
     rows = (line.split("\t") for line in text.splitlines() if "\t" in line)
-    return {name for state, name in rows if state.strip() == "ii"}
+    return {name for state, name in rows if (state.strip() == "ii" if whole else state[:2] != "un")}
 
 
 def parse_simulation(text: str) -> set[str]:
