@@ -216,8 +216,10 @@ def _converse(
             if event["event"] == "need":
                 sender.send_blob(event["blob"])
             else:
-                ended = ended or event["event"] in ("end", "error")
                 handle(event)
+                if event["event"] in ("end", "error"):
+                    ended = True
+                    break  # what hands sudo its input waits for more of it as long as the line is open
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise HubwrightError(
             f"the connection broke: {str(error) or type(error).__name__}",

@@ -26,7 +26,7 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
         while not await _answers(ip, port):
             if time.monotonic() - looked > 1:
                 looked = time.monotonic()
-                if await self.poll() is not None:
+                if await super().poll() is not None:
                     raise RuntimeError(
                         f"the notebook server ended while it started:\n{await self._last_words()}"
                     )
@@ -36,16 +36,16 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
         return ip, port
 
     async def poll(self) -> Any:
-        """None while the server runs. What has ended by itself is removed here: the engine is told not to."""
+        """None while the server runs. A container that ended by itself goes: the engine keeps it."""
         status = await super().poll()
-        if status is not None and self.object_id and not self._starting:
+        if status is not None and self.object_id:
             await self.remove_object()
         return status
 
     async def _last_words(self) -> str:
         try:
             said: Any = await self.docker("logs", self.container_id, tail=10)
-        except Exception as error:  # the container may be gone already
+        except Exception as error:  # somebody may have removed the container
             return str(error)
         return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
 

@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 from . import distributions
 from .channel import Channel
 from .machine import LocalMachine, Shared
-from .resources import Change, Problem, Resource, from_json
+from .resources import Change, Problem, Resource, Service, from_json
 from .state import State
 
 NO_SPACE = "No space left on device"  # as programs say it
@@ -124,6 +124,9 @@ class Run:
                 self._report(role.name, resource.id, "ok")
             else:
                 machine.say(change.summary)
+                for service in machine.peers(Service):
+                    if resource.id in service.watches:
+                        service.expect_change(machine)
                 resource.apply(machine)
                 if rest := resource.check(machine):
                     raise Problem(

@@ -50,6 +50,7 @@ def operator() -> Iterator[Operator]:
     operator.write(hub)
     try:
         operator.hubwright("init")
+        operator.hubwright("prepare")  # the image that hosts are made of, and a key to log in with
         yield operator
     finally:
         shutil.rmtree(folder)

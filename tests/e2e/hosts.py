@@ -92,6 +92,10 @@ class Host:
             time.sleep(0.2)
         raise AssertionError(f"no sshd greets at {self.login()} in {BOOT} s")
 
+    def wait_for_runs(self) -> None:
+        """Returns when no run of hubwright is at work there."""
+        self.run("touch /run/hubwright.lock; flock --timeout 120 /run/hubwright.lock true")
+
     def cut_power(self) -> None:
         """Off at once, then on again; what was on its disk stays."""
         docker("kill", self.container)
@@ -114,7 +118,7 @@ def bare_host(operator: Operator, name: str, options: Sequence[str] = ()) -> Ite
     argv += ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"]
     argv += ["--security-opt", "systempaths=unconfined", "--device-cgroup-rule", "a *:* rwm"]
     argv += ["--cgroupns", "private", "--tmpfs", "/run", "--tmpfs", "/run/lock", *options]
-    argv += ["--volume", "/var/lib/docker", "--volume", "/var/lib/containerd"]
+    argv += ["--volume", "/var/lib"]  # all of it: /var/lib/docker is not there before Docker is
     argv += ["--env", f"HUBWRIGHT_AUTHORIZED_KEY={public_key}", image]
     try:
         docker(*argv)

@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 MANAGED = (
     "/etc/jupyterhub",
@@ -91,6 +92,8 @@ def host() -> dict[str, object]:
         "running": ask(
             "systemctl", "list-units", "--type=service", "--state=running", "--no-legend", "--plain"
         ),
+        "users": Path("/etc/passwd").read_text(encoding="utf-8").splitlines(),
+        "groups": Path("/etc/group").read_text(encoding="utf-8").splitlines(),
         "links": sorted(line.split()[0] for line in ask("ip", "-brief", "link")),
     }
 

@@ -29,18 +29,23 @@ def test_fab_deploy_touches_nothing(operator: Operator, machine: Host) -> None:
 
 
 def test_drift_is_planned_then_repaired(operator: Operator, machine: Host) -> None:
-    """What somebody changed by hand: the plan names it and changes nothing; the apply mends just that."""
+    """What somebody changed by hand, and started the hub with: the plan only names it, the apply mends it."""
     before = machine.snapshot("managed")
     file = "/etc/jupyterhub/jupyterhub_config.py"
     machine.run(f"echo '# by hand' >>{file}; chmod 0666 {file}; systemctl disable --quiet jupyterhub-proxy")
+    machine.run("systemctl restart jupyterhub")
+    started = machine.start_time("jupyterhub")
+
     plan = operator.hubwright("plan", code=3)
-    assert f"change {file}" in plan.err
-    assert "-# by hand" in plan.err
-    assert "enable jupyterhub-proxy" in plan.err
+    for words in (f"change {file}", "-# by hand", "enable jupyterhub-proxy", "restart jupyterhub"):
+        assert words in plan.err
     assert machine.succeeds(f"grep -q 'by hand' {file}")
+    assert machine.start_time("jupyterhub") == started
+
     [run] = json.loads(operator.hubwright("apply", "--json").out)
-    assert run["changes"] == 2
-    assert operator.hubwright("apply").unchanged
+    assert run["count"]["changed"] == 3
+    assert machine.start_time("jupyterhub") > started
+    assert machine.succeeds("systemctl is-enabled jupyterhub-proxy")
     after = machine.snapshot("managed")
     assert after["managed"]["files"][file][:4] == before["managed"]["files"][file][:4]
-    assert machine.succeeds("systemctl is-enabled jupyterhub-proxy")
+    assert operator.hubwright("apply").unchanged

@@ -40,7 +40,6 @@ def test_broken_machine_is_noticed(operator: Operator, machine: Host) -> None:
         operator.hubwright("apply")
     assert failed(done) == {
         "test_unit_is_as_wanted",
-        "test_unit_asks_the_hub_for_users",
         "test_no_unit_has_failed",
         "test_another_user_cannot_read",
         "test_containers_do_not_reach_each_other",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass, field
 from typing import Any
@@ -122,9 +123,14 @@ class DockerImage(Resource):
         try:
             machine.run(["docker", "image", "rm", self.tag])
         except CommandFailed as failure:
-            if "in use" in failure.output or "being used" in failure.output:
+            if not re.search("in use|being used|is using", failure.output):
+                raise
+            if machine.peers(DockerImage):
                 return "a running server still uses it"
-            raise
+            # No other image takes its place: the servers go too.
+            users = ["docker", "ps", "--all", "--quiet", "--filter", f"ancestor={self.tag}"]
+            machine.run(["docker", "rm", "--force", "--volumes", *machine.run(users).split()])
+            machine.run(["docker", "image", "rm", self.tag])
         finally:
             machine.forget("docker-images")
         return None

@@ -78,6 +78,7 @@ class Service(Resource):
             machine.claim(self, was_active=running, was_enabled=before.get("UnitFileState") == "enabled")
         with _one_at_a_time:
             if self._file and self._file.check(machine):
+                self.expect_change(machine)
                 write_atomically(self._file.path, self.unit, 0o644)
             machine.run(["systemctl", "daemon-reload"])
             machine.run(["systemctl", "enable", self._unit_name])
@@ -105,6 +106,13 @@ class Service(Resource):
         unlink(self._stamp_file(machine))
         machine.forget("systemd")
         return None
+
+    def expect_change(self, machine: Machine) -> None:
+        """What it watches is about to change: it restarts in this run, or in the next if this is cut short.
+
+        Stamps alone do not tell: somebody may have changed a file by hand and started the service with that.
+        """
+        unlink(self._stamp_file(machine))
 
     def _start(self, machine: Machine) -> None:
         try:
@@ -155,12 +163,9 @@ class Service(Resource):
                 at_start: dict[str, str] = json.load(file)
         except (FileNotFoundError, ValueError):
             return "its settings may be older than its start"
-        changed = sorted(
-            key.partition(":")[2]
-            for key, stamp in self._stamps(machine).items()
-            if at_start.get(key) != stamp
-        )
-        return f"changed: {', '.join(changed)}" if changed else ""
+        changed = {key for key, stamp in self._stamps(machine).items() if at_start.get(key) != stamp}
+        changed |= {id_ for id_ in self.watches if (found := machine.find(id_)) and found.check(machine)}
+        return f"changed: {', '.join(sorted(key.partition(':')[2] for key in changed))}" if changed else ""
 
     def _stamps(self, machine: Machine) -> dict[str, str]:
         stamps = {f"unit:{self.name}.service": hashlib.sha256(self.unit.encode()).hexdigest()[:32]}

@@ -1,0 +1,184 @@
+"""A host that Vagrant did not make: let in by its key, deployed through accidents, and left as it was found.
+
+The tests tell one story and stand in its order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.hosts import Host, bare_host, free_port
+from tests.e2e.operators import Done, Operator
+from tests.visitor import visit
+
+PATIENCE = 120  # seconds
+
+# What apt and systemd leave or renew at any installation of anything; none of it does anything.
+LEFT_BY_OTHERS = (
+    "/etc/group-",
+    "/etc/gshadow-",
+    "/etc/ld.so.cache",
+    "/etc/passwd-",
+    "/etc/shadow-",
+    "/etc/subgid-",
+    "/etc/subuid-",
+    "/var/lib/apt/",
+    "/var/lib/dpkg/",
+    "/var/lib/systemd/",
+    "/var/lib/private",
+    "/var/lib/sudo",
+)
+
+
+@pytest.fixture(scope="module")
+def host(operator: Operator) -> Iterator[Host]:
+    with bare_host(operator, f"{operator.hub['vm']['name']}-existing") as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def found(host: Host) -> dict[str, Any]:
+    """The host before anybody tried anything."""
+    return host.snapshot("host")["host"]  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def there(operator: Operator, host: Host) -> tuple[str, ...]:
+    """The options that name the host, of hubwright and of fab."""
+    return ("-H", host.login(), "-i", str(operator.key))
+
+
+def apply_until_it_may(operator: Operator, there: tuple[str, ...]) -> Done:
+    """An apply that waits for what an earlier one has left running."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        with operator.started("apply", *there) as run:
+            code = run.end()
+        said = "".join(run.lines)
+        if "another run holds the lock" not in said:
+            return Done("apply", code, "", said)
+        assert time.monotonic() < end, said
+        time.sleep(0.5)
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Path → before and after, of files that came, went or changed."""
+    paths = sorted(path for path in before.keys() | after.keys() if not path.startswith(LEFT_BY_OTHERS))
+    pairs = {path: (before.get(path), after.get(path)) for path in paths}
+    return {path: pair for path, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def test_unknown_host_key_is_refused(
+    operator: Operator, host: Host, there: tuple[str, ...], found: dict[str, Any]
+) -> None:
+    fingerprints = host.run("for key in /etc/ssh/ssh_host_*.pub; do ssh-keygen -lf $key; done")
+    for done in (operator.fab(*there, "deploy", code=1), operator.hubwright("apply", *there, code=1)):
+        done.says("its host key is not known", "--accept-new-host-key", f"127.0.0.1:{host.ssh_port}")
+        shown = done.err.partition("SHA256:")[2].split()[0]
+        assert f"SHA256:{shown} " in fingerprints
+    assert not operator.known_hosts.exists()
+    assert host.snapshot("host")["host"] == found
+
+
+def test_accepted_key_is_shown_and_noted(operator: Operator, host: Host, there: tuple[str, ...]) -> None:
+    done = operator.hubwright("plan", *there, "--accept-new-host-key", code=3)
+    [line] = operator.known_hosts.read_text().splitlines()
+    name, kind, key = line.split()
+    assert name == f"[127.0.0.1]:{host.ssh_port}"
+    assert f"{kind} {key}" in host.run("cat /etc/ssh/ssh_host_*.pub")
+    assert "accepted the host key" in done.err
+
+
+def test_plan_of_a_bare_host_is_complete_and_changes_nothing(
+    operator: Operator, host: Host, there: tuple[str, ...], found: dict[str, Any]
+) -> None:
+    [run] = json.loads(operator.hubwright("plan", *there, "--json", code=3).out)
+    planned = {result["id"] for result in run["results"]}
+    assert {"packages:docker", "service:jupyterhub", "service:hubwright-culler"} <= planned
+    assert run["count"].get("failed", 0) == 0
+    assert host.snapshot("host")["host"] == found
+
+
+def test_power_cut_while_packages_are_installed(
+    operator: Operator, host: Host, there: tuple[str, ...]
+) -> None:
+    with operator.started("apply", *there) as run:
+        run.wait_for("docker: (Unpacking|Setting up)")
+        host.cut_power()
+        assert run.end() == 1
+    assert "run this again: it goes on where it stopped" in "".join(run.lines)
+
+
+def test_killed_driver_while_the_environment_is_built(
+    operator: Operator, host: Host, there: tuple[str, ...]
+) -> None:
+    with operator.started("apply", *there) as run:
+        run.wait_for("python: installing [0-9]+ Python packages")
+        pid = host.run("cat /run/hubwright.lock").split()[1].rstrip(",")
+        operator.hubwright("apply", *there, code=1).says("another run holds the lock", f"pid {pid},")
+        assert operator.hubwright("plan", *there, code=3), "looking is allowed"
+        run.kill()
+
+
+def test_killed_driver_while_the_image_is_sent(
+    operator: Operator, host: Host, there: tuple[str, ...]
+) -> None:
+    host.wait_for_runs()
+    with operator.started("apply", *there) as run:
+        run.wait_for("notebook_image: load")
+        run.kill()
+
+
+def test_next_run_finishes_it(operator: Operator, host: Host, there: tuple[str, ...]) -> None:
+    host.wait_for_runs()
+    done = operator.fab(*there, "deploy")
+    assert "jupyterhub: start jupyterhub" in done.err
+    assert asyncio.run(visit(host.url, "print(6 * 7)"))["printed"] == "42\n"
+    operator.hubwright("status", *there)
+
+
+def test_one_after_it_changes_nothing(operator: Operator, host: Host, there: tuple[str, ...]) -> None:
+    before = host.snapshot("managed")
+    assert operator.fab(*there, "deploy").unchanged
+    assert operator.hubwright("apply", *there).unchanged
+    assert operator.fab(*there, "jupyterhub").unchanged
+    assert host.snapshot("managed") == before
+
+
+def test_verify_holds(operator: Operator, there: tuple[str, ...]) -> None:
+    operator.fab(*there, "verify")
+
+
+def test_every_host_is_reported(operator: Operator, host: Host, there: tuple[str, ...]) -> None:
+    """One that does not answer holds up nobody."""
+    dead = f"vagrant@127.0.0.1:{free_port()}"
+    done = operator.hubwright("apply", "-H", dead, *there, code=1)
+    assert f"127.0.0.1:{host.ssh_port}: 0 changed, everything holds" in done.err
+    done.says("Connection refused")
+    done = operator.fab("-H", f"{dead},{host.login()}", "-i", str(operator.key), "status", code=1)
+    assert f"127.0.0.1:{host.ssh_port}: well" in done.out
+
+
+def test_uninstall_leaves_the_host_as_it_was(
+    operator: Operator, host: Host, there: tuple[str, ...], found: dict[str, Any]
+) -> None:
+    operator.hubwright("destroy", *there, "--yes")
+    after = host.snapshot("host")["host"]
+    assert differences(found.pop("files"), after.pop("files")) == {}
+    assert after == found
+    operator.hubwright("destroy", *there, "--yes")
+
+
+def test_changed_host_key_is_refused(operator: Operator, host: Host, there: tuple[str, ...]) -> None:
+    host.run("rm /etc/ssh/ssh_host_*; ssh-keygen -A >/dev/null; systemctl restart ssh")
+    host.wait_until_up()
+    for options in ((), ("--accept-new-host-key",)):
+        done = operator.hubwright("apply", *there, *options, code=1)
+        done.says("the host's key has changed", "ssh-keygen -R")
+    operator.fab(*there, "deploy", "--accept-new-host-key", code=1).says("the host's key has changed")

@@ -1,0 +1,162 @@
+"""Hosts that a hub cannot be put on, or not yet: refused with a reason and advice, and left as they were."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.hosts import Host, bare_host
+from tests.e2e.operators import PROGRAMS, PROJECT, Done, Operator
+
+PASSWORD = "correct horse"
+USERS = """
+useradd --create-home --shell /bin/bash plain
+useradd --create-home --shell /bin/bash --groups sudo typing
+echo 'typing:correct horse' | chpasswd
+for user in plain typing; do
+    install -D --owner=$user --mode=0600 /home/vagrant/.ssh/authorized_keys /home/$user/.ssh/authorized_keys
+    chown $user /home/$user/.ssh
+done
+"""
+
+
+@pytest.fixture(scope="module")
+def host(operator: Operator) -> Iterator[Host]:
+    with bare_host(operator, f"{operator.hub['vm']['name']}-unfit") as host:
+        host.run(USERS)
+        yield host
+
+
+def apply(operator: Operator, host: Host, *options: str, user: str = "vagrant", code: int = 1) -> Done:
+    identity = () if "-i" in options else ("-i", str(operator.key))
+    return operator.hubwright(
+        "apply", "-H", host.login(user), *identity, "--accept-new-host-key", *options, code=code
+    )
+
+
+def refused(operator: Operator, host: Host, *options: str, user: str = "vagrant") -> Done:
+    """What was said when nothing was applied."""
+    done = apply(operator, host, *options, user=user)
+    assert not host.succeeds("test -e /var/lib/hubwright")
+    return done
+
+
+@contextmanager
+def hidden(host: Host, path: str) -> Iterator[None]:
+    host.run(f"mv {path} {path}.hidden")
+    try:
+        yield
+    finally:
+        host.run(f"mv {path}.hidden {path}")
+
+
+def test_key_that_is_not_accepted(operator: Operator, host: Host, tmp_path: Path) -> None:
+    key = tmp_path / "another"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    refused(operator, host, "-i", str(key)).says(
+        "vagrant is not let in", f"127.0.0.1:{host.ssh_port}", "-i FILE"
+    )
+
+
+def test_user_without_sudo(operator: Operator, host: Host) -> None:
+    refused(operator, host, user="plain").says("sudo wants a password", "--ask-sudo-password")
+
+
+def test_host_without_sudo(operator: Operator, host: Host) -> None:
+    with hidden(host, "/usr/bin/sudo"):
+        refused(operator, host).says("there is no sudo", "log in as root")
+
+
+def test_host_without_python(operator: Operator, host: Host) -> None:
+    with hidden(host, "/usr/bin/python3"):
+        refused(operator, host).says("python3 is not installed", "apt-get install python3")
+
+
+def test_unsupported_distribution(operator: Operator, host: Host) -> None:
+    fake = 'ID=fedora\nVERSION_ID=42\nPRETTY_NAME="Fedora Linux 42"\n'
+    host.run(f"cp -P /etc/os-release /tmp/kept; rm /etc/os-release; cat >/etc/os-release <<'EOF'\n{fake}EOF")
+    try:
+        refused(operator, host).says("not supported", "Debian 12", "Ubuntu 24.04")
+    finally:
+        host.run("rm /etc/os-release; mv /tmp/kept /etc/os-release")
+
+
+def with_password(operator: Operator, host: Host, password: str, user: str = "typing") -> tuple[int, str]:
+    """`hubwright plan --ask-sudo-password`, with the password typed in. Exit code, and all that was shown."""
+    done = subprocess.run(
+        [PROGRAMS / "hubwright", "plan", "-H", host.login(user), "-i", operator.key, "--ask-sudo-password"],
+        cwd=PROJECT,
+        env=operator.environment,
+        input=f"{password}\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        start_new_session=True,  # without a terminal the password is read from standard input
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_sudo_with_password(operator: Operator, host: Host) -> None:
+    refused(operator, host, user="typing").says("sudo wants a password", "--ask-sudo-password")
+    code, shown = with_password(operator, host, PASSWORD)
+    assert code == 3, shown
+    assert "start jupyterhub" in shown
+    assert PASSWORD not in shown
+
+
+def test_wrong_sudo_password(operator: Operator, host: Host) -> None:
+    code, shown = with_password(operator, host, "wrong horse")
+    assert code == 1, shown
+    assert "sudo refused the password" in shown
+    assert "wrong horse" not in shown
+
+
+def test_password_of_a_user_without_sudo(operator: Operator, host: Host) -> None:
+    host.run("echo 'plain:correct horse' | chpasswd")
+    code, shown = with_password(operator, host, PASSWORD, user="plain")
+    assert code == 1, shown
+    assert "may not use sudo" in shown
+
+
+def test_disk_without_room(operator: Operator, host: Host) -> None:
+    host.run("mount --types tmpfs --options size=200m tmpfs /var/lib/docker")
+    try:
+        refused(operator, host).says("only 0.2 GiB free at /var/lib/docker", "3.0 GiB")
+    finally:
+        host.run("umount /var/lib/docker")
+
+
+def test_apt_lock_is_waited_for_then_named(operator: Operator, host: Host) -> None:
+    holder = "import fcntl, time; f = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(f, fcntl.LOCK_EX)"
+    host.run(f'systemd-run --quiet --unit=holder python3 -c "{holder}; time.sleep(600)"')
+    try:
+        with operator.changed(deploy={"apt_lock_wait": "2s"}):
+            done = apply(operator, host, "--only", "python", "--json")
+    finally:
+        host.run("systemctl stop holder")
+    done.says("apt's lock has been held for 2 s by python3 (pid ", "[deploy] apt_lock_wait")
+
+
+def test_apt_lock_that_is_let_go_does_no_harm(operator: Operator, host: Host) -> None:
+    holder = "import fcntl, time; f = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(f, fcntl.LOCK_EX)"
+    host.run(f'systemd-run --quiet --unit=holder python3 -c "{holder}; time.sleep(600)"')
+    arguments = ["apply", "-H", host.login(), "-i", str(operator.key), "--only", "python"]
+    with operator.started(*arguments) as run:
+        run.wait_for(r"waiting for python3 \(pid \d+\), which holds apt's lock")
+        host.run("systemctl stop holder")
+        run.wait_for("install python3-venv")
+        run.kill()
+    host.wait_for_runs()
+
+
+def test_disk_that_fills_up(operator: Operator, host: Host) -> None:
+    host.run("mkdir -p /opt; mount --types tmpfs --options size=30m tmpfs /opt")
+    try:
+        apply(operator, host, "--only", "python").says("No space left on device", "free some space")
+    finally:
+        host.run("umount /opt")
