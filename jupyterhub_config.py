@@ -20,7 +20,7 @@ def configure(c: Any, hub: dict[str, Any]) -> None:
 
 def _front_door(c: Any, hub: dict[str, Any]) -> None:
     # The proxy is a unit of its own and outlives the hub; so do the servers behind it.
-    c.JupyterHub.bind_url = f"http://127.0.0.1:{hub['port']}"
+    c.JupyterHub.bind_url = f"{hub['scheme']}://127.0.0.1:{hub['port']}"
     c.JupyterHub.cleanup_servers = False
     c.JupyterHub.cleanup_proxy = False
     c.ConfigurableHTTPProxy.should_start = False

@@ -12,7 +12,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -41,6 +41,8 @@ _NOT_OF_FILES = {"root", "file"}  # what `load` itself adds to the settings
 
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?$", re.IGNORECASE)
 _DURATION = re.compile(r"^(\d+)\s*([smhd]?)$")
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"^{_LABEL}(\.{_LABEL})*$")
 _HOST_PORT = re.compile(r"^[A-Za-z0-9.-]+:\d{1,5}$")
 
 
@@ -82,9 +84,33 @@ def _without_password(value: str) -> str:
     return value
 
 
+def _domain(value: str) -> str:
+    if value and not (_DOMAIN.match(value) or _is_address(value)):
+        raise ValueError(
+            'should be a name such as "hub.example.org" or an address, without http:// or a port'
+        )
+    return value
+
+
+def _address(value: str) -> str:
+    if not _is_address(value):
+        raise ValueError('should be an IP address such as "127.0.0.1"')
+    return str(ip_address(value))
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 Duration = Annotated[int, BeforeValidator(parse_duration), Field(ge=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Domain = Annotated[str, AfterValidator(_domain)]
+Address = Annotated[str, AfterValidator(_address)]
 Url = Annotated[str, AfterValidator(_without_password)]
 PinnedImage = Annotated[str, AfterValidator(_pinned)]
 LocalPath = Annotated[Path, Field(strict=False)]  # TOML has no type of its own for a path
@@ -97,7 +123,10 @@ class Section(BaseModel):
 class Hub(Section):
     """The service that visitors reach."""
 
-    port: Port = Field(8000, description="TCP port on the host, on every address.")
+    domain: Domain = Field("", description="Name or address that visitors use.")
+    port: Port = Field(
+        443, description="TCP port on the host. With tls.mode behind-proxy the default is 8000, with off 80."
+    )
     announcement: str = Field("", description="One line shown on the hub's own pages.")
 
 
@@ -174,6 +203,69 @@ class Network(Section):
         return str(IPv4Network(self.subnet)[1])
 
 
+class Tls(Section):
+    """Encryption between visitors and the hub, and where its certificate comes from."""
+
+    mode: Literal["self-signed", "files", "letsencrypt", "behind-proxy", "off"] = Field(
+        "self-signed",
+        description="self-signed: made on the host. files: yours. letsencrypt: from an ACME server. "
+        "behind-proxy: another web server on the way speaks https. off: plain HTTP.",
+    )
+    redirect_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        80, description="Port that sends visitors to https; 0: none."
+    )
+    hsts: Duration = Field(0, description="How long browsers shall insist on https; 0: not. Not self-signed.")
+    certificate: LocalPath | None = Field(
+        None, description="files: PEM file here, the server's own certificate first, then its chain."
+    )
+    key: LocalPath | None = Field(None, description="files: PEM file here with its key, without passphrase.")
+    email: str | None = Field(None, description="letsencrypt: where the ACME server writes to.")
+    directory: str = Field(
+        "https://acme-v02.api.letsencrypt.org/directory", description="letsencrypt: URL of the ACME server."
+    )
+    directory_ca: LocalPath | None = Field(
+        None, description="letsencrypt: PEM file here that the ACME server's certificate is checked with."
+    )
+    listen: Address = Field("127.0.0.1", description="behind-proxy: address that the hub listens on.")
+    trusted_proxies: Annotated[tuple[Address, ...], Field(strict=False)] = Field(
+        ("127.0.0.1", "::1"), description="behind-proxy: addresses that may say who the visitor is."
+    )
+
+    @property
+    def own_scheme(self) -> str:
+        """What the hub itself speaks."""
+        return "http" if self.mode in ("behind-proxy", "off") else "https"
+
+    @property
+    def scheme(self) -> str:
+        """What visitors' browsers speak."""
+        return "http" if self.mode == "off" else "https"
+
+    @model_validator(mode="after")
+    def _keys_of_the_mode(self) -> Tls:
+        for mode, keys in _TLS_KEYS.items():
+            given = sorted(self.model_fields_set & set(keys))
+            if given and mode != self.mode:
+                raise ValueError(f'{given[0]} belongs to mode = "{mode}"; the mode is "{self.mode}"')
+        for key in _TLS_REQUIRED.get(self.mode, ()):
+            if getattr(self, key) is None:
+                raise ValueError(f'mode = "{self.mode}" needs {key}')
+        if self.mode == "letsencrypt" and self.redirect_port == 0:
+            raise ValueError("redirect_port should not be 0: the ACME server comes back on port 80")
+        if self.hsts and self.mode in ("self-signed", "off"):
+            raise ValueError(f'hsts should be 0 with mode = "{self.mode}": visitors could not come any more')
+        return self
+
+
+_TLS_KEYS = {
+    "files": ("certificate", "key"),
+    "letsencrypt": ("email", "directory", "directory_ca"),
+    "behind-proxy": ("listen", "trusted_proxies"),
+}
+_TLS_REQUIRED = {"files": ("certificate", "key"), "letsencrypt": ("email",)}
+_PORTS = {"behind-proxy": 8000, "off": 80}  # the hub's own by tls.mode, unless hub.port says another
+
+
 class Python(Section):
     """Where the hub's interpreter comes from."""
 
@@ -238,11 +330,37 @@ class Settings(Section):
     image: Image
     server: Server = Server()
     network: Network = Network()
+    tls: Tls = Tls()
     python: Python = Python()
     mirrors: Mirrors = Mirrors()
     builder: Builder = Builder()
     vm: Vm = Vm()
     deploy: Deploy = Deploy()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _port_of_the_mode(cls, tables: Any) -> Any:
+        hub, tls = tables.get("hub", {}), tables.get("tls", {})
+        if isinstance(hub, dict) and isinstance(tls, dict) and "port" not in hub:
+            port = _PORTS.get(tls.get("mode"))  # type: ignore[arg-type]
+            return {**tables, "hub": {**hub, "port": port}} if port else tables
+        return tables
+
+    @model_validator(mode="after")
+    def _front_door(self) -> Settings:
+        mode, domain = self.tls.mode, self.hub.domain
+        if mode in ("files", "letsencrypt") and not domain:
+            raise ValueError(f'hub.domain is missing: tls.mode = "{mode}" needs the name that visitors use')
+        if mode == "letsencrypt" and (_is_address(domain) or "." not in domain):
+            raise ValueError(f'hub.domain should be a public name for tls.mode = "{mode}", not "{domain}"')
+        if self.redirect_port == self.hub.port:
+            raise ValueError(f"hub.port and tls.redirect_port should differ; both are {self.hub.port}")
+        return self
+
+    @property
+    def redirect_port(self) -> int:
+        """The port that sends visitors to https, or 0 where there is none."""
+        return self.tls.redirect_port if self.tls.own_scheme == "https" else 0
 
     def path(self, relative: Path) -> Path:
         """A path of the settings as an absolute one."""
@@ -391,7 +509,8 @@ def _explain(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) ->
     lines = []
     for item in error.errors(include_url=False, include_input=False):
         path = tuple(part for part in item["loc"] if isinstance(part, str))
-        lines.append(f"{_origin(path, layers)}: {'.'.join(path)}: {_reason(item['type'], item['msg'], path)}")
+        place = ": ".join(filter(None, (_origin(path, layers), ".".join(path))))
+        lines.append(f"{place}: {_reason(item['type'], item['msg'], path)}")
     return SettingsError(
         "\n".join(lines), hint="`hubwright config explain` lists the keys; nothing was changed"
     )

@@ -155,7 +155,7 @@ def target(settings: Settings) -> Target:
 
 def url(settings: Settings) -> str:
     """Where a browser on this computer finds the hub."""
-    return f"http://127.0.0.1:{settings.vm.port}/"
+    return f"{settings.tls.own_scheme}://127.0.0.1:{settings.vm.port}/"
 
 
 def ssh_argv(settings: Settings, command: Sequence[str] = ()) -> list[str]:

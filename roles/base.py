@@ -12,4 +12,5 @@ def steps(i: Inputs) -> list[Resource]:
         AptPackages("base", ("ca-certificates",)),
         *(TrustedCertificate(name, pem) for name, pem in sorted(i.certificates.items())),
         Directory(paths.SOFTWARE),
+        Directory(paths.CONFIG),
     ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from provision.errors import SettingsError
 from provision.settings import Settings
+from roles import certificate_files
 
 PROJECT = Path(__file__).parent.parent
 LOCKS = PROJECT / "roles" / "locks"
@@ -34,34 +35,57 @@ class Inputs:
     """Name → PEM."""
     files: Mapping[str, str]
     """Path in the project → text."""
+    certificate: str = field(default="", repr=False)
+    """The hub's own, where the settings name files of it: key, certificate and chain."""
+    acme_ca: str = ""
+    """What the ACME server's own certificate is checked with, unless the system's store does."""
 
     @classmethod
     def read(cls, settings: Settings, image: ImageSource) -> Inputs:
-        """Raises SettingsError when a certificate that the settings name is not one."""
-        return cls(settings, image, _certificates(settings), _files())
+        """Raises SettingsError when a certificate that the settings name is not one, or would fail."""
+        return cls(
+            settings,
+            image,
+            _certificates(settings),
+            _files(),
+            certificate_files.read(settings),
+            _pem(settings, settings.tls.directory_ca, "tls.directory_ca")
+            if settings.tls.directory_ca
+            else "",
+        )
 
 
 def _certificates(settings: Settings) -> dict[str, str]:
     found = {}
     for relative in settings.mirrors.ca_certificates:
-        path = settings.path(relative)
-        try:
-            text = path.read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                f"cannot be read: {error}", where=f"mirrors.ca_certificates: {path}"
-            ) from None
-        if "-----BEGIN CERTIFICATE-----" not in text:
-            raise SettingsError("holds no PEM certificate", where=f"mirrors.ca_certificates: {path}")
-        name = re.sub(r"[^a-z0-9-]+", "-", path.stem.lower()).strip("-")
+        text = _pem(settings, relative, "mirrors.ca_certificates")
+        name = re.sub(r"[^a-z0-9-]+", "-", relative.stem.lower()).strip("-")
         found[f"hubwright-{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"] = text
     return found
+
+
+def _acme_ca(settings: Settings) -> str:
+    relative = settings.tls.directory_ca
+    return _pem(settings, relative, "tls.directory_ca") if relative else ""
+
+
+def _pem(settings: Settings, relative: Path, key: str) -> str:
+    path = settings.path(relative)
+    try:
+        text = path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot be read: {error}", where=f"{key}: {path}") from None
+    if "-----BEGIN CERTIFICATE-----" not in text:
+        raise SettingsError("holds no PEM certificate", where=f"{key}: {path}")
+    return text
 
 
 def _files() -> dict[str, str]:
     paths = [
         PROJECT / "jupyterhub_config.py",
         *sorted((PROJECT / "services").glob("*.py")),
+        *sorted((PROJECT / "services" / "front_door").glob("*.py")),
+        *sorted((PROJECT / "services" / "front_door").glob("*.mjs")),
         *(LOCKS / name for name in ("hub.txt", "uv.txt", "package.json", "package-lock.json")),
     ]
     return {path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8") for path in paths}

@@ -18,6 +18,7 @@ def hub_json(i: Inputs) -> str:
     s = i.settings
     secrets = {key: value.get_secret_value() for key, value in s.server.secrets.items()}
     hub: dict[str, Any] = {
+        "scheme": s.tls.scheme,
         "port": s.hub.port,
         "announcement": s.hub.announcement,
         "gateway": s.network.gateway,
@@ -47,7 +48,7 @@ def steps(i: Inputs) -> list[Resource]:
     code = [
         File(f"{paths.SOFTWARE}/{name}", text)
         for name, text in i.files.items()
-        if name.startswith("services/")
+        if name.startswith("services/") and name.count("/") == 1
     ]
     tokens: list[GeneratedSecret] = [proxy.TOKEN]
     if culler.wanted(i):

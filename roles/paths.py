@@ -6,13 +6,17 @@ CONFIG = "/etc/jupyterhub"
 SECRETS = f"{CONFIG}/secrets"
 HUB_JSON = f"{CONFIG}/hub.json"
 HUB_CONFIG = f"{CONFIG}/jupyterhub_config.py"
+TLS = f"{CONFIG}/tls"
 STATE = "/var/lib/jupyterhub"
+ACME = "/var/lib/hubwright-acme"
 
 SOFTWARE = "/opt/hubwright"
 ENVIRONMENT = f"{SOFTWARE}/current"
 SERVICES = f"{SOFTWARE}/services"
+FRONT_DOOR = f"{SOFTWARE}/front_door"
 
 USER = "jupyterhub"
+PROXY_USER = "jupyterhub-proxy"
 
 NETWORK = "hubwright"
 BRIDGE = "hubwright0"

@@ -2,7 +2,7 @@
 
 Needs tornado and nothing of this project, so it runs beside the tests and, with the hub's Python, on a host:
 
-    python visitor.py http://127.0.0.1:8000/ 'print(6 * 7)'
+    python visitor.py https://127.0.0.1/ 'print(6 * 7)'
 
 prints what happened, and how long each step took in seconds, as one line of JSON.
 """
@@ -29,13 +29,18 @@ POLL = 0.1  # seconds
 class Cookie:
     value: str
     path: str
+    secure: bool = False
 
 
 @dataclass
 class Visitor:
-    """One browser's worth of cookies. `url` is the hub's front door and ends in a slash."""
+    """One browser's worth of cookies. `url` is the hub's front door and ends in a slash.
+
+    `ca`: file of the certificates that the hub's own is checked with; without one, any certificate will do.
+    """
 
     url: str
+    ca: str | None = None
     cookies: dict[tuple[str, str], Cookie] = field(default_factory=dict)
     server: str = ""
     """URL of the visitor's own server, once `arrive` has returned."""
@@ -53,9 +58,8 @@ class Visitor:
         headers = {"Cookie": self.cookie_header(url), **options.pop("headers", {})}
         if method != "GET":
             headers |= {"X-XSRFToken": self.cookie("_xsrf", url), "Referer": url}
-        request = HTTPRequest(
-            url, method, headers=headers, follow_redirects=False, allow_nonstandard_methods=True, **options
-        )
+        options |= {"follow_redirects": False, "allow_nonstandard_methods": True}
+        request = HTTPRequest(url, method, headers=headers, **self.trust, **options)
         response = await AsyncHTTPClient().fetch(request, raise_error=False)
         self._keep_cookies(url, response)
         return response
@@ -93,17 +97,27 @@ class Visitor:
     def user(self) -> str:
         return self.server.rstrip("/").rpartition("/")[2]
 
+    @property
+    def trust(self) -> dict[str, Any]:
+        return {"validate_cert": self.ca is not None, "ca_certs": self.ca}
+
     def cookie(self, name: str, url: str) -> str:
         """The value that a browser would send: the one with the longest path that fits."""
-        path = urlsplit(url).path
-        found = [c for (key, _), c in self.cookies.items() if key == name and path.startswith(c.path)]
+        found = [cookie for key, cookie in self._sent(url) if key == name]
         return max(found, key=lambda c: len(c.path)).value if found else ""
 
     def cookie_header(self, url: str) -> str:
-        path = urlsplit(url).path
-        fitting = [(name, c) for (name, _), c in self.cookies.items() if path.startswith(c.path)]
-        fitting.sort(key=lambda item: -len(item[1].path))
+        fitting = sorted(self._sent(url), key=lambda item: -len(item[1].path))
         return "; ".join(f"{name}={c.value}" for name, c in fitting)
+
+    def _sent(self, url: str) -> list[tuple[str, Cookie]]:
+        """The cookies that a browser sends there: secure ones over https only."""
+        parts = urlsplit(url)
+        return [
+            (name, cookie)
+            for (name, _), cookie in self.cookies.items()
+            if parts.path.startswith(cookie.path) and (parts.scheme == "https" or not cookie.secure)
+        ]
 
     def _keep_cookies(self, url: str, response: HTTPResponse) -> None:
         for header in response.headers.get_list("Set-Cookie"):
@@ -112,7 +126,7 @@ class Visitor:
                 if morsel["max-age"] == "0" or "1970" in morsel["expires"] or not morsel.value:
                     self.cookies.pop((name, path), None)
                 else:
-                    self.cookies[(name, path)] = Cookie(morsel.coded_value, path)
+                    self.cookies[(name, path)] = Cookie(morsel.coded_value, path, bool(morsel["secure"]))
 
 
 @dataclass
@@ -125,7 +139,7 @@ class Kernel:
         url = f"{self.visitor.server}api/kernels/{self.id}/channels"
         headers = {"Cookie": self.visitor.cookie_header(url), "Origin": self.visitor.url.rstrip("/")}
         target = f"ws{url.removeprefix('http')}?_xsrf={self.visitor.cookie('_xsrf', url)}"
-        self.socket = await websocket_connect(HTTPRequest(target, headers=headers))
+        self.socket = await websocket_connect(HTTPRequest(target, headers=headers, **self.visitor.trust))
 
     async def run(self, code: str, timeout: float = 60) -> str:
         """What the code prints; RuntimeError with the error that it raises, or when the socket closes."""
@@ -160,10 +174,10 @@ class Kernel:
                 return "".join(printed)
 
 
-async def visit(url: str, code: str) -> dict[str, Any]:
+async def visit(url: str, code: str, ca: str | None = None) -> dict[str, Any]:
     """One whole visit. Keys: server, printed, and the seconds until `ready` and until `answered`."""
     began = time.monotonic()
-    visitor = Visitor(url)
+    visitor = Visitor(url, ca)
     server = await visitor.arrive()
     ready = time.monotonic() - began
     kernel = await visitor.open_kernel()
@@ -172,4 +186,4 @@ async def visit(url: str, code: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(visit(sys.argv[1], sys.argv[2]))))
+    print(json.dumps(asyncio.run(visit(*sys.argv[1:4]))))

@@ -9,9 +9,13 @@ from .base import Change, CommandFailed, Machine, Problem, Resource, from_fields
 from .certificates import TrustedCertificate
 from .docker import DockerImage, DockerNetwork
 from .files import Directory, File, GeneratedSecret, JsonKeys
+from .kept_certificate import KeptCertificate
+from .names import ResolvableName
 from .packages import AptPackages
+from .ports import FreePort
 from .python_env import PythonEnv
 from .systemd import Service
+from .timers import Timer
 from .users import User
 
 KINDS: dict[str, type[Resource]] = {
@@ -22,10 +26,14 @@ KINDS: dict[str, type[Resource]] = {
         DockerImage,
         DockerNetwork,
         File,
+        FreePort,
         GeneratedSecret,
         JsonKeys,
+        KeptCertificate,
         PythonEnv,
+        ResolvableName,
         Service,
+        Timer,
         TrustedCertificate,
         User,
     )
@@ -46,13 +54,17 @@ __all__ = [
     "DockerImage",
     "DockerNetwork",
     "File",
+    "FreePort",
     "GeneratedSecret",
     "JsonKeys",
+    "KeptCertificate",
     "Machine",
     "Problem",
     "PythonEnv",
+    "ResolvableName",
     "Resource",
     "Service",
+    "Timer",
     "TrustedCertificate",
     "User",
     "from_json",

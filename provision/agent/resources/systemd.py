@@ -8,6 +8,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from abc import abstractmethod
 from dataclasses import dataclass
 
 from .base import Change, CommandFailed, Machine, Problem, Resource
@@ -18,11 +19,26 @@ UNITS = "/etc/systemd/system"
 PROPERTIES = ("Id", "LoadState", "ActiveState", "UnitFileState", "NRestarts")
 TRIES = 5  # starts of a unit with Restart= until it is said not to stay up
 
-_one_at_a_time = threading.Lock()
+one_at_a_time = threading.Lock()
+
+
+class Unit(Resource):
+    """What systemd calls a unit. All of a manifest's are asked for in one call."""
+
+    @property
+    @abstractmethod
+    def unit_name(self) -> str: ...
+
+    def state(self, machine: Machine) -> dict[str, str]:
+        """PROPERTIES of this unit; `forget("systemd")` after a change."""
+        names = sorted({peer.unit_name for peer in machine.peers(Unit)} | {self.unit_name})  # type: ignore[type-abstract]
+        command = ["systemctl", "show", "--property", ",".join(PROPERTIES), "--", *names]
+        units = machine.probe("systemd", lambda: parse_show(machine.run(command)))
+        return units.get(self.unit_name, {})
 
 
 @dataclass(frozen=True)
-class Service(Resource):
+class Service(Unit):
     """A unit that is enabled, running, and started after the last change of what it `watches`.
 
     `unit`: the unit file's text; empty for a unit that the distribution brings.
@@ -46,19 +62,19 @@ class Service(Resource):
         return f"service:{self.name}"
 
     @property
-    def _unit_name(self) -> str:
+    def unit_name(self) -> str:
         return f"{self.name}.service"
 
     @property
     def _file(self) -> File | None:
-        return File(f"{UNITS}/{self._unit_name}", self.unit) if self.unit else None
+        return File(f"{UNITS}/{self.unit_name}", self.unit) if self.unit else None
 
     def check(self, machine: Machine) -> Change | None:
         changes = []
         file_change = self._file.check(machine) if self._file else None
         if file_change:
             changes.append(file_change.summary)
-        state = self._state(machine)
+        state = self.state(machine)
         if state.get("LoadState", "not-found") == "not-found":
             return Change(f"start {self.name}", file_change.diff if file_change else "")
         if state["UnitFileState"] not in ("enabled", "enabled-runtime", "static", "alias"):
@@ -72,22 +88,22 @@ class Service(Resource):
         return Change("; ".join(changes), file_change.diff if file_change else "")
 
     def apply(self, machine: Machine) -> None:
-        before = self._state(machine)
+        before = self.state(machine)
         running = before.get("ActiveState") == "active"
         if not machine.claims(self):
             machine.claim(self, was_active=running, was_enabled=before.get("UnitFileState") == "enabled")
-        with _one_at_a_time:
+        with one_at_a_time:
             if self._file and self._file.check(machine):
                 self.expect_change(machine)
                 write_atomically(self._file.path, self.unit, 0o644)
             machine.run(["systemctl", "daemon-reload"])
-            machine.run(["systemctl", "enable", self._unit_name])
+            machine.run(["systemctl", "enable", self.unit_name])
         stamps = self._stamps(machine)
         if not running or self._outdated(machine):
             machine.say(f"{'restarting' if running else 'starting'} {self.name}")
             if running and self.reload:
-                machine.run(["systemctl", "reload", self._unit_name])
-            machine.run(["systemctl", "reset-failed", self._unit_name])
+                machine.run(["systemctl", "reload", self.unit_name])
+            machine.run(["systemctl", "reset-failed", self.unit_name])
             self._start(machine)
         write_atomically(self._stamp_file(machine), json.dumps(stamps), 0o600)
         machine.forget("systemd")
@@ -95,11 +111,11 @@ class Service(Resource):
     def remove(self, machine: Machine) -> str | None:
         claims = machine.claims(self)
         machine.forget("systemd")  # an earlier look did not ask for what is no longer wanted
-        if self._state(machine).get("LoadState", "not-found") != "not-found":
+        if self.state(machine).get("LoadState", "not-found") != "not-found":
             if not claims.get("was_active"):
-                machine.run(["systemctl", "stop", self._unit_name])
+                machine.run(["systemctl", "stop", self.unit_name])
             if not claims.get("was_enabled"):
-                machine.run(["systemctl", "disable", self._unit_name])
+                machine.run(["systemctl", "disable", self.unit_name])
         if self._file:
             unlink(self._file.path)
             machine.run(["systemctl", "daemon-reload"])
@@ -116,12 +132,12 @@ class Service(Resource):
 
     def _start(self, machine: Machine) -> None:
         try:
-            machine.run(["systemctl", "restart", self._unit_name])
+            machine.run(["systemctl", "restart", self.unit_name])
             if self.ready:
                 self._wait_until_ready(machine)
         except (CommandFailed, Problem) as failure:
             log = machine.run(
-                ["journalctl", "--no-pager", "-q", "-o", "cat", "-n", "15", "-u", self._unit_name]
+                ["journalctl", "--no-pager", "-q", "-o", "cat", "-n", "15", "-u", self.unit_name]
             )
             reason = failure.what if not isinstance(failure, CommandFailed) else "does not start"
             raise Problem(
@@ -144,17 +160,11 @@ class Service(Resource):
             except OSError as error:
                 last = str(getattr(error, "reason", error))
             machine.forget("systemd")
-            state = self._state(machine)
+            state = self.state(machine)
             if state.get("ActiveState") == "failed" or int(state.get("NRestarts") or 0) >= TRIES:
                 raise Problem("does not stay up")
             time.sleep(0.1)
         raise Problem(f"not ready after {self.ready_timeout:.0f} s ({self.ready}: {last})")
-
-    def _state(self, machine: Machine) -> dict[str, str]:
-        names = sorted({peer._unit_name for peer in machine.peers(Service)} | {self._unit_name})
-        command = ["systemctl", "show", "--property", ",".join(PROPERTIES), "--", *names]
-        units = machine.probe("systemd", lambda: parse_show(machine.run(command)))
-        return units.get(self._unit_name, {})
 
     def _outdated(self, machine: Machine) -> str:
         """Why a running service has to be restarted, or nothing."""

@@ -1,0 +1,65 @@
+"""Timers of systemd, each with the service that it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import systemd
+from .base import Change, Machine
+from .files import File
+from .fs import unlink, write_atomically
+
+
+@dataclass(frozen=True)
+class Timer(systemd.Unit):
+    """A timer that is enabled and waiting. `timer` and `service` are the texts of its two units."""
+
+    name: str
+    timer: str
+    service: str
+
+    @property
+    def id(self) -> str:
+        return f"timer:{self.name}"
+
+    @property
+    def unit_name(self) -> str:
+        return f"{self.name}.timer"
+
+    @property
+    def _files(self) -> tuple[File, ...]:
+        place = f"{systemd.UNITS}/{self.name}"
+        return File(f"{place}.service", self.service), File(f"{place}.timer", self.timer)
+
+    def check(self, machine: Machine) -> Change | None:
+        changes = [change for file in self._files if (change := file.check(machine))]
+        state = self.state(machine)
+        if state.get("LoadState", "not-found") == "not-found":
+            return Change(f"start the timer {self.name}", "\n".join(change.diff for change in changes))
+        words = [change.summary for change in changes]
+        if state["UnitFileState"] != "enabled":
+            words.append(f"enable the timer {self.name}")
+        if state["ActiveState"] != "active":
+            words.append(f"start the timer {self.name} (is {state['ActiveState']})")
+        return Change("; ".join(words), "\n".join(change.diff for change in changes)) if words else None
+
+    def apply(self, machine: Machine) -> None:
+        machine.claim(self, created=True)
+        with systemd.one_at_a_time:
+            for file in self._files:
+                if file.check(machine):
+                    write_atomically(file.path, file.content, 0o644)
+            machine.run(["systemctl", "daemon-reload"])
+            machine.run(["systemctl", "enable", self.unit_name])
+        machine.run(["systemctl", "restart", self.unit_name])
+        machine.forget("systemd")
+
+    def remove(self, machine: Machine) -> str | None:
+        if machine.claims(self).get("created"):
+            if self.state(machine).get("LoadState", "not-found") != "not-found":
+                machine.run(["systemctl", "disable", "--now", self.unit_name])
+            for file in self._files:
+                unlink(file.path)
+            machine.run(["systemctl", "daemon-reload"])
+            machine.forget("systemd")
+        return None

@@ -1,0 +1,99 @@
+// The hub's front door: configurable-http-proxy with two manners of its own.
+//
+// Servers behind it learn the visitor's address and the public scheme from this program alone. What a visitor
+// claims in such headers is dropped: tornado would believe X-Real-Ip before anything else. A proxy that stands in
+// front and is trusted by its address may name the visitor.
+//
+// The certificate is read again when its file changes, so that a renewal drops no connection.
+
+import { readFileSync, watchFile } from "node:fs";
+import { parseArgs } from "node:util";
+
+const LOOK_EVERY = 1000; // milliseconds
+const CLAIMS = ["forwarded", "x-real-ip", "x-scheme"].concat(
+  ["for", "host", "port", "proto", "protocol", "scheme", "server"].map((name) => `x-forwarded-${name}`),
+);
+
+const { values: given } = parseArgs({
+  options: {
+    library: { type: "string" }, // folder of configurable-http-proxy
+    ip: { type: "string", default: "" },
+    port: { type: "string" },
+    "api-port": { type: "string" },
+    "error-target": { type: "string" },
+    scheme: { type: "string" }, // as visitors see it
+    certificate: { type: "string" }, // PEM: a key, then its certificate and the chain
+    hsts: { type: "string", default: "0" }, // seconds
+    trusted: { type: "string", multiple: true, default: [] }, // addresses of proxies in front
+  },
+});
+
+const { default: ConfigurableProxy } = await import(`${given.library}/lib/configproxy.js`);
+const { defaultLogger } = await import(`${given.library}/lib/log.js`);
+const log = defaultLogger({ level: "info" });
+
+function plain(address) {
+  return (address ?? "").replace(/^::ffff:/, ""); // IPv4 on a socket of IPv6
+}
+
+function visitor(request) {
+  const peer = plain(request.socket.remoteAddress);
+  const said = (request.headers["x-forwarded-for"] ?? "").split(",").map((part) => part.trim());
+  const chain = [...said.filter(Boolean), peer];
+  while (chain.length > 1 && given.trusted.includes(plain(chain.at(-1)))) chain.pop();
+  return plain(chain.at(-1));
+}
+
+function introduce(request) {
+  const address = visitor(request);
+  for (const name of CLAIMS) delete request.headers[name];
+  request.headers["x-forwarded-for"] = address;
+  request.headers["x-forwarded-proto"] = given.scheme;
+  request.headers["x-scheme"] = given.scheme;
+  if (request.headers.host) request.headers["x-forwarded-host"] = request.headers.host;
+}
+
+function readCertificate() {
+  const pem = readFileSync(given.certificate);
+  return { key: pem, cert: pem, minVersion: "TLSv1.2", honorCipherOrder: true };
+}
+
+const proxy = new ConfigurableProxy({
+  log,
+  authToken: process.env.CONFIGPROXY_AUTH_TOKEN,
+  errorTarget: given["error-target"],
+  ssl: given.certificate ? readCertificate() : undefined,
+  xfwd: false,
+});
+
+const server = proxy.proxyServer;
+server.prependListener("upgrade", introduce);
+server.prependListener("request", (request, response) => {
+  introduce(request);
+  if (given.hsts !== "0") response.setHeader("Strict-Transport-Security", `max-age=${given.hsts}`);
+});
+
+if (given.certificate) {
+  watchFile(given.certificate, { interval: LOOK_EVERY }, () => {
+    try {
+      server.setSecureContext(readCertificate());
+      log.info("Read the certificate again");
+    } catch (error) {
+      log.error("Keeping the old certificate: %s", error.message);
+    }
+  });
+}
+
+// A broken connection is no reason to drop all others: as configurable-http-proxy's own program has it. A port that
+// cannot be had is one.
+process.on("uncaughtException", (error) => log.error(error.stack ?? error.message));
+for (const each of [server, proxy.apiServer]) {
+  each.on("error", (error) => {
+    log.error(error.message);
+    if (error.syscall === "listen") process.exit(1);
+  });
+}
+
+server.listen(Number(given.port), given.ip);
+proxy.apiServer.listen(Number(given["api-port"]), "127.0.0.1");
+log.info("Proxying %s://%s:%s", given.scheme, given.ip || "*", given.port);
