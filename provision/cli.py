@@ -319,6 +319,16 @@ def config_explain(ctx: Context, section: str | None) -> None:
     ctx.reporter.result(explain(section))
 
 
+@config.command("vhost")
+@click.argument("server", type=click.Choice(["nginx", "apache"]))
+@click.pass_obj
+def config_vhost(ctx: Context, server: str) -> None:
+    """Print what a web server in front of the hub needs (tls.mode behind-proxy)."""
+    from roles.vhost import vhost
+
+    ctx.reporter.result(vhost(ctx.settings, server).rstrip())
+
+
 @config.command("vm", hidden=True)
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_obj

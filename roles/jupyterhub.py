@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from provision.agent.resources import Directory, File, GeneratedSecret, Resource, Service, User
-from roles import culler, notebook_image, paths, proxy, python
+from roles import culler, notebook_image, paths, proxy, python, tls
 from roles.inputs import Inputs
 from roles.render import render
 
@@ -53,7 +53,8 @@ def steps(i: Inputs) -> list[Resource]:
     tokens: list[GeneratedSecret] = [proxy.TOKEN]
     if culler.wanted(i):
         tokens.append(culler.TOKEN)
-    watched = (settings, config, *code, *tokens, python.environment(i))
+    front_door = (proxy.service(i), tls.program(i, "front_door.mjs"))
+    watched = (settings, config, *code, *tokens, python.environment(i), *front_door)
     return [
         User(paths.USER, home=paths.STATE, groups=("docker",)),
         Directory(paths.STATE, mode=0o700, purge=True, **owned),

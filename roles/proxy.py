@@ -10,7 +10,7 @@ from roles.render import render
 TOKEN = GeneratedSecret(f"{paths.SECRETS}/proxy.env", "CONFIGPROXY_AUTH_TOKEN")
 
 
-def steps(i: Inputs) -> list[Resource]:
+def service(i: Inputs) -> Service:
     s = i.settings
     behind = s.tls.mode == "behind-proxy"
     unit = render(
@@ -24,13 +24,13 @@ def steps(i: Inputs) -> list[Resource]:
         gateway=s.network.gateway,
         token_file=TOKEN.path,
     )
-    return [
-        Directory(paths.SECRETS, mode=0o711),
-        TOKEN,
-        Service(
-            tls.PROXY,
-            unit,
-            watches=(TOKEN.id, tls.program(i, "front_door.mjs").id, python.environment(i).id),
-            ready=f"http://127.0.0.1:{paths.PROXY_API_PORT}/",
-        ),
-    ]
+    return Service(
+        tls.PROXY,
+        unit,
+        watches=(TOKEN.id, tls.program(i, "front_door.mjs").id, python.environment(i).id),
+        ready=f"http://127.0.0.1:{paths.PROXY_API_PORT}/",
+    )
+
+
+def steps(i: Inputs) -> list[Resource]:
+    return [Directory(paths.SECRETS, mode=0o711), TOKEN, service(i)]

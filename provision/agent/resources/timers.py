@@ -56,6 +56,7 @@ class Timer(systemd.Unit):
 
     def remove(self, machine: Machine) -> str | None:
         if machine.claims(self).get("created"):
+            machine.forget("systemd")  # an earlier look did not ask for what is no longer wanted
             if self.state(machine).get("LoadState", "not-found") != "not-found":
                 machine.run(["systemctl", "disable", "--now", self.unit_name])
             for file in self._files:
