@@ -48,6 +48,7 @@ def certificate(i: Inputs) -> str:
 def steps(i: Inputs) -> list[Resource]:
     programs = [program(i, name.removeprefix(_FOLDER)) for name in i.files if name.startswith(_FOLDER)]
     return [
+        *_name(i),  # before anything is changed
         User(paths.PROXY_USER, home="/nonexistent"),
         Directory(paths.FRONT_DOOR, purge=True),
         *programs,
@@ -55,6 +56,12 @@ def steps(i: Inputs) -> list[Resource]:
         *_redirect(i),
         *_certificate(i),
     ]
+
+
+def _name(i: Inputs) -> list[Resource]:
+    if i.settings.tls.mode != "letsencrypt":
+        return []
+    return [ResolvableName(i.settings.hub.domain, "a certificate of Let's Encrypt")]
 
 
 def _ports(i: Inputs) -> list[Resource]:
@@ -109,7 +116,6 @@ def _from_acme(i: Inputs, path: str) -> list[Resource]:
     arguments += ["--email", tls.email or "", "--directory", tls.directory]
     arguments += ["--webroot", WEBROOT, "--state", state]
     found: list[Resource] = [
-        ResolvableName(i.settings.hub.domain, "a certificate of Let's Encrypt"),
         AptPackages("tls", ("certbot", "openssl"), data=("/etc/letsencrypt", "/var/log/letsencrypt")),
         Directory(state, mode=0o700, purge=True),
     ]
