@@ -40,10 +40,10 @@ class Visitor:
     """
 
     url: str
-    ca: str | None = None
     cookies: dict[tuple[str, str], Cookie] = field(default_factory=dict)
     server: str = ""
     """URL of the visitor's own server, once `arrive` has returned."""
+    ca: str | None = None
 
     async def get(self, url: str, **options: Any) -> HTTPResponse:
         """Follows redirects and keeps cookies, as a browser does. `effective_url` is where it ended."""
@@ -177,7 +177,7 @@ class Kernel:
 async def visit(url: str, code: str, ca: str | None = None) -> dict[str, Any]:
     """One whole visit. Keys: server, printed, and the seconds until `ready` and until `answered`."""
     began = time.monotonic()
-    visitor = Visitor(url, ca)
+    visitor = Visitor(url, ca=ca)
     server = await visitor.arrive()
     ready = time.monotonic() - began
     kernel = await visitor.open_kernel()

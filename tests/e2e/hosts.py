@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import socket
+import ssl
 import subprocess
 import time
 import urllib.request
@@ -19,6 +20,7 @@ from tests.e2e.operators import PROJECT, Operator
 
 SNAPSHOT = Path(__file__).with_name("snapshot.py")
 BOOT = 60  # seconds
+ANY_CERTIFICATE = ssl._create_unverified_context()  # a machine's own is made when it is deployed
 
 
 def docker(*arguments: str, stdin: str = "") -> str:
@@ -43,7 +45,7 @@ class Host:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
+        return f"https://127.0.0.1:{self.port}/"
 
     def login(self, user: str = "vagrant") -> str:
         return f"{user}@127.0.0.1:{self.ssh_port}"
@@ -73,7 +75,7 @@ class Host:
         end = time.monotonic() + BOOT
         while time.monotonic() < end:
             try:
-                with urllib.request.urlopen(f"{self.url}hub/health", timeout=5):
+                with urllib.request.urlopen(f"{self.url}hub/health", timeout=5, context=ANY_CERTIFICATE):
                     return
             except OSError:
                 time.sleep(0.2)
@@ -113,7 +115,7 @@ def bare_host(operator: Operator, name: str, options: Sequence[str] = ()) -> Ite
     host = Host(name, free_port(), free_port())
     public_key = operator.key.with_suffix(".pub").read_text().strip()
     argv = ["run", "--detach", "--name", name, "--hostname", name]
-    argv += ["--publish", f"127.0.0.1:{host.ssh_port}:22", "--publish", f"127.0.0.1:{host.port}:8000"]
+    argv += ["--publish", f"127.0.0.1:{host.ssh_port}:22", "--publish", f"127.0.0.1:{host.port}:443"]
     argv += [word for capability in capabilities[1].split() for word in ("--cap-add", capability)]
     argv += ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"]
     argv += ["--security-opt", "systempaths=unconfined", "--device-cgroup-rule", "a *:* rwm"]

@@ -28,7 +28,7 @@ def test_notebook_from_the_launcher_shows_a_result(machine: Host) -> None:
     SCREENSHOT.parent.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=OPTIONS)
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page = browser.new_page(viewport={"width": 1280, "height": 800}, ignore_https_errors=True)
         page.set_default_timeout(PATIENCE)
         try:
             page.goto(machine.url)

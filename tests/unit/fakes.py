@@ -22,7 +22,17 @@ import pytest
 
 from provision.agent import state
 from provision.agent.machine import LocalMachine
-from provision.agent.resources import CommandFailed, Problem, Resource, certificates, files, packages, systemd
+from provision.agent.resources import (
+    CommandFailed,
+    Problem,
+    Resource,
+    certificates,
+    files,
+    names,
+    packages,
+    ports,
+    systemd,
+)
 from provision.settings import Settings
 from roles.inputs import ImageSource, Inputs
 
@@ -95,6 +105,8 @@ class Host:
         replace = monkeypatch.setattr
         replace(certificates, "FOLDER", self.path("/usr/local/share/ca-certificates"))
         replace(certificates, "BUNDLE", self.path("/etc/ssl/certs/ca-certificates.crt"))
+        replace(names, "look_up", lambda _: None)
+        replace(ports, "TABLES", ())
         replace(packages, "LISTS", self.path("/var/lib/apt/lists"))
         replace(packages, "LOCKS", ())
         replace(systemd, "UNITS", self.path("/etc/systemd/system"))
@@ -160,6 +172,8 @@ class Host:
         if stdin is not None:
             stdin.read()
         name = Path(command[0]).name
+        if command[1:] and command[1].endswith("/keep_certificate.py"):
+            return self._write(command[command.index("--path") + 1]) if command[2] == "renew" else ""
         if command[0] == sys.executable:
             return self._venv(command[-1])
         if name == "pip":
@@ -243,12 +257,12 @@ class Host:
         return ""
 
     def _systemctl(self, verb: str, *words: str) -> str:
-        names = [word.removesuffix(".service") for word in words if word.endswith(".service")]
+        names = [word.removesuffix(".service") for word in words if word.endswith((".service", ".timer"))]
         if verb == "show":
             return "\n".join(self._shown(name) for name in names)
         if verb == "daemon-reload":
-            for path in Path(systemd.UNITS).glob("*.service"):
-                self.units.setdefault(path.stem, Unit())
+            for path in Path(systemd.UNITS).iterdir():
+                self.units.setdefault(path.name.removesuffix(".service"), Unit())
             return ""
         for unit in (self.units[name] for name in names):
             if verb == "restart":
@@ -261,11 +275,12 @@ class Host:
 
     def _shown(self, name: str) -> str:
         unit = self.units.get(name)
-        there = unit is not None and (name == "docker" or Path(f"{systemd.UNITS}/{name}.service").exists())
+        full = name if name.endswith(".timer") else f"{name}.service"
+        there = unit is not None and (name == "docker" or Path(f"{systemd.UNITS}/{full}").exists())
         if unit is None or not there:
-            return f"Id={name}.service\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n"
+            return f"Id={full}\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n"
         enabled = "enabled" if unit.enabled else "disabled"
-        return f"Id={name}.service\nLoadState=loaded\nActiveState={unit.active}\nUnitFileState={enabled}\n"
+        return f"Id={full}\nLoadState=loaded\nActiveState={unit.active}\nUnitFileState={enabled}\n"
 
     def _docker(self, *words: str) -> str:
         if not self.engine_answers:

@@ -97,7 +97,7 @@ def run(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
             "error: {folder}/hub.toml: not valid TOML: ",
             " next: mend the file",
         ),
-        (IMAGE, ["config", "explain", "tls"], "error: no section [tls]", " next: the sections are hub, "),
+        (IMAGE, ["config", "explain", "swarm"], "error: no section [swarm]", " next: the sections are hub, "),
         (IMAGE, ["apply", "-H", "a b"], "error: 'a b' names no host", " next: write user@host"),
         (
             IMAGE,
@@ -149,7 +149,7 @@ def test_settings_are_shown_without_secrets(run: Run, project: Path) -> None:
         assert "KEY" in out
         assert HIDDEN not in out + err
     shown = json.loads(run("config", "show", "--json")[1])
-    assert shown["hub"]["port"] == 8000
+    assert shown["hub"]["port"] == 443
 
 
 def test_another_file_can_be_named(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

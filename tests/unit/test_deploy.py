@@ -72,8 +72,8 @@ def test_steps_of_some_roles(
 
 
 def test_a_role_that_is_not_there_is_a_usage_error(hub: Callable[..., Settings]) -> None:
-    with pytest.raises(SettingsError, match="no such role: hub, tls") as caught:
-        steps(hub(), SOURCE, ("tls", "docker", "hub"))
+    with pytest.raises(SettingsError, match="no such role: hub, swarm") as caught:
+        steps(hub(), SOURCE, ("swarm", "docker", "hub"))
     assert "jupyterhub" in caught.value.hint
 
 

@@ -23,8 +23,11 @@ from tests.unit.fakes import inputs
 HIDDEN = "correct-horse-battery"
 DESCRIPTIONS = {
     "as shipped": "",
-    "privileged port": "[hub]\nport = 80\nannouncement = 'Mind the \"gap\"'",
+    "privileged port": "[hub]\nport = 444\nannouncement = 'Mind the \"gap\"'",
     "no culler": "[server]\nidle_timeout = 0",
+    "no TLS": "[tls]\nmode = 'off'",
+    "behind a proxy": "[tls]\nmode = 'behind-proxy'\ntrusted_proxies = ['10.0.0.1']",
+    "ACME": "[hub]\ndomain = 'hub.example.org'\n[tls]\nmode = 'letsencrypt'\nemail = 'a@example.org'",
     "mirrors": "[mirrors]\npypi = 'https://mirror/simple'\nnpm = 'https://mirror/npm'",
 }
 
@@ -113,8 +116,8 @@ def test_every_step_travels_as_json(described: Settings) -> None:
 
 def test_every_kind_of_resource_is_used(hub: Callable[..., Settings], tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
-    used = {type(r).__name__ for r in every(hub(f"[mirrors]\nca_certificates = ['{tmp_path}/ca.pem']"))}
-    assert used == set(KINDS)
+    texts = [*DESCRIPTIONS.values(), f"[mirrors]\nca_certificates = ['{tmp_path}/ca.pem']"]
+    assert {type(resource).__name__ for text in texts for resource in every(hub(text))} == set(KINDS)
 
 
 def test_a_secret_stands_in_secret_files_only(hub: Callable[..., Settings]) -> None:
@@ -144,10 +147,10 @@ def test_the_culler_can_be_turned_off(hub: Callable[..., Settings]) -> None:
 
 def test_units_differ_where_the_port_needs_a_privilege(hub: Callable[..., Settings]) -> None:
     units = {}
-    for port in (80, 8000):
+    for port in (443, 8000):
         steps = resources(hub(f"[hub]\nport = {port}"))["proxy"]
         (units[port],) = (step.unit for step in steps if isinstance(step, Service))
-    assert "CAP_NET_BIND_SERVICE" in units[80]
+    assert "CAP_NET_BIND_SERVICE" in units[443]
     assert "CAP_NET_BIND_SERVICE" not in units[8000]
 
 
@@ -205,7 +208,8 @@ def test_no_certificate(
 
 # --- templates ------------------------------------------------------------------------------------
 
-TEMPLATES = sorted(path.name for path in (Path(render.__file__).parent / "templates").iterdir())
+FOLDER = Path(render.__file__).parent / "templates"
+TEMPLATES = sorted(path.name for path in FOLDER.iterdir() if "{{" in path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

@@ -26,7 +26,7 @@ Hub = Callable[..., Settings]
 QUIET = Reporter(quiet=True)
 
 
-def inspected(*, running: bool = True, port: int = 8000, hub_port: int = 8000) -> str:
+def inspected(*, running: bool = True, port: int = 8000, hub_port: int = 443) -> str:
     bindings = {
         "22/tcp": [{"HostIp": "127.0.0.1", "HostPort": "2222"}],
         f"{hub_port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}],
@@ -110,7 +110,7 @@ def test_the_vagrantfile_uses_what_it_is_given(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("text", "container"),
     [
-        (inspected(), Container(True, 2222, {8000: 8000})),
+        (inspected(), Container(True, 2222, {443: 8000})),
         (inspected(running=False, port=18000, hub_port=80), Container(False, 2222, {80: 18000})),
         ('[{"State": {"Running": true}, "HostConfig": {"PortBindings": null}}]', Container(True, None, {})),
         (
@@ -197,7 +197,7 @@ def test_ports_that_the_machine_does_not_have_are_refused(
     settings = hub("[vm]\nport = 18000")
     made(vm.dotfile(settings), "docker")
     programs.answers["docker container inspect"] = inspected(running=running, port=8000)
-    with pytest.raises(HubwrightError, match=r"8000 to 8000.*now say 18000 to 8000") as caught:
+    with pytest.raises(HubwrightError, match=r"8000 to 443.*now say 18000 to 443") as caught:
         vm.up(settings, QUIET)
     assert "hubwright destroy" in caught.value.hint
     assert vagrant.calls == []

@@ -87,8 +87,8 @@ def test_a_bare_host_becomes_a_hub_and_a_second_run_changes_nothing(
     assert service("apply", settings) == {}
     assert host.tree() == before
     assert starts(host) == runs
-    assert {argv[0] for argv in host.commands} == {"dpkg-query", "docker", "systemctl"}
-    assert len(host.commands) <= 6  # one look for each kind of thing, not one for each thing
+    assert {argv[0] for argv in host.commands} == {"dpkg-query", "docker", "systemctl", "/usr/bin/python3"}
+    assert len(host.commands) <= 7  # one look for each kind of thing, not one for each thing
 
 
 def test_the_plan_of_a_bare_host_is_what_apply_then_does(
@@ -120,7 +120,7 @@ def test_uninstalling_gives_the_host_back_as_it_was(service: Service, hub: Calla
     host = service.host
     before = host.tree()
     had = (set(host.installed), dict(host.users), {name: list(m) for name, m in host.groups.items()})
-    service("apply", hub("[hub]\nport = 80"))
+    service("apply", hub("[hub]\nport = 444"))
     removed = service.remove(hub())
     assert set(removed.values()) == {"removed"}
     after = {name: entry for name, entry in host.tree().items() if not name.startswith("run")}
@@ -176,7 +176,8 @@ def test_turning_the_culler_off_removes_it_and_only_it(
     ("text", "restarted"),
     [
         ("[server]\npids = 512", {"jupyterhub"}),
-        ("[hub]\nport = 9000", {"jupyterhub", "jupyterhub-proxy"}),
+        ("[hub]\nport = 9000", {"jupyterhub", "jupyterhub-proxy", "hubwright-redirect"}),
+        ("[tls]\nmode = 'off'", {"jupyterhub", "jupyterhub-proxy"}),
         ("[server]\nmax_age = '1d'", {"hubwright-culler"}),
         ("[deploy]\napt_lock_wait = 5", set()),
         ("[vm]\ncpus = 7", set()),

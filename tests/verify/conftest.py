@@ -141,7 +141,7 @@ def probes(host: Host, _once: Callable[..., Any]) -> Probes:
 
 @pytest.fixture(scope="module")
 def front_door(settings: Settings) -> str:
-    return f"http://127.0.0.1:{settings.hub.port}/"
+    return f"{settings.tls.own_scheme}://127.0.0.1:{settings.hub.port}/"
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ class ResolvableName(Resource):
 
     def check(self, machine: Machine) -> Change | None:  # noqa: ARG002
         try:
-            socket.getaddrinfo(self.name, None)
+            look_up(self.name)
         except OSError as error:
             raise Problem(
                 f"{self.name} does not resolve ({error.strerror}), which {self.needed_for} needs",
@@ -34,3 +34,8 @@ class ResolvableName(Resource):
 
     def remove(self, machine: Machine) -> str | None:  # noqa: ARG002
         return None
+
+
+def look_up(name: str) -> None:
+    """Raises OSError when no address belongs to a name."""
+    socket.getaddrinfo(name, None)

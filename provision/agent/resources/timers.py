@@ -58,7 +58,8 @@ class Timer(systemd.Unit):
         if machine.claims(self).get("created"):
             machine.forget("systemd")  # an earlier look did not ask for what is no longer wanted
             if self.state(machine).get("LoadState", "not-found") != "not-found":
-                machine.run(["systemctl", "disable", "--now", self.unit_name])
+                machine.run(["systemctl", "stop", self.unit_name])
+                machine.run(["systemctl", "disable", self.unit_name])
             for file in self._files:
                 unlink(file.path)
             machine.run(["systemctl", "daemon-reload"])

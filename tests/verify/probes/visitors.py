@@ -51,14 +51,16 @@ async def leave(url: str) -> list[int]:
 
 
 def pack(visitor: Visitor) -> dict[str, Any]:
-    cookies = [[name, path, cookie.value] for (name, path), cookie in visitor.cookies.items()]
+    cookies = [[name, path, cookie.value, cookie.secure] for (name, path), cookie in visitor.cookies.items()]
     return {"server": visitor.server, "cookies": cookies}
 
 
 def unpack(url: str) -> list[Visitor]:
     return [
         Visitor(
-            url, {(name, path): Cookie(value, path) for name, path, value in one["cookies"]}, one["server"]
+            url,
+            {(name, path): Cookie(value, path, secure) for name, path, value, secure in one["cookies"]},
+            one["server"],
         )
         for one in json.loads(NOTES.read_text(encoding="utf-8"))
     ]
