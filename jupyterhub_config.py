@@ -21,6 +21,10 @@ def configure(c: Any, hub: dict[str, Any]) -> None:
 def _front_door(c: Any, hub: dict[str, Any]) -> None:
     # The proxy is a unit of its own and outlives the hub; so do the servers behind it.
     c.JupyterHub.bind_url = f"{hub['scheme']}://127.0.0.1:{hub['port']}"
+    if hub["scheme"] == "https":
+        # The hub marks its other cookies by itself. `__Host-` names are not for us: those cookies go to every
+        # path, that is, to every visitor's server; see JupyterHub.cookie_host_prefix_enabled.
+        c.JupyterHub.tornado_settings = {"xsrf_cookie_kwargs": {"secure": True}}
     c.JupyterHub.cleanup_servers = False
     c.JupyterHub.cleanup_proxy = False
     c.ConfigurableHTTPProxy.should_start = False

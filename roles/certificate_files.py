@@ -39,7 +39,11 @@ def _bytes(path: Path, setting: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise SettingsError(f"cannot be read: {error.strerror}", where=f"{setting}: {path}") from None
+        raise SettingsError(
+            f"cannot be read: {error.strerror}",
+            where=f"{setting}: {path}",
+            hint="a relative path starts at hub.toml's folder",
+        ) from None
 
 
 def _refusal(what: str, path: Path, hint: str) -> SettingsError:

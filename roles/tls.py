@@ -103,7 +103,8 @@ def _certificate(i: Inputs) -> list[Resource]:
         return [folder, *_from_acme(i, path)]
     domain = ("--domain", i.settings.hub.domain) if i.settings.hub.domain else ()
     return [
-        AptPackages("tls", ("iproute2", "openssl")),
+        AptPackages("tls", ("openssl",)),
+        AptPackages("iproute2", ("iproute2",)),
         folder,
         *_kept(i, ("self-signed", "--path", path, "--group", paths.PROXY_USER, *domain)),
     ]
@@ -116,7 +117,8 @@ def _from_acme(i: Inputs, path: str) -> list[Resource]:
     arguments += ["--email", tls.email or "", "--directory", tls.directory]
     arguments += ["--webroot", WEBROOT, "--state", state]
     found: list[Resource] = [
-        AptPackages("tls", ("certbot", "openssl"), data=("/etc/letsencrypt", "/var/log/letsencrypt")),
+        AptPackages("tls", ("openssl",)),
+        AptPackages("certbot", ("certbot",), data=("/etc/letsencrypt", "/var/log/letsencrypt")),
         Directory(state, mode=0o700, purge=True),
     ]
     if i.acme_ca:

@@ -247,7 +247,9 @@ def test_the_hub_is_configured_from_what_the_roles_write(
     c = configured(described)
     gateway = described.network.gateway
     assert c.JupyterHub.hub_bind_url == c.JupyterHub.hub_connect_url == f"http://{gateway}:8081"
-    assert c.JupyterHub.bind_url.endswith(f":{described.hub.port}")
+    assert c.JupyterHub.bind_url == f"{described.tls.scheme}://127.0.0.1:{described.hub.port}"
+    secure = c.JupyterHub.get("tornado_settings", {}).get("xsrf_cookie_kwargs", {}).get("secure", False)
+    assert secure is (described.tls.scheme == "https")
     # Restarting the hub drops nobody.
     assert (c.JupyterHub.cleanup_servers, c.JupyterHub.cleanup_proxy) == (False, False)
     assert c.ConfigurableHTTPProxy.should_start is False

@@ -72,6 +72,22 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        # what visitors are met with
+        ("[hub]\ndomain = 'https://a.org'", "hub.domain: should be a name"),
+        ("[hub]\ndomain = 'a.org:443'", "hub.domain: should be a name"),
+        ("[hub]\nport = 80", "hub.port and tls.redirect_port should differ; both are 80"),
+        ("[tls]\nmode = 'lets-encrypt'", "tls.mode: should be 'self-signed', 'files'"),
+        ("[tls]\nmode = 'files'", 'mode = "files" needs certificate'),
+        ("[tls]\nmode = 'files'\ncertificate = 'a'\nkey = 'b'", "hub.domain is missing"),
+        ("[tls]\nemail = 'a@b'", 'email belongs to mode = "letsencrypt"; the mode is "self-signed"'),
+        ("[tls]\nmode = 'letsencrypt'", 'mode = "letsencrypt" needs email'),
+        ("[tls]\nmode = 'letsencrypt'\nemail = 'a@b'", "hub.domain is missing"),
+        ("[tls]\nmode = 'letsencrypt'\nemail = 'a@b'\nredirect_port = 0", "the ACME server comes back on"),
+        ("[hub]\ndomain = '10.0.0.1'\n[tls]\nmode = 'letsencrypt'\nemail = 'a@b'", "should be a public name"),
+        ("[hub]\ndomain = 'hub'\n[tls]\nmode = 'letsencrypt'\nemail = 'a@b'", "should be a public name"),
+        ("[tls]\nmode = 'behind-proxy'\nlisten = 'eth0'", "tls.listen: should be an IP address"),
+        ("[tls]\nmode = 'behind-proxy'\ntrusted_proxies = ['x']", "tls.trusted_proxies: should be an IP"),
+        ("[tls]\nhsts = '1d'", 'hsts should be 0 with mode = "self-signed"'),
         # unknown keys
         ("[hub]\nprot = 1", "hub.prot: unknown key, did you mean 'port'?"),
         ("[hub]\nzzz = 1", "hub.zzz: unknown key; known here: domain, port, announcement"),
@@ -313,3 +329,22 @@ def test_the_shipped_description_is_valid() -> None:
     settings = Settings.model_validate({**read_toml(PROJECT / "hub.toml"), "root": PROJECT})
     assert settings.image.build is not None
     assert (settings.path(settings.image.build) / "Dockerfile").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "port", "redirect", "own", "public"),
+    [
+        ("", 443, 80, "https", "https"),
+        ("[hub]\nport = 8443\n[tls]\nredirect_port = 0", 8443, 0, "https", "https"),
+        ("[tls]\nmode = 'behind-proxy'", 8000, 0, "http", "https"),
+        ("[hub]\nport = 9\n[tls]\nmode = 'behind-proxy'", 9, 0, "http", "https"),
+        ("[tls]\nmode = 'off'", 80, 0, "http", "http"),
+    ],
+)
+def test_ports_follow_the_mode_of_tls(
+    tmp_path: Path, text: str, port: int, redirect: int, own: str, public: str
+) -> None:
+    (tmp_path / "hub.toml").write_text(f"{text}\n[image]\n{IMAGE}\n", encoding="utf-8")
+    settings = load(tmp_path / "hub.toml", {})
+    assert (settings.hub.port, settings.redirect_port) == (port, redirect)
+    assert (settings.tls.own_scheme, settings.tls.scheme) == (own, public)

@@ -34,6 +34,15 @@ def test_another_user_cannot_read(host: Host, path: str) -> None:
     assert "Permission denied" in done.stderr
 
 
+def test_another_user_cannot_read_the_key_of_the_certificate(host: Host, settings: Settings) -> None:
+    if settings.tls.own_scheme == "http":
+        pytest.skip("the settings want no certificate here")
+    assert host.run("ls /etc/jupyterhub/tls/*.pem").rc == 0, "it is there, and root can see it"
+    done = host.run(STRANGER + "sh -c 'cat /etc/jupyterhub/tls/*.pem'")
+    assert done.rc != 0
+    assert done.stdout == ""
+
+
 @pytest.mark.parametrize("folder", ["/etc/jupyterhub", "/etc/jupyterhub/secrets", "/var/lib/jupyterhub"])
 def test_another_user_cannot_write(host: Host, folder: str) -> None:
     assert host.run(STRANGER + "test -w %s", folder).rc == 1
