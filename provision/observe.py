@@ -12,7 +12,8 @@ from typing import Any
 from provision.errors import HubwrightError
 from provision.hosts import Access, Target, command
 
-UNITS = ("jupyterhub", "jupyterhub-proxy", "hubwright-culler", "docker")
+UNITS = ("jupyterhub", "jupyterhub-proxy", "hubwright-redirect", "hubwright-culler", "docker")
+OPTIONAL = {"hubwright-redirect", "hubwright-culler"}  # the settings may not want them
 
 # One program on the host answers everything at once, as JSON.
 _QUESTIONS = """\
@@ -53,13 +54,15 @@ class HostStatus:
 
     @property
     def healthy(self) -> bool:
-        """All units run; the culler may be off."""
-        rest = {unit: state for unit, state in self.units.items() if unit != "hubwright-culler"}
+        """All units run; those that the settings may not want may be off."""
         return (
             self.error is None
             and self.deployed
-            and set(rest.values()) == {"active"}
-            and self.units.get("hubwright-culler") in ("active", "inactive")
+            and bool(self.units)
+            and all(
+                state == "active" or (unit in OPTIONAL and state == "inactive")
+                for unit, state in self.units.items()
+            )
         )
 
 

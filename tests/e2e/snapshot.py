@@ -26,11 +26,19 @@ MANAGED = (
     "/opt",
     "/usr/local",
     "/var/lib/hubwright",
+    "/var/lib/hubwright-acme",
     "/var/lib/jupyterhub",
 )
 HOST = ("/etc", "/home", "/opt", "/root", "/srv", "/usr/local", "/var/lib", "/var/spool")
 LIVE = ("/var/lib/jupyterhub/jupyterhub.sqlite",)  # the hub writes to it whenever it likes
-UNITS = ("docker", "jupyterhub", "jupyterhub-proxy", "hubwright-culler")
+UNITS = (
+    "docker",
+    "jupyterhub",
+    "jupyterhub-proxy",
+    "hubwright-redirect",
+    "hubwright-certificate.timer",
+    "hubwright-culler",
+)
 LARGE = 1 << 20  # bytes; a time of change says enough of what is larger
 
 
