@@ -525,6 +525,16 @@ def test_a_user_who_was_there_only_leaves_the_groups_that_we_added(host: Host) -
     assert (host.groups["nobody"], host.groups["extra"]) == ([], ["hub"])
 
 
+def test_a_user_whose_process_still_runs_is_kept(host: Host) -> None:
+    user, machine = User("hub", "/x"), FakeMachine(host)
+    converge(machine, user)
+    host.script("userdel", answer=host.fails("userdel: user hub is currently used by process 1", code=8))
+    assert user.remove(machine) == "a process of it still runs"
+    host.script("userdel", answer=host.fails("userdel: cannot lock /etc/passwd", code=1))
+    with pytest.raises(Problem, match="cannot lock"):
+        user.remove(machine)
+
+
 def test_a_certificate_is_trusted_once_it_is_in_the_bundle(host: Host) -> None:
     certificate, machine = TrustedCertificate("ca", PEM), FakeMachine(host)
     host.script("update-ca-certificates", answer="")  # does nothing

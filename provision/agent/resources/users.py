@@ -6,7 +6,9 @@ import grp
 import pwd
 from dataclasses import dataclass
 
-from .base import Change, Machine, Resource
+from .base import Change, CommandFailed, Machine, Resource
+
+IN_USE = 8  # exit code of userdel(8)
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,12 @@ class User(Resource):
         except KeyError:
             return None
         if claims.get("created"):
-            machine.run(["userdel", self.name])
+            try:
+                machine.run(["userdel", self.name])
+            except CommandFailed as failure:
+                if failure.code == IN_USE:
+                    return "a process of it still runs"
+                raise
         else:
             for group in claims.get("groups", []):
                 machine.run(["gpasswd", "--delete", self.name, group])
