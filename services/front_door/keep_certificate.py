@@ -98,9 +98,14 @@ def store(pem: str, path: Path, group: str) -> None:
 
 
 def own_names(domain: str) -> list[str]:
-    """The domain, and everything that this machine answers to."""
-    links = json.loads(run(["ip", "-json", "address", "show", "scope", "global"]) or "[]")
-    return sorted({*([domain] if domain else []), "localhost", socket.gethostname(), *parse_addresses(links)})
+    """What this machine is called, whatever its addresses are at the moment."""
+    return sorted({*([domain] if domain else []), "localhost", "127.0.0.1", socket.gethostname()})
+
+
+def own_addresses() -> list[str]:
+    return sorted(
+        parse_addresses(json.loads(run(["ip", "-json", "address", "show", "scope", "global"]) or "[]"))
+    )
 
 
 def parse_addresses(links: list[dict[str, Any]]) -> set[str]:
@@ -191,6 +196,9 @@ def main() -> None:
     parser.add_argument("--state", help="certbot's folder")
     given = parser.parse_args()
     names = [given.domain] if given.source == "acme" else own_names(given.domain)
+    if given.source == "self-signed" and given.verb == "renew":
+        # Addresses may change with every boot: the timer follows them, a deploy has nothing to do with it.
+        names = sorted({*names, *own_addresses()})
     reason = wrong(given.path, names)
     if given.verb == "check":
         sys.stdout.write(reason)
