@@ -11,6 +11,7 @@ STATE = "/var/lib/jupyterhub"
 SOFTWARE = "/opt/hubwright"
 ENVIRONMENT = f"{SOFTWARE}/current"
 SERVICES = f"{SOFTWARE}/services"
+CONDA = "/opt/miniconda3"
 
 USER = "jupyterhub"
 
