@@ -23,6 +23,7 @@ ORDER = (
     "test_verify",
     "test_hub_restart",
     "test_changes",
+    "test_miniconda",
     "test_bad_input",
     "test_unfit_hosts",
     "test_existing_host",
