@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -106,13 +107,43 @@ def _is_address(value: str) -> bool:
     return True
 
 
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", value):
+        raise ValueError("should be a URL that begins with https:// or http://")
+    return _without_password(value)
+
+
+def _sha256(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", value.lower()):
+        raise ValueError("should be 64 hex digits")
+    return value.lower()
+
+
+def _python_version(value: str) -> str:
+    if not re.fullmatch(r"3\.1[0-9](\.[0-9]+)?", value):
+        raise ValueError('should be a version from 3.10 on, such as "3.13" or "3.13.5"')
+    return value
+
+
+def _channel(value: str) -> str:
+    if "://" in value:
+        return _web_address(value)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*", value):
+        raise ValueError('should be a channel\'s name such as "conda-forge", or its URL')
+    return value
+
+
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 Duration = Annotated[int, BeforeValidator(parse_duration), Field(ge=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Address = Annotated[str, AfterValidator(_address)]
 Url = Annotated[str, AfterValidator(_without_password)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 PinnedImage = Annotated[str, AfterValidator(_pinned)]
+Sha256 = Annotated[str, AfterValidator(_sha256)]
+Channel = Annotated[str, AfterValidator(_channel)]
 LocalPath = Annotated[Path, Field(strict=False)]  # TOML has no type of its own for a path
 
 
@@ -267,9 +298,33 @@ _PORTS = {"behind-proxy": 8000, "off": 80}  # the hub's own by tls.mode, unless 
 
 
 class Python(Section):
-    """Where the hub's interpreter comes from."""
+    """Where the hub's interpreter and Node come from."""
 
-    provider: Literal["system"] = Field("system", description="system: the distribution's python3.")
+    provider: Literal["miniconda", "system"] = Field(
+        "miniconda",
+        description="miniconda: conda's packages, on every distribution the same. "
+        "system: the distribution's python3, and Node from PyPI.",
+    )
+    distribution: Literal["miniconda", "miniforge"] = Field(
+        "miniconda", description="Whose installer brings conda; its version is pinned."
+    )
+    installer: WebAddress | None = Field(None, description="URL of another installer, or of a mirror's copy.")
+    sha256: Sha256 | None = Field(None, description="The published checksum of that installer.")
+    channels: Annotated[tuple[Channel, ...], Field(strict=False, min_length=1)] = Field(
+        ("conda-forge",), description="Where packages come from, by name or URL; no other is asked."
+    )
+    version: Annotated[str, AfterValidator(_python_version)] = Field(
+        "3.13", description="The interpreter's version: two numbers for the newest of them, or three."
+    )
+    node: Annotated[int, Field(ge=20)] = Field(24, description="Node's major version.")
+
+    @model_validator(mode="after")
+    def _installer_is_pinned(self) -> Python:
+        if self.installer and not self.sha256:
+            raise ValueError("installer needs sha256 beside it: nothing unchecked runs on a host")
+        if self.sha256 and not self.installer:
+            raise ValueError("sha256 belongs to an installer of your own; that of the default is known")
+        return self
 
 
 class Mirrors(Section):
@@ -576,7 +631,6 @@ def explain(section: str | None = None) -> str:
 
 
 def _key_line(key: str, field: FieldInfo) -> str:
-    default = (
-        "" if field.default in (None, "", (), {}) or field.is_required() else f" Default: {field.default}."
-    )
+    value = ", ".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+    default = "" if value in (None, "", {}) or field.is_required() else f" Default: {value}."
     return f"  {key:<16} {field.description}{default}"

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import tomli_w
 
@@ -27,13 +29,15 @@ from provision.package_sources import (
 )
 from provision.process import docker, run
 from provision.report import Reporter
-from provision.settings import Builder, Settings
+from provision.settings import Builder, Python, Settings, read_toml
+from roles.miniconda import installers
 
 CERTIFICATES = Path("/usr/local/share/ca-certificates")
 APT = Path("/etc/apt")
 PIP_FILES = ("/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
 NPM_FILES = ("/etc/npmrc", "~/.npmrc")
 DEFAULT_INDEXES = ("https://pypi.org/simple", "https://registry.npmjs.org")
+CHANNEL = "https://conda.anaconda.org/conda-forge/noarch/repodata.json.zst"
 PULL_TIMEOUT = 90.0  # seconds for the base image, about 30 MB
 PROBE_TIMEOUT = 20.0
 
@@ -61,6 +65,8 @@ class Survey:
     certificates: tuple[str, ...] = ()
     pypi: str | None = None
     npm: str | None = None
+    conda: Finding | None = None
+    """Whether its installer and channel can be reached; None where hub.toml has decided."""
 
     @property
     def provider(self) -> str | None:
@@ -76,7 +82,7 @@ def init(config: Path, reporter: Reporter, *, force: bool = False) -> Path:
         return target
     if not target.parent.is_dir():
         raise SettingsError("no such folder", where=str(target.parent), hint="name a hub.toml with --config")
-    found = survey(reporter)
+    found = survey(reporter, config)
     target.write_text(site_toml(found), encoding="utf-8")
     for line in decisions(found):
         reporter.line(f"  {line}")
@@ -84,8 +90,11 @@ def init(config: Path, reporter: Reporter, *, force: bool = False) -> Path:
     return target
 
 
-def survey(reporter: Reporter) -> Survey:
-    """Tries everything. Takes seconds, and half a minute more where a first base image must be made."""
+def survey(reporter: Reporter, config: Path | None = None) -> Survey:
+    """Tries everything that the hub.toml `config` leaves open.
+
+    Takes seconds, and half a minute more where a first base image must be made.
+    """
     certificates, archive = _certificates(), _archive()
     engine = _probe(reporter, "Docker", _docker_answers)
     registry = Finding(False, "Docker does not answer")
@@ -108,17 +117,20 @@ def survey(reporter: Reporter) -> Survey:
         certificates,
         _mirror(reporter, "pip", pypi),
         _mirror(reporter, "npm", npm),
+        None if _decides_on_python(config) else _probe(reporter, "Miniconda", _conda_answers),
     )
 
 
 def site_toml(found: Survey) -> str:
     """The text of site.toml: only keys that differ from the defaults."""
-    tables: dict[str, dict[str, Any]] = {"vm": {}, "image": {}, "builder": {}, "mirrors": {}}
+    tables: dict[str, dict[str, Any]] = {"vm": {}, "image": {}, "python": {}, "builder": {}, "mirrors": {}}
     if found.provider not in (None, "docker"):
         tables["vm"]["provider"] = found.provider
     if not found.registry.works and found.archive is not None:
         tables["image"]["build_on"] = "builder"
         tables["builder"] = _builder(found.archive)
+    if found.conda and not found.conda.works:
+        tables["python"]["provider"] = "system"
     if found.certificates:
         tables["mirrors"]["ca_certificates"] = list(found.certificates)
     for key, url in (("pypi", found.pypi), ("npm", found.npm)):
@@ -143,6 +155,10 @@ def decisions(found: Survey) -> list[str]:
         said.append(
             "no registry, and no archive of this release in apt's sources: no image can be built here"
         )
+    if found.conda and found.conda.works:
+        said.append("Miniconda can be reached: the hub's Python comes from there")
+    elif found.conda:
+        said.append("Miniconda cannot be reached: the hub's Python is the distribution's")
     if found.certificates:
         said.append(
             f"hosts and images trust {len(found.certificates)} further CA certificates of this machine"
@@ -179,6 +195,17 @@ def _registry_answers() -> str:
     return f"gave {image.partition('@')[0]}"
 
 
+def _conda_answers() -> str:
+    _, installer, _ = installers(Python())[0]
+    for url in (installer, CHANNEL):
+        try:
+            with urlopen(Request(url, method="HEAD"), timeout=PROBE_TIMEOUT):  # noqa: S310 - https, see above
+                pass
+        except OSError as error:
+            raise HubwrightError(f"{urlsplit(url).hostname}: {getattr(error, 'reason', error)}") from None
+    return "its installer and conda-forge answer"
+
+
 def _containers(reporter: Reporter, registry: bool, archive: Archive | None) -> Finding:
     """Runs one, of the base image that hosts will have."""
     if not registry and archive is None:
@@ -212,6 +239,11 @@ def _virtualbox() -> str:
 
 
 # --- reading ------------------------------------------------------------------------------------
+
+
+def _decides_on_python(config: Path | None) -> bool:
+    python = read_toml(config).get("python", {}) if config and config.exists() else {}
+    return not {"provider", "installer", "channels"}.isdisjoint(python)
 
 
 def _certificates() -> tuple[str, ...]:

@@ -14,6 +14,7 @@ SOFTWARE = "/opt/hubwright"
 ENVIRONMENT = f"{SOFTWARE}/current"
 SERVICES = f"{SOFTWARE}/services"
 FRONT_DOOR = f"{SOFTWARE}/front_door"
+CONDA = "/opt/miniconda3"
 
 USER = "jupyterhub"
 PROXY_USER = "jupyterhub-proxy"

@@ -1,14 +1,14 @@
-"""The hub's own Python, beside the distribution's."""
+"""The hub's own Python environment, on conda's interpreter or on the distribution's."""
 
 from __future__ import annotations
 
 from provision.agent.resources import AptPackages, PythonEnv, Resource
-from roles import paths
+from roles import miniconda, paths
 from roles.inputs import Inputs
 
 
 def environment(i: Inputs) -> PythonEnv:
-    mirrors = i.settings.mirrors
+    mirrors, python = i.settings.mirrors, i.settings.python
     return PythonEnv(
         paths.SOFTWARE,
         lock=i.files["roles/locks/hub.txt"],
@@ -16,8 +16,12 @@ def environment(i: Inputs) -> PythonEnv:
         node={name: i.files[f"roles/locks/{name}"] for name in ("package.json", "package-lock.json")},
         pypi=mirrors.pypi or "",
         npm=mirrors.npm or "",
+        interpreter=miniconda.interpreter(python).path if python.provider == "miniconda" else "",
     )
 
 
 def steps(i: Inputs) -> list[Resource]:
+    python = i.settings.python
+    if python.provider == "miniconda":
+        return [miniconda.prefix(python), miniconda.interpreter(python), environment(i)]
     return [AptPackages("python", ("python3-venv",)), environment(i)]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 
 from .resources import Problem
-from .resources.fs import read_text
+from .resources.fs import free_space, read_text
 
 KNOWN = {
     ("debian", "12"): "Debian 12",
@@ -48,9 +47,7 @@ def describe() -> dict[str, str]:
 
 def require_space(path: str, needed: int) -> None:
     """Problem when the file system of `path`, or of its nearest parent, has less than `needed` bytes free."""
-    while not os.path.exists(path):
-        path = os.path.dirname(path)
-    free = shutil.disk_usage(path).free
+    path, free = free_space(path)
     if free < needed:
         raise Problem(
             f"only {free / 1024**3:.1f} GiB free at {path}, and a hub needs {needed / 1024**3:.1f} GiB",

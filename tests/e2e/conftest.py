@@ -24,6 +24,7 @@ ORDER = (
     "test_hub_restart",
     "test_changes",
     "test_tls",
+    "test_miniconda",
     "test_bad_input",
     "test_unfit_hosts",
     "test_existing_host",

@@ -10,7 +10,6 @@ import os
 import pwd
 import re
 import shutil
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from provision.agent.resources import (
     Problem,
     Resource,
     certificates,
+    conda,
     files,
     names,
     packages,
@@ -119,6 +119,8 @@ class Host:
         replace(grp, "getgrgid", lambda gid: self._group(list(self.groups)[gid]))
         replace(grp, "getgrall", lambda: [self._group(name) for name in self.groups])
         replace(shutil, "which", lambda name: f"/usr/bin/{name}" if self._has(name) else None)
+        replace(conda, "download", self._download)
+        replace(conda, "free_space", lambda path: (path, 1 << 40))
         replace(urllib.request, "build_opener", lambda *_: self)
         replace(LocalMachine, "run", lambda _, argv, **options: self.run(argv, **options))
 
@@ -174,8 +176,14 @@ class Host:
         name = Path(command[0]).name
         if command[1:] and command[1].endswith("/keep_certificate.py"):
             return self._write(command[command.index("--path") + 1]) if command[2] == "renew" else ""
-        if command[0] == sys.executable:
-            return self._venv(command[-1])
+        if command[1:3] == ["-m", "venv"]:
+            return self._venv(command[0], command[-1])
+        if command[1:] == ["--version"]:
+            assert Path(command[0]).exists()
+            return "1.0\n"
+        if name == "conda":
+            made = command[command.index("--prefix") + 1]
+            return self._write(f"{made}/bin/python") + self._write(f"{made}/bin/node")
         if name == "pip":
             assert input is not None
             return self._write(command[0].replace("/pip", "/uv"))
@@ -200,8 +208,21 @@ class Host:
         Path(path).write_text("made by a program\n")
         return ""
 
-    def _venv(self, folder: str) -> str:
-        return self._write(f"{folder}/bin/python")
+    def _venv(self, python: str, folder: str) -> str:
+        self._write(f"{folder}/bin/python")
+        Path(f"{folder}/pyvenv.cfg").write_text(f"home = {Path(python).parent}\n")
+        return ""
+
+    def _download(self, _: object, url: str, sha256: str, path: str) -> None:
+        self.commands.append(["download", url, sha256])
+        self._write(path)
+
+    def _bash(self, _installer: str, *words: str) -> str:
+        assert words[:2] == ("-b", "-p")
+        assert not Path(words[2]).exists()  # as the real ones refuse
+        self._write(f"{words[2]}/bin/conda")
+        Path(f"{words[2]}/bin/conda").chmod(0o755)
+        return self._write(f"{words[2]}/envs/.conda_envs_dir_test")
 
     def _journalctl(self, *_: str) -> str:
         return "last words of the unit\n"

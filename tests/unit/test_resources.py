@@ -17,6 +17,8 @@ from provision.agent.distributions import KNOWN, identify, parse_os_release, req
 from provision.agent.resources import (
     KINDS,
     AptPackages,
+    CondaPrefix,
+    CondaPython,
     Directory,
     DockerImage,
     DockerNetwork,
@@ -51,6 +53,10 @@ def every_kind(host: Host) -> dict[str, Resource]:
     """One of each kind, as it would stand in a manifest."""
     return {
         "AptPackages": AptPackages("docker", ("docker.io", "iptables"), unless="dockerd"),
+        "CondaPrefix": CondaPrefix(host.path("/opt/conda"), (("any", "https://x.example/a.sh", "0a" * 32),)),
+        "CondaPython": CondaPython(
+            host.path("/opt"), host.path("/opt/conda"), ("conda-forge",), "3.13", 24, edition="1"
+        ),
         "Directory": Directory(host.path("/var/lib/hub"), mode=0o700, owner="nobody", group="nobody"),
         "DockerImage": DockerImage("ours/image:1", context="0a" * 32, arguments={"BASE": "ubuntu"}),
         "DockerNetwork": DockerNetwork("ours", "10.9.0.0/20", "10.9.0.1", "ours0"),

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import io
 import platform
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +59,8 @@ NOTHING = {"docker": NO, "libvirt": NO, "virtualbox": NO}
         (Survey({**NOTHING, "libvirt": YES, "virtualbox": YES}, NO), {"vm": {"provider": "libvirt"}}),
         (Survey({**NOTHING, "virtualbox": YES}, NO), {"vm": {"provider": "virtualbox"}}),
         (Survey(NOTHING, NO), {}),
+        (Survey(DOCKER, YES, conda=YES), {}),
+        (Survey(DOCKER, YES, conda=NO), {"python": {"provider": "system"}}),
         (
             Survey(
                 DOCKER, YES, certificates=("/ca/a.crt",), pypi="https://p.example", npm="https://n.example"
@@ -89,6 +94,11 @@ def test_site_toml_says_what_differs_from_the_defaults(
         (Survey(DOCKER, NO, DEBIAN), "base images are made of http://deb.example/debian (bookworm)"),
         (Survey(DOCKER, NO), "no image can be built here"),
         (Survey(DOCKER, YES, certificates=("a", "b")), "trust 2 further CA certificates"),
+        (Survey(DOCKER, YES, conda=YES), "Miniconda can be reached: the hub's Python comes from there"),
+        (
+            Survey(DOCKER, YES, conda=NO),
+            "Miniconda cannot be reached: the hub's Python is the distribution's",
+        ),
         (Survey(DOCKER, YES, pypi="https://p.example"), "packages come from https://p.example"),
     ],
 )
@@ -97,7 +107,7 @@ def test_decisions_are_told(found: Survey, said: str) -> None:
 
 
 def test_it_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(site, "survey", lambda _: Survey({**NOTHING, "libvirt": YES}, NO))
+    monkeypatch.setattr(site, "survey", lambda *_: Survey({**NOTHING, "libvirt": YES}, NO))
     written = init(tmp_path / "hub.toml", QUIET)
     assert written == tmp_path / "site.toml"
     assert 'provider = "libvirt"' in written.read_text()
@@ -129,6 +139,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     for name in ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(site, "urlopen", lambda *_, **__: io.BytesIO())
     programs = Programs.install(monkeypatch, site, images, kvm)
     programs.answers = {
         "docker info": "27.5.1\n",
@@ -228,3 +239,36 @@ def test_mirrors_of_the_environment(
 ) -> None:
     monkeypatch.setenv(name, value)
     assert survey(QUIET).pypi == found
+
+
+@pytest.mark.parametrize(
+    ("silent", "finding"),
+    [
+        ("", Finding(True, "its installer and conda-forge answer")),
+        ("repo.anaconda.com", Finding(False, "repo.anaconda.com: no such host")),
+        ("conda.anaconda.org", Finding(False, "conda.anaconda.org: no such host")),
+    ],
+)
+@pytest.mark.usefixtures("machine")
+def test_miniconda_is_asked_for_its_installer_and_its_packages(
+    monkeypatch: pytest.MonkeyPatch, silent: str, finding: Finding
+) -> None:
+    def answer(request: urllib.request.Request, **_: Any) -> io.BytesIO:
+        if request.host == silent:
+            raise urllib.error.URLError("no such host")
+        assert request.get_method() == "HEAD"
+        return io.BytesIO()
+
+    monkeypatch.setattr(site, "urlopen", answer)
+    assert survey(QUIET).conda == finding
+
+
+@pytest.mark.parametrize("line", ["provider = 'miniconda'", "installer = 'https://x'", "channels = ['x']"])
+@pytest.mark.usefixtures("machine")
+def test_what_hub_toml_says_of_python_is_left_alone(tmp_path: Path, line: str) -> None:
+    config = tmp_path / "hub.toml"
+    assert survey(QUIET, config).conda is not None
+    config.write_text("[python]\nversion = '3.12'\n")
+    assert survey(QUIET, config).conda is not None
+    config.write_text(f"[python]\n{line}\n")
+    assert survey(QUIET, config).conda is None

@@ -7,6 +7,7 @@ from typing import Any
 
 from .base import Change, CommandFailed, Machine, Problem, Resource, from_fields
 from .certificates import TrustedCertificate
+from .conda import CondaPrefix, CondaPython
 from .docker import DockerImage, DockerNetwork
 from .files import Directory, File, GeneratedSecret, JsonKeys
 from .kept_certificate import KeptCertificate
@@ -22,6 +23,8 @@ KINDS: dict[str, type[Resource]] = {
     kind.__name__: kind
     for kind in (
         AptPackages,
+        CondaPrefix,
+        CondaPython,
         Directory,
         DockerImage,
         DockerNetwork,
@@ -50,6 +53,8 @@ __all__ = [
     "AptPackages",
     "Change",
     "CommandFailed",
+    "CondaPrefix",
+    "CondaPython",
     "Directory",
     "DockerImage",
     "DockerNetwork",

@@ -27,8 +27,8 @@ class CommandFailed(Problem):
     """A program ended with another exit code than 0. `output` is all it said."""
 
     def __init__(self, argv: Sequence[str], code: int, output: str) -> None:
-        tail = "\n".join(output.strip().splitlines()[-12:])
-        super().__init__(f"`{' '.join(argv[:6])}` ended with exit code {code}\n{tail}".rstrip())
+        self.tail = "\n".join(output.strip().splitlines()[-12:])
+        super().__init__(f"`{' '.join(argv[:6])}` ended with exit code {code}\n{self.tail}".rstrip())
         self.code = code
         self.output = output
 

@@ -6,6 +6,7 @@ import contextlib
 import grp
 import os
 import pwd
+import shutil
 import tempfile
 
 
@@ -49,3 +50,10 @@ def read_text(path: str) -> str:
 def unlink(path: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+
+
+def free_space(path: str) -> tuple[str, int]:
+    """`path`, or its nearest parent that is there, and the bytes free on its file system."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    return path, shutil.disk_usage(path).free

