@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from provision.agent.resources import Resource
-from roles import base, culler, docker, jupyterhub, notebook_image, proxy, python
+from roles import base, culler, docker, graphite, jupyterhub, notebook_image, proxy, python
 from roles.inputs import Inputs
 
 
@@ -27,6 +27,7 @@ ROLES = (
     Role("docker", "the container engine and the notebooks' network", docker.steps, ("base",)),
     Role("python", "the hub's Python environment and its Node", python.steps, ("base",)),
     Role("notebook_image", "the image that visitors run", notebook_image.steps, ("docker",)),
+    Role("graphite", "StatsD and Graphite", graphite.steps, ("docker",)),
     Role("proxy", "the front door: configurable-http-proxy", proxy.steps, ("python",)),
     Role("jupyterhub", "the hub", jupyterhub.steps, ("python", "proxy", "notebook_image")),
     Role("culler", "the culler of idle servers and temporary users", culler.steps, ("jupyterhub",)),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from provision.agent.resources import DockerImage
 from provision.errors import SettingsError
 from provision.settings import Settings
 
@@ -17,7 +18,7 @@ LOCKS = PROJECT / "roles" / "locks"
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Where the host takes the notebook image from: see resources.DockerImage. `digest` names its content."""
+    """Where the host takes an image from: see resources.DockerImage. `digest` names its content."""
 
     digest: str
     reference: str = ""
@@ -25,20 +26,31 @@ class ImageSource:
     context: str = ""
     arguments: tuple[tuple[str, str], ...] = ()
 
+    def resource(self, name: str) -> DockerImage:
+        """The image as `hubwright/<name>`."""
+        return DockerImage(
+            f"hubwright/{name}:{self.digest[:16]}",
+            reference=self.reference,
+            archive=self.archive,
+            context=self.context,
+            arguments=dict(self.arguments),
+        )
+
 
 @dataclass(frozen=True)
 class Inputs:
     settings: Settings
-    image: ImageSource
+    images: Mapping[str, ImageSource]
+    """By the names of their roles: notebook, and graphite where it is wanted."""
     certificates: Mapping[str, str]
     """Name → PEM."""
     files: Mapping[str, str]
     """Path in the project → text."""
 
     @classmethod
-    def read(cls, settings: Settings, image: ImageSource) -> Inputs:
+    def read(cls, settings: Settings, images: Mapping[str, ImageSource]) -> Inputs:
         """Raises SettingsError when a certificate that the settings name is not one."""
-        return cls(settings, image, _certificates(settings), _files())
+        return cls(settings, images, _certificates(settings), _files())
 
 
 def _certificates(settings: Settings) -> dict[str, str]:

@@ -33,7 +33,7 @@ def application(environ: dict[str, Any], respond: Respond) -> Iterable[bytes]:
 
 
 def health() -> dict[str, Any]:
-    """`started` and `flushed` are times (Unix) of StatsD: what it received before `flushed` is with carbon."""
+    """`started` and `flushed` are StatsD's, in Unix time: what came before `flushed` is with carbon."""
     try:
         socket.create_connection(CARBON, timeout=1).close()
         carbon = True

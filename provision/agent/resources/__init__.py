@@ -7,9 +7,10 @@ from typing import Any
 
 from .base import Change, CommandFailed, Machine, Problem, Resource, from_fields
 from .certificates import TrustedCertificate
-from .docker import DockerImage, DockerNetwork
+from .docker import DockerImage, DockerNetwork, DockerVolume
 from .files import Directory, File, GeneratedSecret, JsonKeys
 from .packages import AptPackages
+from .ports import FreePort
 from .python_env import PythonEnv
 from .systemd import Service
 from .users import User
@@ -21,7 +22,9 @@ KINDS: dict[str, type[Resource]] = {
         Directory,
         DockerImage,
         DockerNetwork,
+        DockerVolume,
         File,
+        FreePort,
         GeneratedSecret,
         JsonKeys,
         PythonEnv,
@@ -45,7 +48,9 @@ __all__ = [
     "Directory",
     "DockerImage",
     "DockerNetwork",
+    "DockerVolume",
     "File",
+    "FreePort",
     "GeneratedSecret",
     "JsonKeys",
     "Machine",

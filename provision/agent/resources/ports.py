@@ -1,0 +1,96 @@
+"""Ports that services are about to take."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+import socket
+from dataclasses import dataclass
+
+from .base import Change, CommandFailed, Machine, Problem, Resource
+from .fs import read_text
+
+LISTENING = "0A"  # the state of a TCP socket in /proc/net/tcp
+
+
+@dataclass(frozen=True)
+class FreePort(Resource):
+    """A port that nobody has, unless `service` runs: then it is the service's own. Never changes anything.
+
+    `protocol`: tcp or udp. `setting`: the key of hub.toml that chooses the port.
+    """
+
+    protocol: str
+    address: str
+    port: int
+    service: str
+    setting: str
+
+    @property
+    def id(self) -> str:
+        return f"port:{self.protocol}/{self.address}:{self.port}"
+
+    def check(self, machine: Machine) -> Change | None:
+        if is_free(self.protocol, self.address, self.port) or self._runs(machine):
+            return None
+        holder = find_holder(self.protocol, self.port)
+        raise Problem(
+            f"{self.service} needs {self.protocol.upper()} port {self.port} of {self.address}, "
+            f"which {holder or 'another program'} has taken",
+            f"stop that, or choose another port in {self.setting}",
+        )
+
+    def apply(self, machine: Machine) -> None:
+        """There is nothing to make true: what is not, is refused by `check`."""
+
+    def remove(self, machine: Machine) -> str | None:  # noqa: ARG002
+        return None
+
+    def _runs(self, machine: Machine) -> bool:
+        try:
+            machine.run(["systemctl", "is-active", "--quiet", self.service])
+        except CommandFailed:
+            return False
+        return True
+
+
+def is_free(protocol: str, address: str, port: int) -> bool:
+    kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
+    with socket.socket(socket.AF_INET, kind) as probe:
+        if protocol == "tcp":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # old connections do not count
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise
+    return True
+
+
+def find_holder(protocol: str, port: int) -> str:
+    """Name and number of the process that has a port, or nothing when it cannot be told."""
+    inodes = {
+        f"socket:[{inode}]"
+        for table in (protocol, f"{protocol}6")
+        for inode in parse_sockets(read_text(f"/proc/net/{table}"), port, listening=protocol == "tcp")
+    }
+    for link in glob.iglob("/proc/[0-9]*/fd/*"):
+        try:
+            if os.readlink(link) in inodes:
+                pid = link.split("/")[2]
+                return f"{read_text(f'/proc/{pid}/comm').strip()} (pid {pid})"
+        except OSError:
+            continue  # the process or the file has just gone
+    return ""
+
+
+def parse_sockets(table: str, port: int, *, listening: bool) -> list[str]:
+    """Inodes of the sockets on a local port, from the lines of /proc/net/tcp or udp."""
+    found = []
+    for line in table.splitlines()[1:]:
+        fields = line.split()
+        if int(fields[1].rpartition(":")[2], 16) == port and (not listening or fields[3] == LISTENING):
+            found.append(fields[9])
+    return found
