@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from provision.agent.resources import DockerImage
+from provision.agent.resources import DockerImage, File
 from provision.errors import SettingsError
 from provision.settings import Settings
+from roles import paths
 
 PROJECT = Path(__file__).parent.parent
 LOCKS = PROJECT / "roles" / "locks"
@@ -51,6 +52,10 @@ class Inputs:
     def read(cls, settings: Settings, images: Mapping[str, ImageSource]) -> Inputs:
         """Raises SettingsError when a certificate that the settings name is not one."""
         return cls(settings, images, _certificates(settings), _files())
+
+    def code(self, *names: str) -> list[File]:
+        """Programs of services/, in their place on the host."""
+        return [File(f"{paths.SERVICES}/{name}", self.files[f"services/{name}"]) for name in names]
 
 
 def _certificates(settings: Settings) -> dict[str, str]:

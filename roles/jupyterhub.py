@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Protocol
 
 from provision.agent.resources import Directory, File, GeneratedSecret, Resource, Service, User
-from roles import culler, notebook_image, paths, proxy, python
+from roles import culler, graphite, metrics, notebook_image, paths, proxy, python
 from roles.inputs import Inputs
 from roles.render import render
 
 LOG_OPTIONS = {"max-size": "5m", "max-file": "2"}
+
+
+class TokenHolder(Protocol):
+    """A role whose service calls the hub's API."""
+
+    NAME: str
+    TOKEN: GeneratedSecret
+    SCOPES: tuple[str, ...]
+
+
+def _with_tokens(i: Inputs) -> list[TokenHolder]:
+    holders: list[tuple[TokenHolder, bool]] = [(culler, culler.wanted(i)), (metrics, graphite.wanted(i))]
+    return [role for role, wanted in holders if wanted]
 
 
 def hub_json(i: Inputs) -> str:
@@ -33,9 +46,9 @@ def hub_json(i: Inputs) -> str:
         "environment": {**s.server.environment, **secrets},
         "services": [],
     }
-    if culler.wanted(i):
+    for role in _with_tokens(i):
         hub["services"].append(
-            {"name": culler.NAME, "token_file": culler.TOKEN.path, "scopes": list(culler.SCOPES)}
+            {"name": role.NAME, "token_file": role.TOKEN.path, "scopes": list(role.SCOPES)}
         )
     return json.dumps(hub, indent=2, sort_keys=True) + "\n"
 
@@ -44,19 +57,13 @@ def steps(i: Inputs) -> list[Resource]:
     owned = {"owner": paths.USER, "group": paths.USER}
     settings = File(paths.HUB_JSON, hub_json(i), mode=0o600, secret=True, **owned)
     config = File(paths.HUB_CONFIG, i.files["jupyterhub_config.py"])
-    code = [
-        File(f"{paths.SOFTWARE}/{name}", text)
-        for name, text in i.files.items()
-        if name.startswith("services/")
-    ]
-    tokens: list[GeneratedSecret] = [proxy.TOKEN]
-    if culler.wanted(i):
-        tokens.append(culler.TOKEN)
-    watched = (settings, config, *code, *tokens, python.environment(i))
+    code = i.code("ready_spawner.py")
+    tokens = [role.TOKEN for role in _with_tokens(i)]
+    watched = (settings, config, *code, proxy.TOKEN, *tokens, python.environment(i))
     return [
         User(paths.USER, home=paths.STATE, groups=("docker",)),
         Directory(paths.STATE, mode=0o700, purge=True, **owned),
-        *tokens[1:],
+        *tokens,
         settings,
         config,
         Directory(paths.SERVICES, purge=True),

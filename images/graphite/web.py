@@ -13,8 +13,8 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "graphite.settings")
 
-import waitress  # noqa: E402
-from graphite.wsgi import application as graphite  # noqa: E402 - needs the variable
+import waitress
+from graphite.wsgi import application as graphite
 
 CARBON = ("127.0.0.1", 2003)
 STATSD = ("127.0.0.1", 8126)  # its management port
