@@ -29,6 +29,7 @@ def _front_door(c: Any, hub: dict[str, Any]) -> None:
     c.JupyterHub.hub_bind_url = f"http://{hub['gateway']}:{hub['hub_port']}"
     c.JupyterHub.hub_connect_url = f"http://{hub['gateway']}:{hub['hub_port']}"
     c.JupyterHub.db_url = f"sqlite:///{hub['state']}/jupyterhub.sqlite"
+    c.PeriodicMetricsCollector.active_users_update_interval = 300  # seconds; it is one query
     c.JupyterHub.upgrade_db = True  # backs the database up first
     c.JupyterHub.cookie_secret_file = f"{hub['state']}/cookie_secret"
     if hub["announcement"]:

@@ -15,6 +15,7 @@ Labels = frozenset[tuple[str, str]]
 Samples = dict[str, list[tuple[Labels, float]]]
 
 _LINE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)")
+_ENUM = re.compile(r"^[A-Z]\w*Status\.")  # the hub gives some states as members of a Python enum
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 # The names that JupyterHub's own StatsD support had, and where their numbers stand now. `users.active` once
@@ -127,7 +128,7 @@ def parse(text: str) -> Samples:
                 value = float(match[3])
             except ValueError:
                 continue
-            labels = frozenset(_LABEL.findall(match[2] or ""))
+            labels = frozenset((key, _ENUM.sub("", said)) for key, said in _LABEL.findall(match[2] or ""))
             found.setdefault(match[1], []).append((labels, value))
     return found
 
