@@ -12,7 +12,8 @@ from typing import Any
 from provision.errors import HubwrightError
 from provision.hosts import Access, Target, command
 
-UNITS = ("jupyterhub", "jupyterhub-proxy", "hubwright-culler", "docker")
+OPTIONAL = ("hubwright-culler", "hubwright-graphite", "hubwright-metrics", "hubwright-status")
+UNITS = ("jupyterhub", "jupyterhub-proxy", "docker", *OPTIONAL)
 
 # One program on the host answers everything at once, as JSON.
 _QUESTIONS = """\
@@ -53,13 +54,15 @@ class HostStatus:
 
     @property
     def healthy(self) -> bool:
-        """All units run; the culler may be off."""
-        rest = {unit: state for unit, state in self.units.items() if unit != "hubwright-culler"}
+        """All units run, or are off by the settings."""
         return (
             self.error is None
             and self.deployed
-            and set(rest.values()) == {"active"}
-            and self.units.get("hubwright-culler") in ("active", "inactive")
+            and bool(self.units)
+            and all(
+                state == "active" or (state == "inactive" and unit in OPTIONAL)
+                for unit, state in self.units.items()
+            )
         )
 
 
@@ -76,6 +79,17 @@ def status(targets: Sequence[Target], access: Access) -> list[HostStatus]:
 
     with ThreadPoolExecutor(max_workers=max(1, min(len(targets), 32))) as pool:
         return list(pool.map(one, targets))
+
+
+def ticket(target: Target, access: Access) -> str:
+    """A path at the hub's URL that opens the status page to whoever has it: once, within ten minutes."""
+    folder = "/opt/hubwright"
+    program = f"{folder}/services/status_page.py"
+    line = (
+        f"[ -e {program} ] || {{ echo 'there is no status page; see [monitoring] graphite' >&2; exit 1; }}; "
+        f"exec {folder}/current/bin/python {program} --ticket"
+    )
+    return command(target, access, line).strip()
 
 
 def logs(

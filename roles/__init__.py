@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from provision.agent.resources import Resource
-from roles import base, culler, docker, graphite, jupyterhub, metrics, notebook_image, proxy, python
+from roles import base, culler, docker, graphite, jupyterhub, metrics, notebook_image, proxy, python, status
 from roles.inputs import Inputs
 
 
@@ -32,6 +32,7 @@ ROLES = (
     Role("jupyterhub", "the hub", jupyterhub.steps, ("python", "proxy", "notebook_image")),
     Role("culler", "the culler of idle servers and temporary users", culler.steps, ("jupyterhub",)),
     Role("metrics", "the hub's numbers, for StatsD", metrics.steps, ("jupyterhub",)),
+    Role("status", "the status page", status.steps, ("jupyterhub",)),
 )
 
 NAMES = tuple(role.name for role in ROLES)

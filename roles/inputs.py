@@ -57,6 +57,10 @@ class Inputs:
         """Programs of services/, in their place on the host."""
         return [File(f"{paths.SERVICES}/{name}", self.files[f"services/{name}"]) for name in names]
 
+    def pages(self, *names: str) -> list[File]:
+        """Templates and pictures of services/templates/, in their place on the host."""
+        return [File(f"{paths.TEMPLATES}/{name}", self.files[f"services/templates/{name}"]) for name in names]
+
 
 def _certificates(settings: Settings) -> dict[str, str]:
     found = {}
@@ -79,6 +83,7 @@ def _files() -> dict[str, str]:
     paths = [
         PROJECT / "jupyterhub_config.py",
         *sorted((PROJECT / "services").glob("*.py")),
+        *sorted((PROJECT / "services" / "templates").glob("*.*")),
         *(LOCKS / name for name in ("hub.txt", "uv.txt", "package.json", "package-lock.json")),
     ]
     return {path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8") for path in paths}

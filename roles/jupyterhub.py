@@ -6,7 +6,7 @@ import json
 from typing import Any, Protocol
 
 from provision.agent.resources import Directory, File, GeneratedSecret, Resource, Service, User
-from roles import culler, graphite, metrics, notebook_image, paths, proxy, python
+from roles import culler, graphite, metrics, notebook_image, paths, proxy, python, status
 from roles.inputs import Inputs
 from roles.render import render
 
@@ -32,7 +32,9 @@ def hub_json(i: Inputs) -> str:
     secrets = {key: value.get_secret_value() for key, value in s.server.secrets.items()}
     hub: dict[str, Any] = {
         "port": s.hub.port,
+        "title": s.hub.title,
         "announcement": s.hub.announcement,
+        "templates": paths.TEMPLATES,
         "gateway": s.network.gateway,
         "hub_port": paths.HUB_PORT,
         "proxy_api": f"http://127.0.0.1:{paths.PROXY_API_PORT}",
@@ -50,6 +52,10 @@ def hub_json(i: Inputs) -> str:
         hub["services"].append(
             {"name": role.NAME, "token_file": role.TOKEN.path, "scopes": list(role.SCOPES)}
         )
+    if graphite.wanted(i):
+        hub["services"].append(
+            {"name": status.NAME, "url": status.url(i), "display": s.monitoring.public_summary}
+        )
     return json.dumps(hub, indent=2, sort_keys=True) + "\n"
 
 
@@ -57,7 +63,7 @@ def steps(i: Inputs) -> list[Resource]:
     owned = {"owner": paths.USER, "group": paths.USER}
     settings = File(paths.HUB_JSON, hub_json(i), mode=0o600, secret=True, **owned)
     config = File(paths.HUB_CONFIG, i.files["jupyterhub_config.py"])
-    code = i.code("ready_spawner.py")
+    code = [*i.code("ready_spawner.py"), *i.pages("page.html", "spawn_pending.html", "logo.svg")]
     tokens = [role.TOKEN for role in _with_tokens(i)]
     watched = (settings, config, *code, proxy.TOKEN, *tokens, python.environment(i))
     return [
@@ -67,6 +73,7 @@ def steps(i: Inputs) -> list[Resource]:
         settings,
         config,
         Directory(paths.SERVICES, purge=True),
+        Directory(paths.TEMPLATES),
         *code,
         Service(
             "jupyterhub",

@@ -11,6 +11,7 @@ STATE = "/var/lib/jupyterhub"
 SOFTWARE = "/opt/hubwright"
 ENVIRONMENT = f"{SOFTWARE}/current"
 SERVICES = f"{SOFTWARE}/services"
+TEMPLATES = f"{SOFTWARE}/share/templates"  # pages that visitors and operators see
 
 USER = "jupyterhub"
 

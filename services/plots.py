@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from html import escape
 WIDTH, HEIGHT = 360, 150
 LEFT, RIGHT, TOP, BOTTOM = 2, 358, 14, 128  # where the lines are; words stand on and under them
 BRIDGE = 4  # points that may be missing in a row before a line is broken
+
+_ROUND = re.compile(r"\.0+(?!\d)")
 
 Points = Sequence[tuple[int, float | None]]
 """Time (Unix) and value, in order and at even steps."""
@@ -115,7 +118,7 @@ def _svg(frame: Frame, about: str, shapes: Sequence[str]) -> str:
         y = frame.y(frame.top * share)
         grid.append(f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         if share:
-            text = escape(frame.write(frame.top * share))
+            text = escape(_ROUND.sub("", frame.write(frame.top * share)))
             grid.append(f'<text class="axis" x="{LEFT}" y="{y - 3:.1f}">{text}</text>')
     for when, text in ticks(frame.start, frame.end):
         x = frame.x(when)

@@ -38,14 +38,18 @@ def load(value: float) -> str:
 class Measure:
     """One line of a plot, and one row of the table. `target`: Graphite's, with {p} for the prefix.
 
-    `sum`: its points are added up, not averaged, over a time.
+    `over`: what becomes of several points when a plot has room for one: their average, sum or max.
     """
 
     key: str
     name: str
     target: str
     style: str = "first"
-    sum: bool = False
+    over: str = "average"
+
+    @property
+    def sum(self) -> bool:
+        return self.over == "sum"
 
 
 @dataclass(frozen=True)
@@ -62,19 +66,19 @@ class Panel:
 PANELS = (
     Panel(
         "People here now",
-        (Measure("people", "people with a server", "stats.gauges.{p}.users.running"),),
+        (Measure("people", "people with a server", "stats.gauges.{p}.users.running", over="max"),),
         public=True,
     ),
     Panel(
         "Servers started",
         (
-            Measure("started", "started", "stats.timers.{p}.spawner.success.count", sum=True),
+            Measure("started", "started", "stats.timers.{p}.spawner.success.count", over="sum"),
             Measure(
                 "failed",
                 "failed",
                 "sumSeries(stats.counters.{p}.spawner.failure.*.count)",
                 "bad",
-                sum=True,
+                over="sum",
             ),
         ),
         public=True,
@@ -108,13 +112,22 @@ PANELS = (
     Panel("Load", (Measure("load", "processes that run or wait", "stats.gauges.{p}.host.load"),), write=load),
     Panel(
         "Containers",
-        (Measure("containers", "containers on the host", "stats.gauges.{p}.host.containers"),),
+        (Measure("containers", "containers on the host", "stats.gauges.{p}.host.containers", over="max"),),
+    ),
+    Panel(
+        "Accounts",
+        (
+            Measure("accounts", "in all", "stats.gauges.{p}.users.total", over="max"),
+            Measure("active", "active in 24 hours", "stats.gauges.{p}.users.active", "second", over="max"),
+        ),
     ),
     Panel(
         "Removed when idle",
         (
-            Measure("culled", "servers", "stats.counters.{p}.culler.servers.count", sum=True),
-            Measure("culled_users", "accounts", "stats.counters.{p}.culler.users.count", "second", sum=True),
+            Measure("culled", "servers", "stats.counters.{p}.culler.servers.count", over="sum"),
+            Measure(
+                "culled_users", "accounts", "stats.counters.{p}.culler.users.count", "second", over="sum"
+            ),
         ),
     ),
 )
@@ -130,13 +143,13 @@ Series = Mapping[str, plots.Points]
 
 @dataclass(frozen=True)
 class Card:
-    """A panel with its numbers in it. `rows`: name, now or in all, lowest, mean, highest."""
+    """A panel with its numbers in it. `rows`: a name, and what is now or in all, lowest, mean, highest."""
 
     title: str
     headline: str
     beside: str
     svg: str
-    rows: list[tuple[str, str, str, str, str]]
+    rows: list[tuple[str, list[str]]]
     legend: list[tuple[str, str]]
 
 
@@ -145,8 +158,8 @@ def query(prefix: str, window: int) -> list[tuple[str, str]]:
     targets = []
     for measure in [*(measure for panel in PANELS for measure in panel.measures), *OTHERS]:
         target = measure.target.replace("{p}", prefix)
-        if measure.sum:
-            target = f'consolidateBy({target},"sum")'
+        if measure.over != "average":
+            target = f'consolidateBy({target},"{measure.over}")'
         targets.append(("target", f'alias({target},"{measure.key}")'))
     return [
         *targets,
@@ -218,7 +231,7 @@ def _card(panel: Panel, series: Series, latest: Series, end: int, window: int) -
         headline,
         f"of {panel.write(limit)}" if limit else "in all" if summed else "",
         draw(frame, about, drawn),
-        [_row(m, values[m.key], latest, panel.write) for m in panel.measures],
+        [_row(panel, m, values[m.key], latest) for m in panel.measures],
         [(m.style, m.name) for m in panel.measures] if len(panel.measures) > 1 else [],
     )
 
@@ -234,15 +247,14 @@ def _headline(
     return write(now) if now is not None else NOTHING
 
 
-def _row(
-    measure: Measure, values: Sequence[float], latest: Series, write: Callable[[float], str]
-) -> tuple[str, str, str, str, str]:
-    now = _headline(measure, values, latest, write)
-    if not values:
-        return measure.name, now, NOTHING, NOTHING, NOTHING
+def _row(panel: Panel, measure: Measure, values: Sequence[float], latest: Series) -> tuple[str, list[str]]:
+    name = panel.title if len(panel.measures) == 1 else f"{panel.title}: {measure.name}"
+    now = _headline(measure, values, latest, panel.write)
     if measure.sum:
-        return measure.name, now, "", "", write(max(values))
-    return measure.name, now, write(min(values)), write(sum(values) / len(values)), write(max(values))
+        return name, [now, "", "", ""]
+    if not values:
+        return name, [now, NOTHING, NOTHING, NOTHING]
+    return name, [now, *map(panel.write, (min(values), sum(values) / len(values), max(values)))]
 
 
 def _stacked(many: Sequence[plots.Points]) -> list[float]:

@@ -1,9 +1,9 @@
 """/services/status: how the hub is, for its operator, and in short for everybody where the settings allow it.
 
-    status_page.py                 serve
+    status_page.py FILE            serve; FILE is JSON with title, public, port, graphite (URL) and prefix
     status_page.py --ticket        write the path that lets its bearer in, once; for root on the host
 
-Environment: STATUS_KEY, STATUS_PORT, GRAPHITE_URL, METRICS_PREFIX, HUB_TITLE, PUBLIC_SUMMARY (0 or 1).
+The variable STATUS_KEY, or the file that has it, holds what tickets and cookies are signed with.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import json
 import logging
 import os
 import sys
@@ -79,6 +80,9 @@ class Page(RequestHandler):
 
     def write_error(self, status_code: int, **_: Any) -> None:
         self.show("status_closed.html", code=status_code)
+
+    def log_exception(self, *about: Any) -> None:
+        log.error("%s failed", type(self).__name__, exc_info=about)  # tornado would write the ticket, too
 
     @property
     def operator(self) -> bool:
@@ -189,18 +193,17 @@ def _key() -> bytes:
     return given.encode()
 
 
-async def serve() -> None:
+async def serve(file: Path) -> None:
     logging.basicConfig(format="%(message)s")
-    environment = os.environ
-    graphite = Graphite(environment["GRAPHITE_URL"], environment["METRICS_PREFIX"])
-    public = environment["PUBLIC_SUMMARY"] == "1"
-    application = make(graphite, _key(), environment["HUB_TITLE"], public=public)
-    application.listen(int(environment["STATUS_PORT"]), "127.0.0.1")
+    settings = json.loads(file.read_text(encoding="utf-8"))
+    graphite = Graphite(settings["graphite"], settings["prefix"])
+    application = make(graphite, _key(), settings["title"], public=settings["public"])
+    application.listen(settings["port"], "127.0.0.1")
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--ticket"]:
+    if sys.argv[1] == "--ticket":
         print(f"{PREFIX}enter?ticket={tickets.write(_key(), 'ticket', time.time(), tickets.TICKET)}")
     else:
-        asyncio.run(serve())
+        asyncio.run(serve(Path(sys.argv[1])))
