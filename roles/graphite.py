@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provision.agent.resources import DockerImage, DockerVolume, FreePort, Resource, Service
+from provision.agent.resources import DockerImage, DockerVolume, Resource, Service
 from roles.inputs import Inputs
 from roles.render import render
 
@@ -38,10 +38,8 @@ def steps(i: Inputs) -> list[Resource]:
         graphite_port=monitoring.graphite_port,
         retention=monitoring.retention,
     )
-    return [
-        FreePort("udp", "127.0.0.1", monitoring.statsd_port, NAME, "[monitoring] statsd_port"),
-        FreePort("tcp", "127.0.0.1", monitoring.graphite_port, NAME, "[monitoring] graphite_port"),
-        VOLUME,
-        image(i),
-        Service(NAME, unit, ready=f"{url(i)}/health"),
-    ]
+    ports = (
+        ("udp", "127.0.0.1", monitoring.statsd_port, "[monitoring] statsd_port"),
+        ("tcp", "127.0.0.1", monitoring.graphite_port, "[monitoring] graphite_port"),
+    )
+    return [VOLUME, image(i), Service(NAME, unit, ready=f"{url(i)}/health", ports=ports)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from provision.agent.resources import File, FreePort, GeneratedSecret, Resource, Service
+from provision.agent.resources import File, GeneratedSecret, Resource, Service
 from roles import graphite, paths, python
 from roles.inputs import Inputs
 from roles.render import render
@@ -32,7 +32,7 @@ def steps(i: Inputs) -> list[Resource]:
         "graphite": graphite.url(i),
         "prefix": monitoring.prefix,
     }
-    port = FreePort("tcp", "127.0.0.1", monitoring.status_port, UNIT, "[monitoring] status_port")
+    port = ("tcp", "127.0.0.1", monitoring.status_port, "[monitoring] status_port")
     watched = [
         KEY,
         File(SETTINGS, json.dumps(settings, indent=2, sort_keys=True) + "\n"),
@@ -41,4 +41,5 @@ def steps(i: Inputs) -> list[Resource]:
     ]
     unit = render(f"{UNIT}.service.j2", token_file=KEY.path, settings=SETTINGS, journal=JOURNAL)
     watches = tuple(resource.id for resource in (*watched, *i.pages("logo.svg"), python.environment(i)))
-    return [port, *watched, Service(UNIT, unit, watches=watches, ready=f"{url(i)}/services/{NAME}/")]
+    ready = f"{url(i)}/services/{NAME}/"
+    return [*watched, Service(UNIT, unit, watches=watches, ready=ready, ports=(port,))]

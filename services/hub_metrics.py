@@ -4,7 +4,7 @@ Reads /hub/metrics with a token that may read that and nothing else. What was se
 while StatsD was away is kept in a file, and passed on when it is back.
 
 Environment: JUPYTERHUB_API_TOKEN, HUB_METRICS_URL, GRAPHITE_URL, STATSD_PORT, METRICS_PREFIX, and systemd's
-STATE_DIRECTORY.
+RUNTIME_DIRECTORY.
 """
 
 from __future__ import annotations
@@ -120,7 +120,11 @@ def store(file: Path, ledger: measures.Ledger) -> None:
         unfinished.write_text(json.dumps(vars(ledger)), encoding="utf-8")
         unfinished.replace(file)
     except OSError as error:  # a full disk is no reason to stop measuring: it is a reason to look
-        print(f"cannot remember what was sent: {error}", file=sys.stderr, flush=True)
+        say(f"cannot remember what was sent: {error}")
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 def fetch(url: str, headers: Mapping[str, str]) -> str:
@@ -137,10 +141,10 @@ def main() -> None:
         statsd.StatsClient(
             "127.0.0.1", int(environment["STATSD_PORT"]), prefix=environment["METRICS_PREFIX"]
         ),
-        Path(environment["STATE_DIRECTORY"]) / "ledger.json",
+        Path(environment["RUNTIME_DIRECTORY"]) / "ledger.json",
         {"hub": environment["HUB_METRICS_URL"], "health": f"{environment['GRAPHITE_URL']}/health"},
         environment["JUPYTERHUB_API_TOKEN"],
-        lambda text: print(text, file=sys.stderr, flush=True),
+        say,
     )
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -75,7 +75,7 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
         while not await _answers(ip, port):
             if time.monotonic() - looked > 1:
                 looked = time.monotonic()
-                if await super().poll() is not None:
+                if await super().poll() is not None:  # ours would remove what it has to say
                     raise RuntimeError(
                         f"the notebook server ended while it started:\n{await self._last_words()}"
                     )

@@ -204,6 +204,7 @@ async def serve(file: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "--ticket":
-        print(f"{PREFIX}enter?ticket={tickets.write(_key(), 'ticket', time.time(), tickets.TICKET)}")
+        ticket = tickets.write(_key(), "ticket", time.time(), tickets.TICKET)
+        sys.stdout.write(f"{PREFIX}enter?ticket={ticket}\n")
     else:
         asyncio.run(serve(Path(sys.argv[1])))

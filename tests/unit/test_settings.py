@@ -74,7 +74,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     [
         # unknown keys
         ("[hub]\nprot = 1", "hub.prot: unknown key, did you mean 'port'?"),
-        ("[hub]\nzzz = 1", "hub.zzz: unknown key; known here: port, announcement"),
+        ("[hub]\nzzz = 1", "hub.zzz: unknown key; known here: port, title, announcement"),
         ("[server]\nmemroy = '1G'", "server.memroy: unknown key, did you mean 'memory'?"),
         ("[sever]\ncpu = 1.0", "sever: unknown key, did you mean 'server'?"),
         ("[tls]\nmode = 'off'", "tls: unknown key; known here: hub, auth, image"),

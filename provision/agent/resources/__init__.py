@@ -10,7 +10,6 @@ from .certificates import TrustedCertificate
 from .docker import DockerImage, DockerNetwork, DockerVolume
 from .files import Directory, File, GeneratedSecret, JsonKeys
 from .packages import AptPackages
-from .ports import FreePort
 from .python_env import PythonEnv
 from .systemd import Service
 from .users import User
@@ -24,7 +23,6 @@ KINDS: dict[str, type[Resource]] = {
         DockerNetwork,
         DockerVolume,
         File,
-        FreePort,
         GeneratedSecret,
         JsonKeys,
         PythonEnv,
@@ -50,7 +48,6 @@ __all__ = [
     "DockerNetwork",
     "DockerVolume",
     "File",
-    "FreePort",
     "GeneratedSecret",
     "JsonKeys",
     "Machine",

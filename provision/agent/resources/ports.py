@@ -1,4 +1,4 @@
-"""Ports that services are about to take."""
+"""Ports that a service is about to take."""
 
 from __future__ import annotations
 
@@ -6,53 +6,22 @@ import errno
 import glob
 import os
 import socket
-from dataclasses import dataclass
 
-from .base import Change, CommandFailed, Machine, Problem, Resource
+from .base import Problem
 from .fs import read_text
 
 LISTENING = "0A"  # the state of a TCP socket in /proc/net/tcp
 
 
-@dataclass(frozen=True)
-class FreePort(Resource):
-    """A port that nobody has, unless `service` runs: then it is the service's own. Never changes anything.
-
-    `protocol`: tcp or udp. `setting`: the key of hub.toml that chooses the port.
-    """
-
-    protocol: str
-    address: str
-    port: int
-    service: str
-    setting: str
-
-    @property
-    def id(self) -> str:
-        return f"port:{self.protocol}/{self.address}:{self.port}"
-
-    def check(self, machine: Machine) -> Change | None:
-        if is_free(self.protocol, self.address, self.port) or self._runs(machine):
-            return None
-        holder = find_holder(self.protocol, self.port)
-        raise Problem(
-            f"{self.service} needs {self.protocol.upper()} port {self.port} of {self.address}, "
-            f"which {holder or 'another program'} has taken",
-            f"stop that, or choose another port in {self.setting}",
-        )
-
-    def apply(self, machine: Machine) -> None:
-        """There is nothing to make true: what is not, is refused by `check`."""
-
-    def remove(self, machine: Machine) -> str | None:  # noqa: ARG002
-        return None
-
-    def _runs(self, machine: Machine) -> bool:
-        try:
-            machine.run(["systemctl", "is-active", "--quiet", self.service])
-        except CommandFailed:
-            return False
-        return True
+def require_free(protocol: str, address: str, port: int, setting: str, *, user: str) -> None:
+    """Problem when somebody has the port that `user` needs; `setting` is the key that chooses another one."""
+    if is_free(protocol, address, port):
+        return
+    holder = find_holder(protocol, port) or "another program"
+    raise Problem(
+        f"{user} needs {protocol.upper()} port {port} of {address}, which {holder} has taken",
+        f"stop that, or choose another port in {setting}",
+    )
 
 
 def is_free(protocol: str, address: str, port: int) -> bool:
