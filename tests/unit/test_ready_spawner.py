@@ -132,7 +132,7 @@ def test_a_port_answers_or_not(module: Any, monkeypatch: pytest.MonkeyPatch, err
 # --- why a server did not start -------------------------------------------------------------------
 
 
-def never_returns(module: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def never_returns(module: Any, _: pytest.MonkeyPatch) -> Any:
     """A spawner whose start the hub has given up: it has not returned, and will not."""
     spawner = module.ReadySpawner()
     spawner._step = "container"
