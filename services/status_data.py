@@ -85,15 +85,7 @@ PANELS = (
     ),
     Panel(
         "Time until a server is ready",
-        (
-            Measure("wait", "mean", "scale(stats.timers.{p}.spawner.success.mean,0.001)"),
-            Measure(
-                "wait_90",
-                "nine of ten below",
-                "scale(stats.timers.{p}.spawner.success.upper_90,0.001)",
-                "second",
-            ),
-        ),
+        (Measure("wait", "mean", "scale(stats.timers.{p}.spawner.success.mean,0.001)"),),
         write=seconds,
         public=True,
     ),
