@@ -18,7 +18,8 @@ def page(url: str) -> list[object]:
     except urllib.error.HTTPError as error:
         answer = error
     with answer:
-        return [answer.status, dict(answer.headers), answer.read().decode()]
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return [answer.status, headers, answer.read().decode()]
 
 
 if __name__ == "__main__":
