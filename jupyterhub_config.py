@@ -13,6 +13,7 @@ HUB_JSON = Path(os.environ.get("HUBWRIGHT_HUB_JSON", "/etc/jupyterhub/hub.json")
 def configure(c: Any, hub: dict[str, Any]) -> None:
     """Set traits on `c` (a traitlets Config) from the keys of hub.json; see roles/jupyterhub.py for them."""
     _front_door(c, hub)
+    _look(c, hub)
     _visitors(c, hub)
     _servers(c, hub)
     _services(c, hub)
@@ -33,10 +34,15 @@ def _front_door(c: Any, hub: dict[str, Any]) -> None:
     c.JupyterHub.hub_bind_url = f"http://{hub['gateway']}:{hub['hub_port']}"
     c.JupyterHub.hub_connect_url = f"http://{hub['gateway']}:{hub['hub_port']}"
     c.JupyterHub.db_url = f"sqlite:///{hub['state']}/jupyterhub.sqlite"
+    c.PeriodicMetricsCollector.active_users_update_interval = 300  # seconds; it is one query
     c.JupyterHub.upgrade_db = True  # backs the database up first
     c.JupyterHub.cookie_secret_file = f"{hub['state']}/cookie_secret"
-    if hub["announcement"]:
-        c.JupyterHub.template_vars = {"announcement": hub["announcement"]}
+
+
+def _look(c: Any, hub: dict[str, Any]) -> None:
+    c.JupyterHub.template_paths = [hub["templates"]]
+    c.JupyterHub.logo_file = f"{hub['templates']}/logo.svg"
+    c.JupyterHub.template_vars = {"site_title": hub["title"], "announcement": hub["announcement"]}
 
 
 def _visitors(c: Any, hub: dict[str, Any]) -> None:  # noqa: ARG001 - one kind of visitor so far
@@ -69,12 +75,18 @@ def _servers(c: Any, hub: dict[str, Any]) -> None:
 
 
 def _services(c: Any, hub: dict[str, Any]) -> None:
+    """A service has a token file and scopes when it calls the hub, and a url when visitors call it."""
+    callers = [service for service in hub["services"] if "token_file" in service]
     c.JupyterHub.services = [
-        {"name": service["name"], "api_token": _token(service["token_file"])} for service in hub["services"]
+        {"name": service["name"], "api_token": _token(service["token_file"])} for service in callers
+    ] + [
+        {"name": service["name"], "url": service["url"], "display": service["display"]}
+        for service in hub["services"]
+        if "url" in service
     ]
     c.JupyterHub.load_roles = [
         {"name": service["name"], "services": [service["name"]], "scopes": service["scopes"]}
-        for service in hub["services"]
+        for service in callers
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -20,6 +20,8 @@ from provision.settings import Settings
 from roles.inputs import ImageSource, Inputs
 
 Handler = Callable[[Target, Event], None]
+Source = tuple[ImageSource, dict[str, Blob]]
+"""Where hosts take an image from, and what they may have to be sent for it."""
 
 
 @dataclass
@@ -54,38 +56,57 @@ def exit_code(outcomes: Iterable[Outcome], mode: Mode) -> Exit:
     return Exit.DONE
 
 
-def steps(settings: Settings, image: ImageSource, only: Iterable[str] = ()) -> list[RoleSteps]:
+def steps(
+    settings: Settings, sources: Mapping[str, ImageSource], only: Iterable[str] = ()
+) -> list[RoleSteps]:
     """The roles' resources; of `only` these roles and what they need, if any are named."""
     unknown = sorted(set(only) - set(roles.NAMES))
     if unknown:
         raise SettingsError(
             f"no such role: {', '.join(unknown)}", hint=f"the roles are {', '.join(roles.NAMES)}"
         )
-    inputs = Inputs.read(settings, image)
+    inputs = Inputs.read(settings, sources)
     chosen = roles.with_needs(set(only)) if only else roles.ROLES
     return [RoleSteps(role.name, role.needs, tuple(role.steps(inputs))) for role in chosen]
 
 
-def image_source(settings: Settings, reporter: Reporter) -> tuple[ImageSource, dict[str, Blob]]:
-    """Where hosts take the notebook image from, and what has to be sent to those that lack it.
+def image_sources(settings: Settings, reporter: Reporter) -> tuple[dict[str, ImageSource], dict[str, Blob]]:
+    """Where hosts take each image from (by its name), and what has to be sent to those that lack one.
 
-    Builds the image here when the settings say so and it is not there yet.
+    Builds images here when the settings say so and they are not there yet.
     """
-    image = settings.image
+    image, monitoring = settings.image, settings.monitoring
+    found: dict[str, Source] = {}
     if image.reference is not None:
-        return ImageSource(image.reference.rpartition(":")[2], reference=image.reference), {}
-    if image.archive is not None:
+        found["notebook"] = _referenced(image.reference)
+    elif image.archive is not None:
         path = settings.path(image.archive)
         digest = file_digest(path, images.cache_folder())
-        return ImageSource(digest, archive=digest), {digest: path}
-    name = images.notebook_image_tag(settings).rpartition(":")[2]
-    if image.build_on == "builder":
-        path = images.ensure_notebook_archive(settings, reporter)
+        found["notebook"] = ImageSource(digest, archive=digest), {digest: path}
+    else:
+        found["notebook"] = _built(settings, images.notebook(settings), reporter)
+    if monitoring.graphite and monitoring.image is not None:
+        found["graphite"] = _referenced(monitoring.image)
+    elif monitoring.graphite:
+        found["graphite"] = _built(settings, images.graphite(settings), reporter)
+    blobs = {digest: blob for _, needed in found.values() for digest, blob in needed.items()}
+    return {name: source for name, (source, _) in found.items()}, blobs
+
+
+def _referenced(reference: str) -> Source:
+    return ImageSource(reference.rpartition(":")[2], reference=reference), {}
+
+
+def _built(settings: Settings, recipe: images.Recipe, reporter: Reporter) -> Source:
+    """An image from a folder: made here and sent, or made on each host from the folder itself."""
+    name = images.recipe_tag(settings, recipe).rpartition(":")[2]
+    if settings.image.build_on == "builder":
+        path = images.ensure_archive(settings, recipe, reporter)
         digest = file_digest(path, images.cache_folder())
         return ImageSource(name, archive=digest), {digest: path}
-    context = images.notebook_context(settings)
+    context = images.recipe_context(settings, recipe)
     digest = hashlib.sha256(context).hexdigest()
-    arguments = {"BASE": settings.builder.image, "PYPI": settings.mirrors.pypi or ""}
+    arguments = {"BASE": settings.builder.image, **recipe.arguments}
     return ImageSource(name, context=digest, arguments=tuple(arguments.items())), {digest: context}
 
 
@@ -110,8 +131,8 @@ def converge(
         wanted: list[RoleSteps] = []
         blobs: dict[str, Blob] = {}
     else:
-        image, blobs = image_source(settings, reporter)
-        wanted = steps(settings, image, only)
+        sources, blobs = image_sources(settings, reporter)
+        wanted = steps(settings, sources, only)
     bundle = pack(manifest(settings, wanted, mode=mode, whole=not only))
 
     def one(target: Target) -> Outcome:

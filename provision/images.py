@@ -1,4 +1,4 @@
-"""The images that this machine makes: the base, the host of Vagrant's docker provider, the notebook.
+"""The images that this machine makes: the base, the host of Vagrant's docker provider, and what hosts run.
 
 Every image is named by the digest of all that goes into it, so one that exists is never made twice, and
 two folders of settings share what they have in common.
@@ -15,6 +15,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from provision.errors import HubwrightError
@@ -24,6 +25,7 @@ from provision.settings import Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
 HOST_FOLDER = PROJECT / "images" / "host"
+GRAPHITE_FOLDER = PROJECT / "images" / "graphite"
 BASE_PACKAGES = (
     "ca-certificates",
     "python3",
@@ -31,6 +33,32 @@ BASE_PACKAGES = (
 )  # the last one instead of usrmerge and all of perl
 ARCHIVES_KEPT = 3
 SLIM = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An image that hosts run as hubwright/<name>, built from a folder with a Dockerfile that takes BASE."""
+
+    name: str
+    folder: Path
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+def notebook(settings: Settings) -> Recipe:
+    """What `[image] build` stands for."""
+    if settings.image.build is None:
+        raise HubwrightError("there is nothing to build", where="image", hint="set [image] build to a folder")
+    folder = settings.path(settings.image.build)
+    if not (folder / "Dockerfile").is_file():
+        raise HubwrightError(
+            "has no Dockerfile", where=str(folder), hint="[image] build names the folder that has it"
+        )
+    return Recipe("notebook", folder, _given(PYPI=settings.mirrors.pypi))
+
+
+def graphite(settings: Settings) -> Recipe:
+    """StatsD and Graphite, for hubs that name no image of it."""
+    return Recipe("graphite", GRAPHITE_FOLDER, _given(PYPI=settings.mirrors.pypi, NPM=settings.mirrors.npm))
 
 
 def cache_folder() -> Path:
@@ -56,22 +84,16 @@ def host_image_tag(settings: Settings) -> str:
     return f"hubwright/host:{_digest(base_image_tag(settings), context(HOST_FOLDER))}"
 
 
-def notebook_image_tag(settings: Settings) -> str:
-    """The name of the notebook image that `[image] build` stands for."""
-    arguments = _build_arguments(settings).values()
-    return f"hubwright/notebook:{_digest(base_image_tag(settings), *arguments, notebook_context(settings))}"
+def recipe_tag(settings: Settings, recipe: Recipe) -> str:
+    """The name of the image that a recipe makes."""
+    arguments = recipe.arguments.values()
+    content = recipe_context(settings, recipe)
+    return f"hubwright/{recipe.name}:{_digest(base_image_tag(settings), *arguments, content)}"
 
 
-def notebook_context(settings: Settings) -> bytes:
-    """The build context of the notebook image: the folder of `[image] build`, and certificates to trust."""
-    if settings.image.build is None:
-        raise HubwrightError("there is nothing to build", where="image", hint="set [image] build to a folder")
-    folder = settings.path(settings.image.build)
-    if not (folder / "Dockerfile").is_file():
-        raise HubwrightError(
-            "has no Dockerfile", where=str(folder), hint="[image] build names the folder that has it"
-        )
-    return context(folder, _certificates(settings))
+def recipe_context(settings: Settings, recipe: Recipe) -> bytes:
+    """The build context of an image that hosts run: its folder, and certificates to trust."""
+    return context(recipe.folder, _certificates(settings))
 
 
 def context(folder: Path, extra: Mapping[str, bytes] | None = None) -> bytes:
@@ -118,16 +140,16 @@ def ensure_host_image(settings: Settings, reporter: Reporter) -> str:
     return tag
 
 
-def ensure_notebook_archive(settings: Settings, reporter: Reporter) -> Path:
-    """The archive of the notebook image for `build_on = "builder"`: built, saved and kept once."""
-    tag = notebook_image_tag(settings)
+def ensure_archive(settings: Settings, recipe: Recipe, reporter: Reporter) -> Path:
+    """The archive of an image for `build_on = "builder"`: built, saved and kept once."""
+    tag = recipe_tag(settings, recipe)
     archive = cache_folder() / f"{tag.partition('/')[2].replace(':', '-')}.tar"
     if archive.exists():
         return archive
     with _alone(reporter):
         if not archive.exists():
-            _ensure(tag, notebook_context(settings), _build_arguments(settings), settings, reporter)
-            with reporter.step("save the notebook image"):
+            _ensure(tag, recipe_context(settings, recipe), recipe.arguments, settings, reporter)
+            with reporter.step(f"save the image of {recipe.name}"):
                 _save(tag, archive)
     return archive
 
@@ -151,8 +173,8 @@ def _certificates(settings: Settings) -> dict[str, bytes]:
     return found
 
 
-def _build_arguments(settings: Settings) -> dict[str, str]:
-    return {"PYPI": settings.mirrors.pypi} if settings.mirrors.pypi else {}
+def _given(**arguments: str | None) -> dict[str, str]:
+    return {key: value for key, value in arguments.items() if value}
 
 
 def _bootstrap(settings: Settings, target: str) -> list[str]:

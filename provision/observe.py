@@ -12,8 +12,15 @@ from typing import Any
 from provision.errors import HubwrightError
 from provision.hosts import Access, Target, command
 
-UNITS = ("jupyterhub", "jupyterhub-proxy", "hubwright-redirect", "hubwright-culler", "docker")
-OPTIONAL = {"hubwright-redirect", "hubwright-culler"}  # the settings may not want them
+# The settings may not want these.
+OPTIONAL = (
+    "hubwright-redirect",
+    "hubwright-culler",
+    "hubwright-graphite",
+    "hubwright-metrics",
+    "hubwright-status",
+)
+UNITS = ("jupyterhub", "jupyterhub-proxy", "docker", *OPTIONAL)
 
 # One program on the host answers everything at once, as JSON.
 _QUESTIONS = """\
@@ -79,6 +86,17 @@ def status(targets: Sequence[Target], access: Access) -> list[HostStatus]:
 
     with ThreadPoolExecutor(max_workers=max(1, min(len(targets), 32))) as pool:
         return list(pool.map(one, targets))
+
+
+def ticket(target: Target, access: Access) -> str:
+    """A path at the hub's URL that opens the status page to whoever has it: once, within ten minutes."""
+    folder = "/opt/hubwright"
+    program = f"{folder}/services/status_page.py"
+    line = (
+        f"[ -e {program} ] || {{ echo 'there is no status page; see [monitoring] graphite' >&2; exit 1; }}; "
+        f"exec {folder}/current/bin/python {program} --ticket"
+    )
+    return command(target, access, line).strip()
 
 
 def logs(

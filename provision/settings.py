@@ -13,6 +13,7 @@ import stat
 import sys
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, ip_address
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -134,6 +135,27 @@ def _channel(value: str) -> str:
     return value
 
 
+_SPAN = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+_ARCHIVE = re.compile(r"^(\d+)(s|min|m|h|d|w|y):(\d+)(s|min|m|h|d|w|y)$")
+FLUSH = 10  # seconds: what StatsD passes on, and so the finest that Graphite can keep
+
+
+def _retention(value: str) -> str:
+    """Graphite's own form and whisper's rules: each step divides the next one, each span is longer."""
+    archives = []
+    for part in value.split(","):
+        match = _ARCHIVE.match(part.strip())
+        if match is None:
+            raise ValueError('should be pairs of step and span such as "10s:6h,1m:8d,15m:1y"')
+        archives.append((int(match[1]) * _SPAN[match[2]], int(match[3]) * _SPAN[match[4]]))
+    if archives[0][0] != FLUSH:
+        raise ValueError(f"should begin with steps of {FLUSH}s, which is how often StatsD passes numbers on")
+    for (step, span), (next_step, next_span) in pairwise(archives):
+        if next_step <= step or next_step % step or next_span <= span or span < next_step:
+            raise ValueError("every pair should have a step that the one before divides, and a longer span")
+    return value
+
+
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 Duration = Annotated[int, BeforeValidator(parse_duration), Field(ge=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -158,6 +180,7 @@ class Hub(Section):
     port: Port = Field(
         443, description="TCP port on the host. With tls.mode behind-proxy the default is 8000, with off 80."
     )
+    title: str = Field("JupyterHub", description="The name of the service, on every page of the hub.")
     announcement: str = Field("", description="One line shown on the hub's own pages.")
 
 
@@ -232,6 +255,39 @@ class Network(Section):
     def gateway(self) -> str:
         """The host's own address on that network; the hub listens there."""
         return str(IPv4Network(self.subnet)[1])
+
+
+class Monitoring(Section):
+    """What is measured, where it is kept, and who may look at it."""
+
+    graphite: bool = Field(
+        True, description="StatsD and Graphite on the host, fed with the hub's numbers, and /services/status."
+    )
+    image: PinnedImage | None = Field(
+        None,
+        description="An image made from images/graphite, in a registry. Default: built like the notebook's.",
+    )
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")] = Field(
+        "jupyterhub", description="What the names of the hub's metrics begin with."
+    )
+    retention: Annotated[str, AfterValidator(_retention)] = Field(
+        "10s:6h,1m:8d,15m:1y",
+        description="How finely and how long Graphite keeps a new metric, finest first.",
+    )
+    statsd_port: Port = Field(8125, description="UDP on the host's loopback: StatsD.")
+    graphite_port: Port = Field(8085, description="TCP on the host's loopback: Graphite's web application.")
+    status_port: Port = Field(
+        8086, description="TCP on the host's loopback: the status page, behind the proxy."
+    )
+    public_summary: bool = Field(
+        False, description="Every visitor may see how many people are here and how quickly servers start."
+    )
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Monitoring:
+        if self.graphite_port == self.status_port:
+            raise ValueError("graphite_port and status_port should differ")
+        return self
 
 
 class Tls(Section):
@@ -386,6 +442,7 @@ class Settings(Section):
     server: Server = Server()
     network: Network = Network()
     tls: Tls = Tls()
+    monitoring: Monitoring = Monitoring()
     python: Python = Python()
     mirrors: Mirrors = Mirrors()
     builder: Builder = Builder()

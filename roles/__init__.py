@@ -10,7 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from provision.agent.resources import Resource
-from roles import base, culler, docker, jupyterhub, notebook_image, proxy, python, tls
+from roles import (
+    base,
+    culler,
+    docker,
+    graphite,
+    jupyterhub,
+    metrics,
+    notebook_image,
+    proxy,
+    python,
+    status,
+    tls,
+)
 from roles.inputs import Inputs
 
 
@@ -27,10 +39,13 @@ ROLES = (
     Role("docker", "the container engine and the notebooks' network", docker.steps, ("base",)),
     Role("python", "the hub's Python environment and its Node", python.steps, ("base",)),
     Role("notebook_image", "the image that visitors run", notebook_image.steps, ("docker",)),
+    Role("graphite", "StatsD and Graphite", graphite.steps, ("docker",)),
     Role("tls", "the certificate, its renewal, and the redirect to https", tls.steps, ("base",)),
     Role("proxy", "the front door: configurable-http-proxy", proxy.steps, ("python", "tls")),
     Role("jupyterhub", "the hub", jupyterhub.steps, ("python", "proxy", "notebook_image")),
     Role("culler", "the culler of idle servers and temporary users", culler.steps, ("jupyterhub",)),
+    Role("metrics", "the hub's numbers, for StatsD", metrics.steps, ("jupyterhub",)),
+    Role("status", "the status page", status.steps, ("jupyterhub",)),
 )
 
 NAMES = tuple(role.name for role in ROLES)

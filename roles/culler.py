@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provision.agent.resources import GeneratedSecret, Resource, Service
-from roles import paths, python
+from roles import graphite, paths, python
 from roles.inputs import Inputs
 from roles.render import render
 
@@ -11,7 +11,13 @@ NAME = "idle-culler"
 TOKEN = GeneratedSecret(
     f"{paths.SECRETS}/culler.env", "JUPYTERHUB_API_TOKEN", owner=paths.USER, group=paths.USER
 )
-SCOPES = ("list:users", "read:users:activity", "read:servers", "delete:servers", "admin:users")
+SCOPES: tuple[str, ...] = (
+    "list:users",
+    "read:users:activity",
+    "read:servers",
+    "delete:servers",
+    "admin:users",
+)
 
 
 def wanted(i: Inputs) -> bool:
@@ -22,6 +28,7 @@ def steps(i: Inputs) -> list[Resource]:
     if not wanted(i):
         return []
     server = i.settings.server
+    code = i.code("counting_culler.py")
     unit = render(
         "hubwright-culler.service.j2",
         api=f"http://{i.settings.network.gateway}:{paths.HUB_PORT}/hub/api",
@@ -29,5 +36,8 @@ def steps(i: Inputs) -> list[Resource]:
         max_age=server.max_age,
         every=min(server.idle_timeout // 2, 600),
         token_file=TOKEN.path,
+        statsd=graphite.wanted(i),
+        monitoring=i.settings.monitoring,
     )
-    return [Service("hubwright-culler", unit, watches=(TOKEN.id, python.environment(i).id))]
+    watched = (TOKEN, *code, python.environment(i))
+    return [*code, Service("hubwright-culler", unit, watches=tuple(resource.id for resource in watched))]

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from provision.agent.resources import DockerImage, File
 from provision.errors import SettingsError
 from provision.settings import Settings
-from roles import certificate_files
+from roles import certificate_files, paths
 
 PROJECT = Path(__file__).parent.parent
 LOCKS = PROJECT / "roles" / "locks"
@@ -18,7 +19,7 @@ LOCKS = PROJECT / "roles" / "locks"
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Where the host takes the notebook image from: see resources.DockerImage. `digest` names its content."""
+    """Where the host takes an image from: see resources.DockerImage. `digest` names its content."""
 
     digest: str
     reference: str = ""
@@ -26,11 +27,22 @@ class ImageSource:
     context: str = ""
     arguments: tuple[tuple[str, str], ...] = ()
 
+    def resource(self, name: str) -> DockerImage:
+        """The image as `hubwright/<name>`."""
+        return DockerImage(
+            f"hubwright/{name}:{self.digest[:16]}",
+            reference=self.reference,
+            archive=self.archive,
+            context=self.context,
+            arguments=dict(self.arguments),
+        )
+
 
 @dataclass(frozen=True)
 class Inputs:
     settings: Settings
-    image: ImageSource
+    images: Mapping[str, ImageSource]
+    """By the names of their roles: notebook, and graphite where it is wanted."""
     certificates: Mapping[str, str]
     """Name → PEM."""
     files: Mapping[str, str]
@@ -41,11 +53,11 @@ class Inputs:
     """What the ACME server's own certificate is checked with, unless the system's store does."""
 
     @classmethod
-    def read(cls, settings: Settings, image: ImageSource) -> Inputs:
+    def read(cls, settings: Settings, images: Mapping[str, ImageSource]) -> Inputs:
         """Raises SettingsError when a certificate that the settings name is not one, or would fail."""
         return cls(
             settings,
-            image,
+            images,
             _certificates(settings),
             _files(),
             certificate_files.read(settings),
@@ -53,6 +65,14 @@ class Inputs:
             if settings.tls.directory_ca
             else "",
         )
+
+    def code(self, *names: str) -> list[File]:
+        """Programs of services/, in their place on the host."""
+        return [File(f"{paths.SERVICES}/{name}", self.files[f"services/{name}"]) for name in names]
+
+    def pages(self, *names: str) -> list[File]:
+        """Templates and pictures of services/templates/, in their place on the host."""
+        return [File(f"{paths.TEMPLATES}/{name}", self.files[f"services/templates/{name}"]) for name in names]
 
 
 def _certificates(settings: Settings) -> dict[str, str]:
@@ -86,6 +106,7 @@ def _files() -> dict[str, str]:
         *sorted((PROJECT / "services").glob("*.py")),
         *sorted((PROJECT / "services" / "front_door").glob("*.py")),
         *sorted((PROJECT / "services" / "front_door").glob("*.mjs")),
+        *sorted((PROJECT / "services" / "templates").glob("*.*")),
         *(LOCKS / name for name in ("hub.txt", "uv.txt", "package.json", "package-lock.json")),
     ]
     return {path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8") for path in paths}

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Protocol
 
 from provision.agent.resources import Directory, File, GeneratedSecret, Resource, Service, User
-from roles import culler, notebook_image, paths, proxy, python, tls
+from roles import culler, graphite, metrics, notebook_image, paths, proxy, python, status, tls
 from roles.inputs import Inputs
 from roles.render import render
 
 LOG_OPTIONS = {"max-size": "5m", "max-file": "2"}
+
+
+class TokenHolder(Protocol):
+    """A role whose service calls the hub's API."""
+
+    NAME: str
+    TOKEN: GeneratedSecret
+    SCOPES: tuple[str, ...]
+
+
+def _with_tokens(i: Inputs) -> list[TokenHolder]:
+    holders: list[tuple[TokenHolder, bool]] = [(culler, culler.wanted(i)), (metrics, graphite.wanted(i))]
+    return [role for role, wanted in holders if wanted]
 
 
 def hub_json(i: Inputs) -> str:
@@ -20,7 +33,9 @@ def hub_json(i: Inputs) -> str:
     hub: dict[str, Any] = {
         "scheme": s.tls.scheme,
         "port": s.hub.port,
+        "title": s.hub.title,
         "announcement": s.hub.announcement,
+        "templates": paths.TEMPLATES,
         "gateway": s.network.gateway,
         "hub_port": paths.HUB_PORT,
         "proxy_api": f"http://127.0.0.1:{paths.PROXY_API_PORT}",
@@ -34,9 +49,13 @@ def hub_json(i: Inputs) -> str:
         "environment": {**s.server.environment, **secrets},
         "services": [],
     }
-    if culler.wanted(i):
+    for role in _with_tokens(i):
         hub["services"].append(
-            {"name": culler.NAME, "token_file": culler.TOKEN.path, "scopes": list(culler.SCOPES)}
+            {"name": role.NAME, "token_file": role.TOKEN.path, "scopes": list(role.SCOPES)}
+        )
+    if graphite.wanted(i):
+        hub["services"].append(
+            {"name": status.NAME, "url": status.url(i), "display": s.monitoring.public_summary}
         )
     return json.dumps(hub, indent=2, sort_keys=True) + "\n"
 
@@ -45,23 +64,18 @@ def steps(i: Inputs) -> list[Resource]:
     owned = {"owner": paths.USER, "group": paths.USER}
     settings = File(paths.HUB_JSON, hub_json(i), mode=0o600, secret=True, **owned)
     config = File(paths.HUB_CONFIG, i.files["jupyterhub_config.py"])
-    code = [
-        File(f"{paths.SOFTWARE}/{name}", text)
-        for name, text in i.files.items()
-        if name.startswith("services/") and name.count("/") == 1
-    ]
-    tokens: list[GeneratedSecret] = [proxy.TOKEN]
-    if culler.wanted(i):
-        tokens.append(culler.TOKEN)
+    code = [*i.code("ready_spawner.py"), *i.pages("page.html", "spawn_pending.html", "logo.svg")]
+    tokens = [role.TOKEN for role in _with_tokens(i)]
     front_door = (proxy.service(i), tls.program(i, "front_door.mjs"))
-    watched = (settings, config, *code, *tokens, python.environment(i), *front_door)
+    watched = (settings, config, *code, proxy.TOKEN, *tokens, python.environment(i), *front_door)
     return [
         User(paths.USER, home=paths.STATE, groups=("docker",)),
         Directory(paths.STATE, mode=0o700, purge=True, **owned),
-        *tokens[1:],
+        *tokens,
         settings,
         config,
         Directory(paths.SERVICES, purge=True),
+        Directory(paths.TEMPLATES),
         *code,
         Service(
             "jupyterhub",

@@ -7,14 +7,7 @@ from roles.inputs import Inputs
 
 
 def image(i: Inputs) -> DockerImage:
-    source = i.image
-    return DockerImage(
-        f"hubwright/notebook:{source.digest[:16]}",
-        reference=source.reference,
-        archive=source.archive,
-        context=source.context,
-        arguments=dict(source.arguments),
-    )
+    return i.images["notebook"].resource("notebook")
 
 
 def steps(i: Inputs) -> list[Resource]:

@@ -15,6 +15,7 @@ ENVIRONMENT = f"{SOFTWARE}/current"
 SERVICES = f"{SOFTWARE}/services"
 FRONT_DOOR = f"{SOFTWARE}/front_door"
 CONDA = "/opt/miniconda3"
+TEMPLATES = f"{SOFTWARE}/share/templates"  # pages that visitors and operators see
 
 USER = "jupyterhub"
 PROXY_USER = "jupyterhub-proxy"

@@ -105,6 +105,9 @@ class Run:
                     self.failed.add(role.name)
                 else:
                     self._converge(role, resource, machine)
+        except BaseException:
+            self.failed.add(role.name)  # whoever needs it must not go on as if it had converged
+            raise
         finally:
             self._done[role.name].set()
 

@@ -15,6 +15,7 @@ from .resources.fs import lstat, read_text, unlink, write_atomically
 
 VERSION = 1
 FOLDERS = ("backup", "blobs", "services")
+JOURNAL = "journal.jsonl"
 LOCK = "/run/hubwright.lock"  # on a tmpfs: a lock never outlives a reboot
 
 
@@ -63,7 +64,7 @@ class State:
 
     def journal(self, entry: dict[str, Any]) -> None:
         """Add a line to the journal: what a run did. Runs that change nothing leave no line."""
-        with open(self.path("journal.jsonl"), "a", encoding="utf-8") as file:
+        with open(self.path(JOURNAL), "a", encoding="utf-8") as file:
             file.write(json.dumps({"time": _now(), **entry}, sort_keys=True) + "\n")
 
     @staticmethod
@@ -97,6 +98,8 @@ class State:
         entries = [{"id": key, **vars(value)} for key, value in self.applied.items()]
         text = json.dumps({"version": VERSION, "resources": entries}, indent=1)
         write_atomically(self.path("applied.json"), text + "\n", 0o600)
+        if lstat(self.path(JOURNAL)) is None:  # the status page is given this file, and nothing beside it
+            write_atomically(self.path(JOURNAL), "", 0o644)
 
 
 def _plain(data: dict[str, Any]) -> dict[str, Any]:

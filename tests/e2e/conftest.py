@@ -22,6 +22,7 @@ ORDER = (
     "test_second_run",
     "test_verify",
     "test_hub_restart",
+    "test_monitoring",
     "test_changes",
     "test_tls",
     "test_miniconda",

@@ -67,6 +67,8 @@ class Host:
     units: dict[str, Unit] = field(default_factory=dict)
     images: set[str] = field(default_factory=set)
     networks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    volumes: set[str] = field(default_factory=set)
+    taken_ports: set[int] = field(default_factory=set)
     engine_answers: bool = True
     answering: bool = True
     commands: list[list[str]] = field(default_factory=list)
@@ -106,10 +108,16 @@ class Host:
         replace(certificates, "FOLDER", self.path("/usr/local/share/ca-certificates"))
         replace(certificates, "BUNDLE", self.path("/etc/ssl/certs/ca-certificates.crt"))
         replace(names, "look_up", lambda _: None)
-        replace(ports, "TABLES", ())
+        replace(ports, "TABLES", self.path("/proc/net"))
         replace(packages, "LISTS", self.path("/var/lib/apt/lists"))
         replace(packages, "LOCKS", ())
         replace(systemd, "UNITS", self.path("/etc/systemd/system"))
+        replace(ports, "is_free", lambda _protocol, _address, port: port not in self.taken_ports)
+        replace(
+            ports,
+            "find_holder",
+            lambda _, port: ports.Holder("somebody", 7, "") if port in self.taken_ports else None,
+        )
         replace(state, "LOCK", self.path("/run/hubwright.lock"))
         replace(os, "chown", self._chown)
         replace(files, "lstat", self._lstat)
@@ -320,6 +328,12 @@ class Host:
                     "Gateway": words[words.index("--gateway") + 1],
                 }
                 self.networks[words[-1]] = {"Name": words[-1], "IPAM": {"Config": [pool]}, "Options": option}
+            case ("volume", "ls", *_):
+                return "\n".join(sorted(self.volumes))
+            case ("volume", "create", name):
+                self.volumes.add(name)
+            case ("volume", "rm", name):
+                self.volumes.remove(name)
             case ("network", "rm", name):
                 del self.networks[name]
             case ("image", "ls", *_):
@@ -407,6 +421,9 @@ def relocated(value: Any, host: Host) -> Any:
 
 
 def inputs(settings: Settings) -> Inputs:
-    """What roles are made from, with an image that would be built on the host."""
-    source = ImageSource("0a" * 32, context="0b" * 32, arguments=(("BASE", "ubuntu"), ("PYPI", "")))
-    return Inputs.read(settings, source)
+    """What roles are made from, with images that would be built on the host."""
+    sources = {
+        name: ImageSource(digit * 64, context="0b" * 32, arguments=(("BASE", "ubuntu"),))
+        for name, digit in (("notebook", "a"), ("graphite", "c"))
+    }
+    return Inputs.read(settings, sources)

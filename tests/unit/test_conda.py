@@ -392,7 +392,8 @@ def test_providers_take_turns_and_nothing_of_the_other_stays(
     service("apply", system)
     assert "python3-venv" in host.installed
 
-    restarted = {"service:jupyterhub-proxy", "service:jupyterhub", "service:hubwright-culler"}
+    units = ("jupyterhub-proxy", "jupyterhub", "hubwright-culler", "hubwright-metrics", "hubwright-status")
+    restarted = {f"service:{unit}" for unit in units}
     changed = service("apply", conda_)
     assert {id_ for id_, status in changed.items() if status == "changed"} == {
         "conda:/opt/miniconda3",

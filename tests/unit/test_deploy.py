@@ -17,16 +17,17 @@ import pytest
 import roles
 from provision import deploy, images, metrics
 from provision.bundle import START
-from provision.deploy import Outcome, converge, exit_code, image_source, steps
+from provision.deploy import Outcome, converge, exit_code, image_sources, steps
 from provision.digests import file_digest
 from provision.errors import Exit, HubwrightError, SettingsError
 from provision.hosts import Access, Target
+from provision.images import Recipe
 from provision.report import Reporter
 from provision.settings import Settings
 from roles.inputs import ImageSource
 
 ONE, TWO, THREE = Target("one"), Target("two"), Target("three")
-SOURCE = ImageSource("0a" * 32, reference="quay.io/a@sha256:00")
+SOURCES = {name: ImageSource("0a" * 32, reference="quay.io/a@sha256:00") for name in ("notebook", "graphite")}
 REPORTER = Reporter(quiet=True)
 
 
@@ -68,12 +69,12 @@ def test_exit_codes(mode: Any, outcomes: list[Outcome], code: Exit) -> None:
 def test_steps_of_some_roles(
     hub: Callable[..., Settings], only: tuple[str, ...], names: tuple[str, ...]
 ) -> None:
-    assert tuple(role.name for role in steps(hub(), SOURCE, only)) == names
+    assert tuple(role.name for role in steps(hub(), SOURCES, only)) == names
 
 
 def test_a_role_that_is_not_there_is_a_usage_error(hub: Callable[..., Settings]) -> None:
     with pytest.raises(SettingsError, match="no such role: hub, swarm") as caught:
-        steps(hub(), SOURCE, ("swarm", "docker", "hub"))
+        steps(hub(), SOURCES, ("swarm", "docker", "hub"))
     assert "jupyterhub" in caught.value.hint
 
 
@@ -87,9 +88,12 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     archive.parent.mkdir()
     archive.write_bytes(b"built")
     monkeypatch.setattr(images, "cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr(images, "notebook_image_tag", lambda _: "some/name:0123456789abcdef")
-    monkeypatch.setattr(images, "notebook_context", lambda _: b"context")
-    monkeypatch.setattr(images, "ensure_notebook_archive", lambda *_: archive)
+    monkeypatch.setattr(
+        images, "notebook", lambda _: Recipe("notebook", tmp_path, {"PYPI": "https://mirror"})
+    )
+    monkeypatch.setattr(images, "recipe_tag", lambda *_: "some/name:0123456789abcdef")
+    monkeypatch.setattr(images, "recipe_context", lambda *_: b"context")
+    monkeypatch.setattr(images, "ensure_archive", lambda *_: archive)
     return archive
 
 
@@ -130,12 +134,35 @@ SHA = {text: hashlib.sha256(text.encode()).hexdigest() for text in ("saved", "bu
 def test_where_hosts_take_the_image_from(
     hub: Callable[..., Settings], image: str, source: ImageSource, blobs: dict[str, Any]
 ) -> None:
-    text = f"[image]\n{image}\n[builder]\nimage = 'debian:12@sha256:{'0c' * 32}'\n[mirrors]\npypi = 'https://mirror'"
+    text = (
+        f"[image]\n{image}\n[builder]\nimage = 'debian:12@sha256:{'0c' * 32}'\n[monitoring]\ngraphite = false"
+    )
     settings = hub(text)
     (settings.root / "saved.tar").write_bytes(b"saved")
-    found, sent = image_source(settings, REPORTER)
-    assert found == source
+    found, sent = image_sources(settings, REPORTER)
+    assert found == {"notebook": source}
     assert {key: blob.name if isinstance(blob, Path) else blob for key, blob in sent.items()} == blobs
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize(
+    ("monitoring", "source"),
+    [
+        ("graphite = false", None),
+        (
+            f"image = 'reg.example/graphite@sha256:{'ef' * 32}'",
+            ImageSource("ef" * 32, reference=f"reg.example/graphite@sha256:{'ef' * 32}"),
+        ),
+        ("graphite = true", ImageSource("0123456789abcdef", archive=SHA["built"])),
+    ],
+    ids=["off", "reference", "built"],
+)
+def test_where_hosts_take_graphite_from(
+    hub: Callable[..., Settings], monitoring: str, source: ImageSource | None
+) -> None:
+    settings = hub(f"[monitoring]\n{monitoring}\n[image]\nbuild = 'x'\nbuild_on = 'builder'")
+    found, _ = image_sources(settings, REPORTER)
+    assert found.get("graphite") == source
 
 
 @pytest.mark.usefixtures("made")
@@ -143,7 +170,7 @@ def test_an_archive_that_is_not_there_is_refused_before_anything_is_sent(
     hub: Callable[..., Settings],
 ) -> None:
     with pytest.raises(SettingsError, match=r"gone\.tar: cannot be read: No such file") as caught:
-        image_source(hub("[image]\narchive = 'gone.tar'"), REPORTER)
+        image_sources(hub("[image]\narchive = 'gone.tar'"), REPORTER)
     assert "docker save" in caught.value.hint
 
 

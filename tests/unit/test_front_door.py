@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from provision.agent.resources import FreePort, KeptCertificate, Problem, ResolvableName, names, ports
-from provision.agent.resources.ports import Holder, parse_listeners, parse_unit
+from provision.agent.resources.ports import Holder, parse_sockets, parse_unit
 from provision.errors import SettingsError
 from provision.settings import Settings
 from roles.vhost import vhost
@@ -165,7 +165,7 @@ TABLE = """\
 
 @pytest.mark.parametrize(("port", "inodes"), [(80, {"4711"}), (8001, {"4713"}), (443, set())])
 def test_sockets_that_listen(port: int, inodes: set[str]) -> None:
-    assert parse_listeners(TABLE, port) == inodes
+    assert parse_sockets(TABLE, port, listening=True) == inodes
 
 
 @pytest.mark.parametrize(
@@ -182,13 +182,11 @@ def test_the_unit_of_a_process(text: str, unit: str) -> None:
 
 
 @pytest.fixture
-def held(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, str], None]:
+def held(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     """Lets a program of a unit listen on port 80."""
 
     def hold(program: str, unit: str) -> None:
-        (tmp_path / "tcp").write_text(TABLE)
-        monkeypatch.setattr(ports, "TABLES", (str(tmp_path / "tcp"), str(tmp_path / "tcp6")))
-        monkeypatch.setattr(ports, "find_holder", lambda _: Holder(program, 7, unit))
+        monkeypatch.setattr(ports, "find_holder", lambda *_: Holder(program, 7, unit))
 
     return hold
 

@@ -16,10 +16,12 @@ from provision.images import (
     base_image_tag,
     cache_folder,
     context,
+    ensure_archive,
     ensure_host_image,
-    ensure_notebook_archive,
+    graphite,
     host_image_tag,
-    notebook_image_tag,
+    notebook,
+    recipe_tag,
 )
 from provision.process import explain_docker
 from provision.report import Reporter
@@ -45,7 +47,7 @@ def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
 
 
 @pytest.fixture
-def notebook(hub: Hub, tmp_path: Path) -> Callable[..., Settings]:
+def building(hub: Hub, tmp_path: Path) -> Callable[..., Settings]:
     """Settings with a notebook image to build, and the text of other sections."""
     folder = tmp_path / "project" / "notebook"
     folder.mkdir(parents=True)
@@ -54,6 +56,18 @@ def notebook(hub: Hub, tmp_path: Path) -> Callable[..., Settings]:
     (tmp_path / "project" / "old").mkdir()
     (tmp_path / "project" / "old" / "ca.pem").write_text("another of that name")
     return lambda text="": hub(f'[image]\nbuild = "notebook"\nbuild_on = "builder"\n{text}')
+
+
+def notebook_tag(settings: Settings) -> str:
+    return recipe_tag(settings, notebook(settings))
+
+
+def graphite_tag(settings: Settings) -> str:
+    return recipe_tag(settings, graphite(settings))
+
+
+def archive_of(settings: Settings, reporter: Reporter) -> Path:
+    return ensure_archive(settings, notebook(settings), reporter)
 
 
 def names(tar: bytes) -> dict[str, int]:
@@ -85,25 +99,30 @@ def test_a_context_is_the_same_for_the_same_content(tmp_path: Path) -> None:
     ("text", "renamed"),
     [
         ("[server]\nmemory = '3G'", set()),
-        (ARCHIVE, {"base", "host", "notebook"}),
-        ("[mirrors]\nca_certificates = ['ca.pem']", {"notebook"}),
-        ("[mirrors]\npypi = 'https://pypi.example/simple'", {"notebook"}),
-        ("[mirrors]\nnpm = 'https://npm.example'", set()),
+        (ARCHIVE, {"base", "host", "notebook", "graphite"}),
+        ("[mirrors]\nca_certificates = ['ca.pem']", {"notebook", "graphite"}),
+        ("[mirrors]\npypi = 'https://pypi.example/simple'", {"notebook", "graphite"}),
+        ("[mirrors]\nnpm = 'https://npm.example'", {"graphite"}),
     ],
 )
 def test_an_image_is_named_by_all_that_goes_into_it(
-    notebook: Callable[..., Settings], text: str, renamed: set[str]
+    building: Callable[..., Settings], text: str, renamed: set[str]
 ) -> None:
-    tags = {"base": base_image_tag, "host": host_image_tag, "notebook": notebook_image_tag}
-    plain, other = notebook(), notebook(text)
+    tags = {
+        "base": base_image_tag,
+        "host": host_image_tag,
+        "notebook": notebook_tag,
+        "graphite": graphite_tag,
+    }
+    plain, other = building(), building(text)
     assert {name for name, tag in tags.items() if tag(plain) != tag(other)} == renamed
 
 
-def test_an_image_is_renamed_when_its_folder_changes(notebook: Callable[..., Settings]) -> None:
-    settings = notebook()
-    before = notebook_image_tag(settings)
+def test_an_image_is_renamed_when_its_folder_changes(building: Callable[..., Settings]) -> None:
+    settings = building()
+    before = notebook_tag(settings)
     (settings.root / "notebook" / "requirements.txt").write_text("numpy")
-    assert notebook_image_tag(settings) != before
+    assert notebook_tag(settings) != before
 
 
 def test_a_registry_has_the_base_image_already(programs: Programs, hub: Hub) -> None:
@@ -151,8 +170,8 @@ def test_the_host_image_is_built_once(programs: Programs, hub: Hub) -> None:
     assert len(programs.called("docker build")) == 1
 
 
-def test_the_notebook_archive_is_made_once(programs: Programs, notebook: Callable[..., Settings]) -> None:
-    settings = notebook(
+def test_the_notebook_archive_is_made_once(programs: Programs, building: Callable[..., Settings]) -> None:
+    settings = building(
         "[mirrors]\npypi = 'https://pypi.example/simple'\nca_certificates = ['ca.pem', 'old/ca.pem']"
     )
     sent: list[dict[str, int]] = []
@@ -162,10 +181,10 @@ def test_the_notebook_archive_is_made_once(programs: Programs, notebook: Callabl
         return ""
 
     programs.answers["docker build"] = build
-    archive = ensure_notebook_archive(settings, Reporter(quiet=True))
+    archive = archive_of(settings, Reporter(quiet=True))
     assert archive.read_text() == "image"
     assert archive.parent == cache_folder()
-    assert archive.stem.endswith(notebook_image_tag(settings).rpartition(":")[2])
+    assert archive.stem.endswith(notebook_tag(settings).rpartition(":")[2])
     assert "--build-arg PYPI=https://pypi.example/simple" in programs.called("docker build")[0]
     ((dockerfile, *certificates),) = sent
     assert dockerfile == "Dockerfile"
@@ -173,12 +192,12 @@ def test_the_notebook_archive_is_made_once(programs: Programs, notebook: Callabl
     assert all(re.fullmatch(r"ca/ca-[0-9a-f]{8}\.crt", name) for name in certificates)
 
     programs.calls.clear()
-    assert ensure_notebook_archive(settings, Reporter(quiet=True)) == archive
+    assert archive_of(settings, Reporter(quiet=True)) == archive
     assert programs.calls == []
 
 
 def test_an_archive_that_is_not_complete_is_not_there(
-    programs: Programs, notebook: Callable[..., Settings]
+    programs: Programs, building: Callable[..., Settings]
 ) -> None:
     def save(argv: list[str], **_: object) -> str:
         Path(argv[argv.index("--output") + 1]).write_text("half an im")
@@ -186,11 +205,11 @@ def test_an_archive_that_is_not_complete_is_not_there(
 
     programs.answers["docker save"] = save
     with pytest.raises(HubwrightError, match="the disk is full"):
-        ensure_notebook_archive(notebook(), Reporter(quiet=True))
+        archive_of(building(), Reporter(quiet=True))
     assert [path.name for path in cache_folder().iterdir()] == ["lock"]
 
 
-def test_old_archives_go(programs: Programs, notebook: Callable[..., Settings]) -> None:  # noqa: ARG001
+def test_old_archives_go(programs: Programs, building: Callable[..., Settings]) -> None:  # noqa: ARG001
     cache_folder().mkdir()
     for age in range(5):
         old = cache_folder() / f"notebook-{age}.tar"
@@ -199,7 +218,7 @@ def test_old_archives_go(programs: Programs, notebook: Callable[..., Settings]) 
     other = cache_folder() / "other-0.tar"
     other.touch()
     os.utime(other, (0, 0))
-    new = ensure_notebook_archive(notebook(), Reporter(quiet=True))
+    new = archive_of(building(), Reporter(quiet=True))
     assert other.exists()
     assert {path.name for path in cache_folder().glob("notebook-*.tar")} == {
         new.name,
@@ -209,21 +228,21 @@ def test_old_archives_go(programs: Programs, notebook: Callable[..., Settings]) 
 
 
 def test_a_build_that_fails_shows_its_last_lines(
-    programs: Programs, notebook: Callable[..., Settings]
+    programs: Programs, building: Callable[..., Settings]
 ) -> None:
     programs.answers["docker build"] = failed("Step 4/9\nE: Unable to locate package pyhton3")
     with pytest.raises(HubwrightError, match="Unable to locate package pyhton3"):
-        ensure_notebook_archive(notebook(), Reporter(quiet=True))
+        archive_of(building(), Reporter(quiet=True))
     assert not programs.called("docker save")
 
 
-def test_what_is_not_there_is_named(programs: Programs, notebook: Callable[..., Settings]) -> None:
-    settings = notebook("[mirrors]\nca_certificates = ['gone.pem']")
+def test_what_is_not_there_is_named(programs: Programs, building: Callable[..., Settings]) -> None:
+    settings = building("[mirrors]\nca_certificates = ['gone.pem']")
     with pytest.raises(HubwrightError, match=r"gone\.pem: cannot be read: No such file"):
-        ensure_notebook_archive(settings, Reporter(quiet=True))
+        archive_of(settings, Reporter(quiet=True))
     (settings.root / "notebook" / "Dockerfile").unlink()
     with pytest.raises(HubwrightError, match="notebook: has no Dockerfile"):
-        ensure_notebook_archive(settings, Reporter(quiet=True))
+        archive_of(settings, Reporter(quiet=True))
     assert programs.calls == []
 
 

@@ -38,8 +38,8 @@ ONLY_IN = {
     "paramiko": {"provision.hosts", "fabfile"},
     "invoke": {"provision.hosts", "fabfile"},
     "pydantic": {"provision.settings"},
-    "jinja2": {"roles.render"},
-    "statsd": {"provision.metrics"},
+    "jinja2": {"roles.render", "services.status_page"},
+    "statsd": {"provision.metrics", "services.counting_culler", "services.hub_metrics"},
     "click": {"provision.cli", "provision.run_report"},
     "rich": {"provision.report"},
 }
@@ -196,5 +196,6 @@ def test_only_report_prints() -> None:
 def test_the_image_has_its_name_from_one_place() -> None:
     """On hosts. The builder's copy under the same name is made in provision/images.py."""
     files = [*sources("roles", "services", "jupyterhub_config.py"), *PROJECT.glob("roles/templates/*")]
-    named = [path.name for path in files if "hubwright/notebook" in path.read_text(encoding="utf-8")]
-    assert named == ["notebook_image.py"]
+    for role in ("notebook_image", "graphite"):
+        named = [path.name for path in files if f'.resource("{role.partition("_")[0]}")' in path.read_text()]
+        assert named == [f"{role}.py"]

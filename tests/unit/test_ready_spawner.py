@@ -16,12 +16,16 @@ class DockerSpawner:
     """dockerspawner's, as far as ours leans on it."""
 
     http_timeout = 60
+    _waiting_for_response = False
     container_id = "c1"
     state: int | None = None
     said: Any = b"no space left\n"
 
     async def start(self) -> tuple[str, int]:
         return "172.30.0.2", 8888
+
+    async def stop(self, now: bool = False) -> None:
+        pass
 
     async def poll(self) -> int | None:
         return self.state
@@ -33,16 +37,32 @@ class DockerSpawner:
         return self.said
 
 
+class Counter:
+    """prometheus_client's, as far as ours leans on it."""
+
+    def __init__(self, *_: Any) -> None:
+        self.counted: list[str] = []
+
+    def labels(self, reason: str) -> Any:
+        return SimpleNamespace(inc=lambda: self.counted.append(reason))
+
+
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     fake = ModuleType("dockerspawner")
     vars(fake)["DockerSpawner"] = DockerSpawner
     monkeypatch.setitem(sys.modules, "dockerspawner", fake)
+    counters = ModuleType("prometheus_client")
+    vars(counters)["Counter"] = Counter
+    monkeypatch.setitem(sys.modules, "prometheus_client", counters)
     module = importlib.import_module("services.ready_spawner")
     clock = SimpleNamespace(now=0.0)
 
+    yields = asyncio.sleep
+
     async def sleep(seconds: float) -> None:
         clock.now += seconds
+        await yields(0)
 
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
     monkeypatch.setattr(module, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": sleep}))
@@ -107,3 +127,86 @@ def test_a_port_answers_or_not(module: Any, monkeypatch: pytest.MonkeyPatch, err
     monkeypatch.setattr(module.asyncio, "open_connection", open_connection)
     assert asyncio.run(module._answers("127.0.0.1", 1)) is (error is None)
     assert closed == ([True] if error is None else [])
+
+
+# --- why a server did not start -------------------------------------------------------------------
+
+
+def never_returns(module: Any, _: pytest.MonkeyPatch) -> Any:
+    """A spawner whose start the hub has given up: it has not returned, and will not."""
+    spawner = module.ReadySpawner()
+    spawner._step = "container"
+    return spawner
+
+
+def raises(module: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    answers_after(module, monkeypatch, 1000)
+    spawner = module.ReadySpawner()
+    spawner.state = 1
+    with pytest.raises(RuntimeError):
+        asyncio.run(spawner.start())
+    return spawner
+
+
+def answers(module: Any, monkeypatch: pytest.MonkeyPatch, waiting: bool, seconds: float) -> Any:
+    answers_after(module, monkeypatch, 0)
+    spawner = module.ReadySpawner()
+    asyncio.run(spawner.start())
+    spawner._waiting_for_response = waiting
+    module.clock.now += seconds
+    return spawner
+
+
+@pytest.mark.parametrize(
+    ("made", "counted"),
+    [
+        (never_returns, ["timeout"]),
+        (raises, ["error"]),
+        (lambda m, p: answers(m, p, waiting=True, seconds=60), ["http_timeout"]),
+        (lambda m, p: answers(m, p, waiting=True, seconds=59), ["http_error"]),
+        (lambda m, p: answers(m, p, waiting=False, seconds=9000), []),
+        (lambda m, _: m.ReadySpawner(), []),
+    ],
+    ids=[
+        "timeout",
+        "error",
+        "http timeout",
+        "http error",
+        "an ordinary stop",
+        "a stop after the hub's restart",
+    ],
+)
+def test_a_failed_start_is_counted_once_with_its_reason(
+    module: Any, monkeypatch: pytest.MonkeyPatch, made: Any, counted: list[str]
+) -> None:
+    spawner = made(module, monkeypatch)
+    asyncio.run(spawner.stop())
+    assert module.FAILURES.counted == counted
+    asyncio.run(spawner.stop())
+    assert module.FAILURES.counted == (counted if not spawner._waiting_for_response else counted * 2)
+
+
+def test_whoever_waits_is_told_how_far_it_is(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers_after(module, monkeypatch, 0.5)
+    spawner = module.ReadySpawner()
+
+    async def scenario() -> list[dict[str, Any]]:
+        told = []
+
+        async def follow() -> None:
+            async for event in spawner.progress():
+                told.append(event)
+
+        following = asyncio.create_task(follow())
+        await asyncio.sleep(0)
+        assert told == []
+        await spawner.start()
+        await following
+        return told
+
+    told = asyncio.run(scenario())
+    assert [event["message"] for event in told] == [message for _, _, message in module.STEPS]
+    percents = [event["progress"] for event in told]
+    assert percents == sorted(percents)
+    assert percents[0] > 0
+    assert percents[-1] < 100

@@ -22,6 +22,7 @@ from provision.agent.resources import (
     Directory,
     DockerImage,
     DockerNetwork,
+    DockerVolume,
     File,
     FreePort,
     GeneratedSecret,
@@ -60,6 +61,7 @@ def every_kind(host: Host) -> dict[str, Resource]:
         "Directory": Directory(host.path("/var/lib/hub"), mode=0o700, owner="nobody", group="nobody"),
         "DockerImage": DockerImage("ours/image:1", context="0a" * 32, arguments={"BASE": "ubuntu"}),
         "DockerNetwork": DockerNetwork("ours", "10.9.0.0/20", "10.9.0.1", "ours0"),
+        "DockerVolume": DockerVolume("ours"),
         "File": File(host.path("/etc/ours.conf"), "a = 1\n", mode=0o640),
         "FreePort": FreePort(80, "ours"),
         "GeneratedSecret": GeneratedSecret(host.path("/etc/token"), "TOKEN"),
@@ -134,7 +136,7 @@ def test_a_check_only_reads(host: Host, kind: str) -> None:
     assert machine.known == {}
     looks = {"dpkg-query", "systemctl", "docker"}
     assert {argv[0] for argv in host.commands} <= looks
-    assert {argv[1] for argv in host.commands} <= {"-W", "show", "network", "image"}
+    assert {argv[1] for argv in host.commands} <= {"-W", "show", "network", "image", "volume"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

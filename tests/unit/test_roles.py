@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,11 @@ def test_secrets_that_hosts_make_are_readable_to_their_owner_only(described: Set
 
 def test_the_culler_can_be_turned_off(hub: Callable[..., Settings]) -> None:
     on, off = ({r.id for r in every(hub(text))} for text in ("", "[server]\nidle_timeout = 0"))
-    assert on - off == {"service:hubwright-culler", "secret:/etc/jupyterhub/secrets/culler.env"}
+    assert on - off == {
+        "service:hubwright-culler",
+        "secret:/etc/jupyterhub/secrets/culler.env",
+        "file:/opt/hubwright/services/counting_culler.py",
+    }
     assert off <= on
 
 
@@ -164,7 +169,7 @@ def test_units_differ_where_the_port_needs_a_privilege(hub: Callable[..., Settin
     ids=["reference", "archive", "context"],
 )
 def test_hub_and_host_agree_on_the_image(hub: Callable[..., Settings], source: ImageSource) -> None:
-    given = Inputs.read(hub(), source)
+    given = Inputs.read(hub("[monitoring]\ngraphite = false"), {"notebook": source})
     (image,) = roles.notebook_image.steps(given)
     assert isinstance(image, DockerImage)
     assert image.tag.endswith("ab" * 8)
@@ -234,6 +239,7 @@ def configured(tmp_path: Path) -> Callable[[Settings], Any]:
     def configure(settings: Settings) -> Any:
         text = roles.jupyterhub.hub_json(inputs(settings)).replace("/etc/jupyterhub/secrets", str(tmp_path))
         (tmp_path / "culler.env").write_text("JUPYTERHUB_API_TOKEN=00ff==\n")
+        (tmp_path / "metrics.env").write_text("JUPYTERHUB_API_TOKEN=11ff==\n")
         config = Config()
         jupyterhub_config.configure(config, json.loads(text))
         return config
@@ -273,17 +279,67 @@ def test_a_server_gets_the_limits_that_are_set(
 def test_the_culler_is_known_to_the_hub_while_it_is_on(
     hub: Callable[..., Settings], configured: Callable[[Settings], Any]
 ) -> None:
-    c = configured(hub())
+    alone = "[monitoring]\ngraphite = false\n"
+    c = configured(hub(alone))
     assert c.JupyterHub.services == [{"name": "idle-culler", "api_token": "00ff=="}]
     (role,) = c.JupyterHub.load_roles
     assert (role["services"], "admin:users" in role["scopes"]) == (["idle-culler"], True)
-    off = configured(hub("[server]\nidle_timeout = 0"))
+    off = configured(hub(f"{alone}[server]\nidle_timeout = 0"))
     assert (off.JupyterHub.services, off.JupyterHub.load_roles) == ([], [])
 
 
-@pytest.mark.parametrize(("text", "shown"), [("", {}), ("[hub]\nannouncement = 'x'", {"announcement": "x"})])
-def test_an_announcement_is_shown_when_there_is_one(
+@pytest.mark.parametrize("public", [False, True])
+def test_the_hub_knows_who_reads_its_metrics_and_where_the_status_page_is(
+    hub: Callable[..., Settings], configured: Callable[[Settings], Any], public: bool
+) -> None:
+    text = f"[monitoring]\nstatus_port = 9000\npublic_summary = {str(public).lower()}\n"
+    text += "[server]\nidle_timeout = 0"
+    c = configured(hub(text))
+    assert c.JupyterHub.services == [
+        {"name": "hub-metrics", "api_token": "11ff=="},
+        {"name": "status", "url": "http://127.0.0.1:9000", "display": public},
+    ]
+    (role,) = c.JupyterHub.load_roles
+    assert (role["services"], role["scopes"]) == (["hub-metrics"], ["read:metrics"])
+
+
+def test_without_graphite_nothing_of_it_is_left(hub: Callable[..., Settings]) -> None:
+    on, off = ({r.id for r in every(hub(f"[monitoring]\ngraphite = {word}"))} for word in ("true", "false"))
+    assert {id_ for id_ in on - off if id_.startswith(("service:", "secret:", "docker-"))} == {
+        "service:hubwright-graphite",
+        "service:hubwright-metrics",
+        "service:hubwright-status",
+        "secret:/etc/jupyterhub/secrets/metrics.env",
+        "secret:/etc/jupyterhub/secrets/status.env",
+        "docker-image:hubwright/graphite:" + "c" * 16,
+        "docker-volume:hubwright-graphite",
+    }
+    assert not [id_ for id_ in off if re.search("graphite|metrics|status|statsd", id_)]
+
+
+def test_who_listens_says_on_which_port(hub: Callable[..., Settings]) -> None:
+    settings = hub("[monitoring]\nstatsd_port = 1\ngraphite_port = 2\nstatus_port = 3")
+    services = [resource for resource in every(settings) if isinstance(resource, Service)]
+    assert {(s.name, p[0], p[2]) for s in services for p in s.ports if "[monitoring]" in p[3]} == {
+        ("hubwright-graphite", "udp", 1),
+        ("hubwright-graphite", "tcp", 2),
+        ("hubwright-status", "tcp", 3),
+    }
+    assert all(p[1] == "127.0.0.1" for s in services for p in s.ports if "[monitoring]" in p[3])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", {"site_title": "JupyterHub", "announcement": ""}),
+        (
+            "[hub]\nannouncement = 'x'\ntitle = 'Try it'",
+            {"site_title": "Try it", "announcement": "x"},
+        ),
+    ],
+)
+def test_title_and_announcement_are_shown(
     hub: Callable[..., Settings], configured: Callable[[Settings], Any], text: str, shown: dict[str, str]
 ) -> None:
     config = configured(hub(text))
-    assert dict(config.JupyterHub.get("template_vars", {})) == shown
+    assert dict(config.JupyterHub.template_vars) == shown

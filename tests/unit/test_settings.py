@@ -90,7 +90,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("[tls]\nhsts = '1d'", 'hsts should be 0 with mode = "self-signed"'),
         # unknown keys
         ("[hub]\nprot = 1", "hub.prot: unknown key, did you mean 'port'?"),
-        ("[hub]\nzzz = 1", "hub.zzz: unknown key; known here: domain, port, announcement"),
+        ("[hub]\nzzz = 1", "hub.zzz: unknown key; known here: domain, port, title, announcement"),
         ("[server]\nmemroy = '1G'", "server.memroy: unknown key, did you mean 'memory'?"),
         ("[sever]\ncpu = 1.0", "sever: unknown key, did you mean 'server'?"),
         ("[swarm]\nmode = 'off'", "swarm: unknown key; known here: hub, auth, image"),

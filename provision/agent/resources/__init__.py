@@ -8,7 +8,7 @@ from typing import Any
 from .base import Change, CommandFailed, Machine, Problem, Resource, from_fields
 from .certificates import TrustedCertificate
 from .conda import CondaPrefix, CondaPython
-from .docker import DockerImage, DockerNetwork
+from .docker import DockerImage, DockerNetwork, DockerVolume
 from .files import Directory, File, GeneratedSecret, JsonKeys
 from .kept_certificate import KeptCertificate
 from .names import ResolvableName
@@ -28,6 +28,7 @@ KINDS: dict[str, type[Resource]] = {
         Directory,
         DockerImage,
         DockerNetwork,
+        DockerVolume,
         File,
         FreePort,
         GeneratedSecret,
@@ -58,6 +59,7 @@ __all__ = [
     "Directory",
     "DockerImage",
     "DockerNetwork",
+    "DockerVolume",
     "File",
     "FreePort",
     "GeneratedSecret",

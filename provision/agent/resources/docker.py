@@ -1,4 +1,4 @@
-"""Docker's networks and images, through its command line."""
+"""Docker's networks, images and volumes, through its command line."""
 
 from __future__ import annotations
 
@@ -165,6 +165,48 @@ class DockerImage(Resource):
                 machine.run(
                     ["docker", "build", "--tag", self.tag, *arguments, "-"], stdin=context, watch=True
                 )
+
+
+@dataclass(frozen=True)
+class DockerVolume(Resource):
+    """A named volume. Its removal takes its data away."""
+
+    name: str
+
+    @property
+    def id(self) -> str:
+        return f"docker-volume:{self.name}"
+
+    def check(self, machine: Machine) -> Change | None:
+        found = _unless_unknown(lambda: volumes(machine))
+        if found is None:
+            return Change(f"create the Docker volume {self.name}", unknown=True)
+        return None if self.name in found else Change(f"create the Docker volume {self.name}")
+
+    def apply(self, machine: Machine) -> None:
+        machine.claim(self, created=True)
+        machine.run(["docker", "volume", "create", self.name])
+        machine.forget("docker-volumes")
+
+    def remove(self, machine: Machine) -> str | None:
+        if not machine.claims(self).get("created") or not shutil.which("docker"):
+            return None
+        if self.name not in volumes(machine):
+            return None
+        users = machine.run(["docker", "ps", "--all", "--quiet", "--filter", f"volume={self.name}"]).split()
+        if users:
+            return "a container still uses it"
+        machine.run(["docker", "volume", "rm", self.name])
+        machine.forget("docker-volumes")
+        return None
+
+
+def volumes(machine: Machine) -> set[str]:
+    """Names of all volumes on the machine."""
+    if not shutil.which("docker"):
+        return set()
+    command = ["docker", "volume", "ls", "--quiet"]
+    return machine.probe("docker-volumes", lambda: set(_ask(machine, command).split()))
 
 
 def images(machine: Machine) -> set[str]:

@@ -1,16 +1,18 @@
-"""Ports that a service is about to listen on."""
+"""Ports that a service is about to take."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import socket
 from dataclasses import dataclass
 
 from .base import Change, Machine, Problem, Resource
 from .fs import read_text
 
-TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 PROCESSES = "/proc"
+TABLES = "/proc/net"
 LISTENING = "0A"  # the kernel's include/net/tcp_states.h
 
 
@@ -52,8 +54,7 @@ class FreePort(Resource):
         return None
 
     def _holder(self) -> Holder | None:
-        sockets = {inode for table in TABLES for inode in parse_listeners(read_text(table), self.port)}
-        return find_holder(sockets) if sockets else None
+        return find_holder("tcp", self.port)
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,40 @@ class Holder:
         return f"{self.program} (pid {self.pid}){place}" if self.pid else "a process that cannot be seen"
 
 
-def parse_listeners(table: str, port: int) -> set[str]:
-    """Inodes of the sockets that listen on `port`, from /proc/net/tcp or tcp6: see proc_net(5)."""
+def require_free(protocol: str, address: str, port: int, setting: str, *, user: str) -> None:
+    """Problem when somebody has the port that `user` needs; `setting` is the key that chooses another one."""
+    if is_free(protocol, address, port):
+        return
+    holder = find_holder(protocol, port) or "another program"
+    raise Problem(
+        f"{user} needs {protocol.upper()} port {port} of {address}, which {holder} has taken",
+        f"stop that, or choose another port in {setting}",
+    )
+
+
+def is_free(protocol: str, address: str, port: int) -> bool:
+    kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
+    with socket.socket(socket.AF_INET, kind) as probe:
+        if protocol == "tcp":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # old connections do not count
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise
+    return True
+
+
+def parse_sockets(table: str, port: int, *, listening: bool) -> set[str]:
+    """Inodes of the sockets on a local port, from /proc/net/tcp, udp, tcp6 or udp6: proc_net(5)."""
     rows = (line.split() for line in table.splitlines()[1:])
     return {
         row[9]
         for row in rows
-        if len(row) > 9 and row[3] == LISTENING and int(row[1].rpartition(":")[2], 16) == port
+        if len(row) > 9
+        and int(row[1].rpartition(":")[2], 16) == port
+        and (row[3] == LISTENING or not listening)
     }
 
 
@@ -88,9 +116,15 @@ def parse_unit(cgroups: str) -> str:
     return ""
 
 
-def find_holder(sockets: set[str]) -> Holder:
-    """Who has one of these sockets open."""
-    wanted = {f"socket:[{inode}]" for inode in sockets}
+def find_holder(protocol: str, port: int) -> Holder | None:
+    """Who has a port, of TCP or UDP; None when nobody has."""
+    wanted = {
+        f"socket:[{inode}]"
+        for table in (protocol, f"{protocol}6")
+        for inode in parse_sockets(read_text(f"{TABLES}/{table}"), port, listening=protocol == "tcp")
+    }
+    if not wanted:
+        return None
     for pid in filter(str.isdigit, os.listdir(PROCESSES)):
         folder = f"{PROCESSES}/{pid}/fd"
         with contextlib.suppress(OSError):  # it may end while we look

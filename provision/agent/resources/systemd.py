@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from .base import Change, CommandFailed, Machine, Problem, Resource
 from .files import File
 from .fs import unlink, write_atomically
+from .ports import require_free
 
 UNITS = "/etc/systemd/system"
 PROPERTIES = ("Id", "LoadState", "ActiveState", "UnitFileState", "NRestarts")
@@ -46,6 +47,8 @@ class Service(Unit):
     that was cut short before the restart is finished by the next one.
     `ready`: a URL that answers with a status below 500 once the service can be used.
     `ready_timeout`: seconds until then.
+    `ports`: protocol (tcp or udp), address and number of what it listens on, and the setting that chooses
+    it. While it does not run, nobody else may have them.
     `reload`: reload before a restart, for what has to be in force when the restart comes (dockerd's
     live-restore).
     """
@@ -56,6 +59,7 @@ class Service(Unit):
     ready: str = ""
     ready_timeout: float = 60.0
     reload: bool = False
+    ports: tuple[tuple[str, str, int, str], ...] = ()
 
     @property
     def id(self) -> str:
@@ -75,6 +79,9 @@ class Service(Unit):
         if file_change:
             changes.append(file_change.summary)
         state = self.state(machine)
+        if state.get("ActiveState") not in ("active", "reloading"):
+            for protocol, address, port, setting in self.ports:
+                require_free(protocol, address, port, setting, user=self.name)
         if state.get("LoadState", "not-found") == "not-found":
             return Change(f"start {self.name}", file_change.diff if file_change else "")
         if state["UnitFileState"] not in ("enabled", "enabled-runtime", "static", "alias"):

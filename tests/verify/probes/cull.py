@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jupyterhub_idle_culler import cull_idle  # type: ignore[import-not-found]
+from jupyterhub_idle_culler import cull_idle
 
 if __name__ == "__main__":
     url, file, user = sys.argv[1:]

@@ -1,0 +1,2 @@
+// StatsD 0.9.0 calls util.log, which Node 23 took away.
+require("util").log ??= (...words) => console.log(...words);

@@ -1,0 +1,227 @@
+"""Measuring outlives restarts, harms nobody when it is away, and shows what it found."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.e2e.hosts import Host
+from tests.e2e.operators import PROJECT, Operator
+from tests.e2e.test_browser import BROWSERS, OPTIONS
+from tests.visitor import Visitor, visit
+
+GRAPHITE, METRICS, STATUS = "hubwright-graphite", "hubwright-metrics", "hubwright-status"
+VOLUME = "/var/lib/docker/volumes/hubwright-graphite/_data"
+SCREENSHOTS = PROJECT / "build" / "screenshots"
+PATIENCE = 60  # seconds: the sender looks every ten, StatsD passes on every ten
+
+RENDER = """
+import json, sys, urllib.request
+url = "http://127.0.0.1:8085/render?from=-6h&format=json&target=" + sys.argv[1]
+series = json.load(urllib.request.urlopen(url, timeout=10))
+print(sum(value or 0 for one in series for value, _ in one["datapoints"]))
+"""
+HEALTH = """
+import urllib.request
+print(urllib.request.urlopen("http://127.0.0.1:8085/health", timeout=5).read().decode())
+"""
+# Takes StatsD's port until it is killed.
+TAKE_PORT = """
+cat >/run/squatter.py <<'END'
+import socket, time
+taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+taken.bind(("127.0.0.1", 8125))
+time.sleep(600)
+END
+systemd-run --quiet --unit=squatter python3 /run/squatter.py
+sleep 1
+"""
+KILL_STATSD = """
+docker exec hubwright-graphite python3 -c '
+import os
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    if open(f"/proc/{pid}/cmdline").read().startswith("statsd"):
+        os.kill(int(pid), 9)
+'
+"""
+
+
+def counted(machine: Host, name: str) -> float:
+    """What Graphite holds of a counter, in all."""
+    target = f"stats.counters.jupyterhub.{name}.count"
+    return float(machine.run(f"python3 - {target} <<'END'{RENDER}END\n"))
+
+
+def until(true: Callable[[], Any], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            if true():
+                return
+        except AssertionError:
+            pass  # Graphite is on its way
+        assert time.monotonic() < end, what
+        time.sleep(1)
+
+
+def come_and_go(machine: Host) -> None:
+    seen = asyncio.run(visit(machine.url, "print(6 * 7)"))
+    assert seen["printed"] == "42\n"
+
+
+def healthy(machine: Host) -> bool:
+    health = json.loads(machine.run(f"python3 - <<'END'{HEALTH}END\n"))
+    return bool(health["carbon"] and health["statsd"])
+
+
+@pytest.mark.parametrize("unit", ["jupyterhub", METRICS, GRAPHITE, "docker"])
+def test_no_login_is_lost_when_a_part_restarts(machine: Host, unit: str) -> None:
+    before = counted(machine, "login.success")
+    come_and_go(machine)
+    until(lambda: counted(machine, "login.success") == before + 1, "the first login arrives")
+    machine.run(f"systemctl restart {unit}")
+    machine.wait_for_hub()
+    come_and_go(machine)
+    until(lambda: counted(machine, "login.success") == before + 2, "so does the one after the restart")
+    time.sleep(12)
+    assert counted(machine, "login.success") == before + 2, "and none arrives twice"
+
+
+def test_graphite_is_away_and_the_hub_does_not_care(machine: Host) -> None:
+    before = counted(machine, "login.success")
+    machine.run(f"systemctl stop {GRAPHITE}")
+    come_and_go(machine)
+    assert "Graphite does not answer" in status_page(machine)
+    time.sleep(12)  # the sender has looked
+    machine.run(f"systemctl start {GRAPHITE}")
+    until(lambda: counted(machine, "login.success") == before + 1, "what happened meanwhile is told later")
+
+
+def test_a_part_of_the_container_that_dies_comes_back(machine: Host) -> None:
+    started = machine.run(f"docker inspect --format='{{{{.Id}}}}' {GRAPHITE}")
+    machine.run(KILL_STATSD)
+    until(lambda: healthy(machine), "all three parts work again")
+    assert machine.run(f"docker inspect --format='{{{{.Id}}}}' {GRAPHITE}") != started
+
+
+def test_a_full_disk_of_graphite_is_graphite_s_own_trouble(machine: Host) -> None:
+    machine.run(f"systemctl stop {GRAPHITE}; mount -t tmpfs -o size=64k,mode=0777 tmpfs {VOLUME}")
+    try:
+        machine.run(f"systemctl start {GRAPHITE}; sleep 5")
+        come_and_go(machine)
+        assert status_page(machine)
+    finally:
+        machine.run(f"systemctl stop {GRAPHITE}; umount {VOLUME}; systemctl start {GRAPHITE}")
+    until(lambda: healthy(machine), "with room it works again")
+
+
+@contextmanager
+def port_taken(machine: Host) -> Iterator[None]:
+    machine.run(f"systemctl stop {GRAPHITE}\n{TAKE_PORT}")
+    try:
+        yield
+    finally:
+        machine.run("systemctl stop squatter; rm /run/squatter.py")
+
+
+def test_a_port_that_is_taken_is_named_with_its_holder(operator: Operator, machine: Host) -> None:
+    with port_taken(machine):
+        for command in ("plan", "apply"):
+            done = operator.hubwright(command, code=1)
+            done.says("UDP port 8125 of 127.0.0.1", "python3 (pid ", "[monitoring] statsd_port")
+        come_and_go(machine)
+    operator.hubwright("apply")
+    until(lambda: healthy(machine), "it runs once the port is free")
+    assert operator.hubwright("apply").unchanged
+
+
+def status_page(machine: Host) -> str:
+    """As an operator sees it."""
+    path = machine.run(
+        "/opt/hubwright/current/bin/python /opt/hubwright/services/status_page.py --ticket"
+    ).strip()
+
+    async def look() -> str:
+        response = await Visitor(machine.url).get(machine.url.rstrip("/") + path)
+        assert response.code == 200, response.code
+        return response.body.decode()
+
+    return asyncio.run(look())
+
+
+def test_the_page_stands_on_every_screen(operator: Operator, machine: Host) -> None:
+    """Screenshots are kept for a person's eyes. Here: nothing is too wide, and the policy breaks nothing."""
+    until(lambda: counted(machine, "login.success") > 0, "there is something to see")
+    browser_path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    assert browser_path, "no Chromium here: `make test` installs it"
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    complaints: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=OPTIONS)
+        door = browser.new_context()
+        [link] = operator.hubwright("dashboard").out.split()
+        door.new_page().goto(link)
+        for scheme in ("light", "dark"):
+            for width, height in ((1280, 900), (390, 844)):
+                context = browser.new_context(
+                    storage_state=door.storage_state(),
+                    color_scheme=scheme,  # type: ignore[arg-type]
+                    viewport={"width": width, "height": height},
+                )
+                page = context.new_page()
+                page.on("console", lambda message: complaints.append(message.text))
+                page.on("requestfailed", lambda request: complaints.append(request.url))
+                for window in ("week", "day", "hour"):
+                    page.goto(f"{machine.url}services/status/?over={window}")
+                    assert page.locator("main svg").count() >= 8
+                    assert page.evaluate("document.documentElement.scrollWidth") <= width
+                page.screenshot(path=SCREENSHOTS / f"status-{scheme}-{width}.png", full_page=True)
+                ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+                assert (ground == "rgb(20, 23, 27)") is (scheme == "dark"), "the style sheet is in force"
+                context.close()
+        browser.close()
+    assert complaints == []
+
+
+def test_a_visitor_reads_how_far_the_server_is(machine: Host) -> None:
+    browser_path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=OPTIONS)
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        told: list[str] = []
+        page.on("console", lambda message: told.append(message.text))
+        page.goto(machine.url, wait_until="commit")
+        page.locator("#progress-message", has_text="Starting JupyterLab").wait_for()
+        page.screenshot(path=SCREENSHOTS / "waiting.png")
+        page.wait_for_url("**/lab**", timeout=60_000)
+        browser.close()
+    text = " ".join(told)
+    assert (
+        text.index("Preparing your container") < text.index("Starting JupyterLab") < text.index("ready: true")
+    )
+
+
+def test_without_graphite_nothing_of_it_is_left(operator: Operator, machine: Host) -> None:
+    traces = f"systemctl list-units --all --plain --no-legend '{GRAPHITE}*' '{METRICS}*' '{STATUS}*'"
+    with operator.changed(monitoring={"graphite": False}):
+        assert "remove docker-volume:hubwright-graphite" in operator.hubwright("plan", code=3).err
+        operator.hubwright("apply")
+        assert machine.run(traces) == ""
+        assert machine.run("docker volume ls --quiet; docker image ls --quiet hubwright/graphite") == ""
+        assert not machine.succeeds("ls /etc/jupyterhub/secrets/metrics.env")
+        assert not machine.succeeds("ls /etc/jupyterhub/secrets/status.env")
+        assert "8086" not in machine.run("cat /etc/jupyterhub/hub.json")
+        come_and_go(machine)
+        assert operator.hubwright("apply").unchanged
+        operator.hubwright("status")
+        operator.hubwright("dashboard", code=1).says("there is no status page", "[monitoring] graphite")
+    operator.hubwright("apply")
+    assert healthy(machine)
