@@ -124,12 +124,13 @@ class Run:
         try:
             change = resource.check(machine)
             if change is None:
+                resource.confirm(machine)
                 self._report(role.name, resource.id, "ok")
             else:
                 machine.say(change.summary)
                 for service in machine.peers(Service):
                     if resource.id in service.watches:
-                        service.expect_change(machine)
+                        service.expect_change(machine, resource.id)
                 resource.apply(machine)
                 if rest := resource.check(machine):
                     raise Problem(
@@ -264,6 +265,7 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> None:
 
 def start(source: BinaryIO) -> None:
     """Called by the loader (provision/bundle.py) with its standard input, the manifest still unread."""
+    os.umask(0o022)  # sudo may be set to a stricter one, and the hub's user has to read what is made here
     size = int(source.readline())
     main(source, sys.stdout.buffer, json.loads(source.read(size)))
     # An orderly end would wait a second for the thread that still reads standard input.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -102,7 +103,7 @@ def host() -> dict[str, object]:
         ),
         "users": Path("/etc/passwd").read_text(encoding="utf-8").splitlines(),
         "groups": Path("/etc/group").read_text(encoding="utf-8").splitlines(),
-        "links": sorted(line.split()[0] for line in ask("ip", "-brief", "link")),
+        "links": sorted(re.split("[ @]", line)[0] for line in ask("ip", "-brief", "link")),
     }
 
 

@@ -173,7 +173,7 @@ def test_the_page_stands_on_every_screen(operator: Operator, machine: Host) -> N
             for width, height in ((1280, 900), (390, 844)):
                 context = browser.new_context(
                     storage_state=door.storage_state(),
-                    color_scheme=scheme,  # type: ignore[arg-type]
+                    color_scheme=scheme,
                     viewport={"width": width, "height": height},
                 )
                 page = context.new_page()

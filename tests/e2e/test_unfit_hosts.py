@@ -124,11 +124,11 @@ def test_password_of_a_user_without_sudo(operator: Operator, host: Host) -> None
 
 
 def test_disk_without_room(operator: Operator, host: Host) -> None:
-    host.run("mount --types tmpfs --options size=200m tmpfs /var/lib/docker")
+    host.run("mkdir /var/lib/docker; mount --types tmpfs --options size=200m tmpfs /var/lib/docker")
     try:
         refused(operator, host).says("only 0.2 GiB free at /var/lib/docker", "3.0 GiB")
     finally:
-        host.run("umount /var/lib/docker")
+        host.run("umount /var/lib/docker; rmdir /var/lib/docker")
 
 
 def test_apt_lock_is_waited_for_then_named(operator: Operator, host: Host) -> None:

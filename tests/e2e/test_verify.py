@@ -16,7 +16,7 @@ def failed(done: Done) -> set[str]:
 def test_good_machine_passes(operator: Operator, machine: Host) -> None:
     servers = "docker ps --quiet --filter network=hubwright"
     before = machine.run(servers)
-    done = operator.hubwright("verify")
+    done = operator.fab("verify")
     assert re.search(r"\b\d\d passed", done.out)
     assert machine.run(servers) == before, "servers that it started have ended"
 

@@ -73,12 +73,12 @@ def test_token_is_refused_what_a_culler_does_not_do(
 
 @pytest.mark.usefixtures("_wanted")
 def test_idle_server_ends_and_its_user_goes(
-    host: Host, probes: Probes, hub_api: str, culled_visitor: Visitor
+    host: Host, probes: Probes, hub_api: str, another_visitor: Visitor
 ) -> None:
-    user = culled_visitor.name
-    assert host.run("docker inspect %s", culled_visitor.id).rc == 0
+    user = another_visitor.name
+    assert host.run("docker inspect %s", another_visitor.id).rc == 0
     probes.on_host("cull", hub_api, CULLER_TOKEN, user)
-    assert host.run("docker inspect %s", culled_visitor.id).rc != 0, "its server has ended"
+    assert host.run("docker inspect %s", another_visitor.id).rc != 0, "its server has ended"
     calls = (f"DELETE /users/{user}", f"GET /users/{user}")
     [[removed, _], [found, _]] = probes.on_host("call", hub_api, CULLER_TOKEN, *calls)
     assert (removed, found) == (204, 404)

@@ -111,6 +111,9 @@ class Resource(ABC):
     def remove(self, machine: Machine) -> str | None:
         """Take it away. Returns the reason why it has to stay for now, or None when it is gone."""
 
+    def confirm(self, machine: Machine) -> None:  # noqa: B027 - most kinds have nothing to add
+        """Raises Problem when what is true is of no use: a service that runs and does not answer."""
+
     def stamp(self, machine: Machine) -> str:  # noqa: ARG002 - some kinds look at the machine
         """Changes when whoever uses this resource has to notice: see Service.watches."""
         return self.fingerprint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import glob
+import grp
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import time
 from dataclasses import dataclass
 
 from .base import Change, CommandFailed, Machine, Problem, Resource
+from .fs import unlink
 
 LISTS = "/var/lib/apt/lists"
 LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock")
@@ -27,15 +29,16 @@ class AptPackages(Resource):
     """A set of packages that one purpose needs.
 
     `unless` names a program that makes the set needless when somebody else has installed it (docker-ce's
-    dockerd in place of docker.io's). `data`: directories that the packages' programs fill. Removal purges
-    what came with the installation, dependencies and new data included, and nothing that was there before.
-    A package that leaves the set stays until the set goes.
+    dockerd in place of docker.io's). `data`: paths that the packages' programs fill. `groups`: those that a
+    purge leaves. Removal purges what came with the installation, dependencies, new data and groups included,
+    and nothing that was there before. A package that leaves the set stays until the set goes.
     """
 
     name: str
     packages: tuple[str, ...]
     unless: str = ""
     data: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -74,7 +77,13 @@ class AptPackages(Resource):
                 machine.run(["apt-get", "purge", "-qy", *sorted(present)], env=APT_ENVIRONMENT, watch=True)
             machine.forget("dpkg")
         for path in machine.claims(self).get("data", []):
-            shutil.rmtree(path, ignore_errors=True)
+            if os.path.isdir(path):
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                unlink(path)
+        empty = {entry.gr_name for entry in grp.getgrall() if not entry.gr_mem}
+        for group in empty.intersection(machine.claims(self).get("groups", [])):
+            machine.run(["groupdel", group])
         return None
 
     def _missing(self, machine: Machine) -> list[str]:
@@ -87,10 +96,12 @@ class AptPackages(Resource):
         simulated = machine.run([*command, "--simulate", *missing], env=APT_ENVIRONMENT)
         earlier = machine.claims(self).get("installed", [])
         data = [path for path in self.data if not os.path.exists(path)]
+        groups = sorted(set(self.groups) - {entry.gr_name for entry in grp.getgrall()})
         machine.claim(
             self,
             installed=sorted({*earlier, *parse_simulation(simulated)}),
             data=machine.claims(self).get("data", data),
+            groups=machine.claims(self).get("groups", groups),
         )
         machine.say(f"installing {', '.join(missing)}")
         machine.run([*command, *missing], env=APT_ENVIRONMENT, watch=True)

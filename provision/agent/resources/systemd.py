@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from .base import Change, CommandFailed, Machine, Problem, Resource
 from .files import File
-from .fs import unlink, write_atomically
+from .fs import read_text, unlink, write_atomically
 from .ports import require_free
 
 UNITS = "/etc/systemd/system"
@@ -70,6 +70,10 @@ class Service(Unit):
         return f"{self.name}.service"
 
     @property
+    def _unit_id(self) -> str:
+        return f"unit:{self.unit_name}"
+
+    @property
     def _file(self) -> File | None:
         return File(f"{UNITS}/{self.unit_name}", self.unit) if self.unit else None
 
@@ -101,7 +105,7 @@ class Service(Unit):
             machine.claim(self, was_active=running, was_enabled=before.get("UnitFileState") == "enabled")
         with one_at_a_time:
             if self._file and self._file.check(machine):
-                self.expect_change(machine)
+                self.expect_change(machine, self._unit_id)
                 write_atomically(self._file.path, self.unit, 0o644)
             machine.run(["systemctl", "daemon-reload"])
             machine.run(["systemctl", "enable", self.unit_name])
@@ -130,27 +134,34 @@ class Service(Unit):
         machine.forget("systemd")
         return None
 
-    def expect_change(self, machine: Machine) -> None:
+    def expect_change(self, machine: Machine, id: str) -> None:  # noqa: A002
         """What it watches is about to change: it restarts in this run, or in the next if this is cut short.
 
         Stamps alone do not tell: somebody may have changed a file by hand and started the service with that.
         """
-        unlink(self._stamp_file(machine))
+        if stamps := self._at_start(machine):
+            write_atomically(self._stamp_file(machine), json.dumps({**stamps, id: ""}), 0o600)
 
     def _start(self, machine: Machine) -> None:
         try:
             machine.run(["systemctl", "restart", self.unit_name])
+        except CommandFailed:
+            raise self._problem(machine, "does not start") from None
+        self.confirm(machine)
+
+    def confirm(self, machine: Machine) -> None:
+        try:
             if self.ready:
                 self._wait_until_ready(machine)
-        except (CommandFailed, Problem) as failure:
-            log = machine.run(
-                ["journalctl", "--no-pager", "-q", "-o", "cat", "-n", "15", "-u", self.unit_name]
-            )
-            reason = failure.what if not isinstance(failure, CommandFailed) else "does not start"
-            raise Problem(
-                f"{self.name}: {reason}; its last words:\n{log.strip()}",
-                f"all of its log: journalctl -u {self.name}",
-            ) from None
+        except Problem as failure:
+            raise self._problem(machine, failure.what) from None
+
+    def _problem(self, machine: Machine, reason: str) -> Problem:
+        log = machine.run(["journalctl", "--no-pager", "-q", "-o", "cat", "-n", "15", "-u", self.unit_name])
+        return Problem(
+            f"{self.name}: {reason}; its last words:\n{log.strip()}",
+            f"all of its log: journalctl -u {self.name}",
+        )
 
     def _wait_until_ready(self, machine: Machine) -> None:
         deadline = time.monotonic() + self.ready_timeout
@@ -175,17 +186,25 @@ class Service(Unit):
 
     def _outdated(self, machine: Machine) -> str:
         """Why a running service has to be restarted, or nothing."""
-        try:
-            with open(self._stamp_file(machine), encoding="utf-8") as file:
-                at_start: dict[str, str] = json.load(file)
-        except (FileNotFoundError, ValueError):
+        at_start = self._at_start(machine)
+        if not at_start:
             return "its settings may be older than its start"
         changed = {key for key, stamp in self._stamps(machine).items() if at_start.get(key) != stamp}
         changed |= {id_ for id_ in self.watches if (found := machine.find(id_)) and found.check(machine)}
+        if self._file and self._file.check(machine):
+            changed.add(self._unit_id)
         return f"changed: {', '.join(sorted(key.partition(':')[2] for key in changed))}" if changed else ""
 
+    def _at_start(self, machine: Machine) -> dict[str, str]:
+        """The stamps of when it was last started by us; none when that is not known."""
+        try:
+            stamps: dict[str, str] = json.loads(read_text(self._stamp_file(machine)))
+        except ValueError:
+            return {}
+        return stamps
+
     def _stamps(self, machine: Machine) -> dict[str, str]:
-        stamps = {f"unit:{self.name}.service": hashlib.sha256(self.unit.encode()).hexdigest()[:32]}
+        stamps = {self._unit_id: hashlib.sha256(self.unit.encode()).hexdigest()[:32]}
         for watched in self.watches:
             resource = machine.find(watched)
             if resource is None:
