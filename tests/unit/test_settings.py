@@ -13,6 +13,7 @@ from provision.settings import (
     Settings,
     explain,
     load,
+    markdown,
     parse_duration,
     parse_size,
     read_toml,
@@ -348,3 +349,8 @@ def test_ports_follow_the_mode_of_tls(
     settings = load(tmp_path / "hub.toml", {})
     assert (settings.hub.port, settings.redirect_port) == (port, redirect)
     assert (settings.tls.own_scheme, settings.tls.scheme) == (own, public)
+
+
+def test_the_page_about_settings_is_the_schema_s() -> None:
+    """`make docs` writes it again."""
+    assert (PROJECT / "docs" / "settings.md").read_text(encoding="utf-8") == markdown()

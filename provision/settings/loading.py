@@ -1,0 +1,206 @@
+"""From files and the environment to Settings, or to a message that says what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from provision.errors import SettingsError
+
+from .schema import IMAGE_SOURCES, Settings
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ENVIRONMENT_PREFIX = "HUBWRIGHT__"
+_NOT_OF_FILES = {"root", "file"}  # what `load` itself adds to the settings
+
+
+def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read `path` (a hub.toml) and what lies over it. Raises SettingsError with file and key."""
+    environ = os.environ if environ is None else environ
+    path = path.absolute()
+    if not path.exists():
+        raise SettingsError(
+            "not found",
+            where=str(path),
+            hint="run in the folder of a hub.toml, or name one with --config",
+        )
+    secrets = path.with_name("secrets.toml")
+    layers = {str(path): read_toml(path)}
+    for extra in (path.with_name("site.toml"), secrets):
+        if extra.exists():
+            layers[str(extra)] = read_toml(extra)
+    _refuse_open_secrets(secrets, layers)
+    layers["the environment"] = _from_environment(environ)
+
+    merged: dict[str, Any] = {}
+    for name, layer in layers.items():
+        for key in _NOT_OF_FILES & set(layer):
+            raise SettingsError(
+                f"unknown key; known here: {', '.join(_keys_beside((key,)))}",
+                where=f"{name}: {key}",
+                hint="`hubwright config explain` lists the keys; nothing was changed",
+            )
+        merged = _merge(merged, layer)
+    try:
+        return Settings.model_validate({**merged, "root": path.parent, "file": path.name})
+    except ValidationError as error:
+        raise _explain(error, layers) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; SettingsError names line and column of a syntax error."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot be read: {error}", where=str(path)) from None
+    try:
+        tables: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        lines = text.splitlines() or [""]
+        end = f"line {len(lines)}, column {len(lines[-1]) + 1}"
+        what = str(error).replace("at end of document", f"at {end}")
+        raise SettingsError(
+            f"not valid TOML: {what}", where=str(path), hint="mend the file at that place"
+        ) from None
+    return tables
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any], table: str = "") -> dict[str, Any]:
+    """`above` over `below`, table by table. A source of the image replaces the other sources."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            value = _merge(old, value, f"{table}.{key}")
+        merged[key] = value
+    given = set(IMAGE_SOURCES) & set(above)
+    if given and table == ".image":
+        for key in set(IMAGE_SOURCES) - given:
+            merged.pop(key, None)
+    return merged
+
+
+def _secret_paths(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _secret_paths(kind, (*prefix, name))
+        elif kind is SecretStr or SecretStr in get_args(kind):
+            yield (*prefix, name)
+
+
+SECRET_PATHS = tuple(_secret_paths(Settings))
+
+
+def _refuse_open_secrets(secrets: Path, layers: Mapping[str, Mapping[str, Any]]) -> None:
+    if secrets.exists() and stat.S_IMODE(secrets.stat().st_mode) & 0o077:
+        raise SettingsError(
+            "others on this machine may read it", where=str(secrets), hint=f"chmod 600 {secrets}"
+        )
+    for name, layer in layers.items():
+        for path in SECRET_PATHS:
+            if name != str(secrets) and _find(layer, path) is not None:
+                raise SettingsError(
+                    "is a secret and may not stand in this file",
+                    where=f"{name}: {'.'.join(path)}",
+                    hint=f"move it to {secrets} (mode 600) or to a variable "
+                    f"{ENVIRONMENT_PREFIX}{'__'.join(path).upper()}__<NAME>",
+                )
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Secrets given as `HUBWRIGHT__SERVER__SECRETS__API_KEY=…`: the last part keeps its case."""
+    found: dict[str, Any] = {}
+    for variable, value in environ.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        *path, last = variable.removeprefix(ENVIRONMENT_PREFIX).split("__")
+        keys = tuple(part.lower() for part in path)
+        if keys not in SECRET_PATHS:
+            known = ", ".join(
+                f"{ENVIRONMENT_PREFIX}{'__'.join(path).upper()}__<NAME>" for path in SECRET_PATHS
+            )
+            raise SettingsError(
+                f"{variable} names no secret of the settings",
+                where="the environment",
+                hint=f"known: {known}; everything else stands in hub.toml",
+            )
+        table = found
+        for key in keys:
+            table = table.setdefault(key, {})
+        table[last] = value
+    return found
+
+
+def _find(tree: Mapping[str, Any], path: tuple[Any, ...]) -> Any:
+    value: Any = tree
+    for key in path:
+        if not isinstance(value, Mapping) or key not in value:
+            return None
+        value = value[key]
+    return value
+
+
+def _explain(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) -> SettingsError:
+    """Every mistake on a line of its own: the file, the key's path, what would be right."""
+    lines = []
+    for item in error.errors(include_url=False, include_input=False):
+        path = tuple(part for part in item["loc"] if isinstance(part, str))
+        place = ": ".join(filter(None, (_origin(path, layers), ".".join(path))))
+        lines.append(f"{place}: {_reason(item['type'], item['msg'], path)}")
+    return SettingsError(
+        "\n".join(lines), hint="`hubwright config explain` lists the keys; nothing was changed"
+    )
+
+
+def _origin(path: tuple[str, ...], layers: Mapping[str, Mapping[str, Any]]) -> str:
+    """The uppermost layer that gave the key, or hub.toml where none did."""
+    for name in reversed(list(layers)):
+        if path and _find(layers[name], path) is not None:
+            return name
+    return next(iter(layers))
+
+
+def _reason(kind: str, message: str, path: tuple[str, ...]) -> str:
+    if kind == "extra_forbidden":
+        known = _keys_beside(path)
+        near = difflib.get_close_matches(path[-1], known, n=1)
+        return (
+            f"unknown key, did you mean '{near[0]}'?"
+            if near
+            else f"unknown key; known here: {', '.join(known)}"
+        )
+    if kind == "missing":
+        return "is missing"
+    return _PLAIN_WORDS.get(kind) or str(message).removeprefix("Value error, ").removeprefix("Input ")
+
+
+_PLAIN_WORDS = {
+    "int_type": "should be a whole number",
+    "float_type": "should be a number",
+    "string_type": "should be text in quotes",
+    "bool_type": "should be true or false",
+    "dict_type": "should be a table",
+    "model_type": "should be a table",
+    "tuple_type": "should be a list",
+}
+
+
+def _keys_beside(path: tuple[str, ...]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for key in path[:-1]:
+        kind = model.model_fields[key].annotation
+        assert isinstance(kind, type)
+        model = kind
+    return [name for name in model.model_fields if name not in _NOT_OF_FILES]

@@ -1,0 +1,342 @@
+"""The schema of hub.toml: every section and key, its default and its meaning."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from .values import (
+    Address,
+    Channel,
+    Domain,
+    Duration,
+    HostPort,
+    LocalPath,
+    PinnedImage,
+    Port,
+    PythonVersion,
+    Retention,
+    Sha256,
+    Size,
+    Url,
+    WebAddress,
+    is_address,
+)
+
+IMAGE_SOURCES = ("reference", "build", "archive")
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class Hub(Section):
+    """The service that visitors reach."""
+
+    domain: Domain = Field("", description="Name or address that visitors use.")
+    port: Port = Field(
+        443, description="TCP port on the host. With tls.mode behind-proxy the default is 8000, with off 80."
+    )
+    title: str = Field("JupyterHub", description="The name of the service, on every page of the hub.")
+    announcement: str = Field("", description="One line shown on the hub's own pages.")
+
+
+class Auth(Section):
+    """Who may enter."""
+
+    type: Literal["tmp"] = Field("tmp", description="tmp: every visit gets an account of its own.")
+
+
+class Image(Section):
+    """What visitors run. Exactly one of reference, build and archive."""
+
+    reference: PinnedImage | None = Field(None, description="An image in a registry, with its digest.")
+    build: LocalPath | None = Field(None, description="A folder with a Dockerfile that takes BASE.")
+    archive: LocalPath | None = Field(None, description="A file that `docker save` wrote.")
+    build_on: Literal["host", "builder"] = Field(
+        "host", description="builder: this machine builds once and sends the image to its hosts."
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Image:
+        given = [key for key in IMAGE_SOURCES if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"needs exactly one of {', '.join(IMAGE_SOURCES)}; found {' and '.join(given) or 'none'}"
+            )
+        return self
+
+
+class Server(Section):
+    """What one visitor's notebook server may use, and how long it lives."""
+
+    memory: Size = Field(1024**3, description="Hard limit of memory.", validate_default=True)
+    cpu: Annotated[float, Field(gt=0)] = Field(1.0, description="Hard limit, in cores.")
+    pids: Annotated[int, Field(ge=32)] = Field(256, description="Processes and threads at once.")
+    start_timeout: Duration = Field(60, description="A server that is not ready by then has failed.")
+    idle_timeout: Duration = Field(
+        3600, description="Idle servers end after this, and temporary users go; 0 keeps them."
+    )
+    max_age: Duration = Field(0, description="Servers end after this even when busy; 0: no limit.")
+    environment: dict[str, str] = Field({}, description="Variables for every server.")
+    secrets: dict[str, SecretStr] = Field(
+        {}, description="Variables whose values only secrets.toml or the environment may give."
+    )
+
+    @model_validator(mode="after")
+    def _culler_can_tell(self) -> Server:
+        # The hub refreshes last_activity every 300 s: a shorter limit would end servers of people at work.
+        if 0 < self.idle_timeout < 360:
+            raise ValueError(
+                'idle_timeout should be 0 or at least "6m": activity is reported every 5 minutes'
+            )
+        return self
+
+
+class Network(Section):
+    """The network that notebook servers and the hub share."""
+
+    subnet: str = Field("172.30.0.0/20", description="IPv4 range, free on the host, at least a /24.")
+
+    @model_validator(mode="after")
+    def _large_enough(self) -> Network:
+        try:
+            network = IPv4Network(self.subnet)
+        except ValueError as error:
+            raise ValueError(f"subnet: {error}") from None
+        if network.prefixlen > 24:
+            raise ValueError("subnet should be a /24 or larger: every running server takes an address")
+        return self
+
+    @property
+    def gateway(self) -> str:
+        """The host's own address on that network; the hub listens there."""
+        return str(IPv4Network(self.subnet)[1])
+
+
+class Monitoring(Section):
+    """What is measured, where it is kept, and who may look at it."""
+
+    graphite: bool = Field(
+        True, description="StatsD and Graphite on the host, fed with the hub's numbers, and /services/status."
+    )
+    image: PinnedImage | None = Field(
+        None,
+        description="An image made from images/graphite, in a registry. Default: built like the notebook's.",
+    )
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")] = Field(
+        "jupyterhub", description="What the names of the hub's metrics begin with."
+    )
+    retention: Retention = Field(
+        "10s:6h,1m:8d,15m:1y",
+        description="How finely and how long Graphite keeps a new metric, finest first.",
+    )
+    statsd_port: Port = Field(8125, description="UDP on the host's loopback: StatsD.")
+    graphite_port: Port = Field(8085, description="TCP on the host's loopback: Graphite's web application.")
+    status_port: Port = Field(
+        8086, description="TCP on the host's loopback: the status page, behind the proxy."
+    )
+    public_summary: bool = Field(
+        False, description="Every visitor may see how many people are here and how quickly servers start."
+    )
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Monitoring:
+        if self.graphite_port == self.status_port:
+            raise ValueError("graphite_port and status_port should differ")
+        return self
+
+
+class Tls(Section):
+    """Encryption between visitors and the hub, and where its certificate comes from."""
+
+    mode: Literal["self-signed", "files", "letsencrypt", "behind-proxy", "off"] = Field(
+        "self-signed",
+        description="self-signed: made on the host. files: yours. letsencrypt: from an ACME server. "
+        "behind-proxy: another web server on the way speaks https. off: plain HTTP.",
+    )
+    redirect_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        80, description="Port that sends visitors to https; 0: none."
+    )
+    hsts: Duration = Field(0, description="How long browsers shall insist on https; 0: not. Not self-signed.")
+    certificate: LocalPath | None = Field(
+        None, description="files: PEM file here, the server's own certificate first, then its chain."
+    )
+    key: LocalPath | None = Field(None, description="files: PEM file here with its key, without passphrase.")
+    email: str | None = Field(None, description="letsencrypt: where the ACME server writes to.")
+    directory: str = Field(
+        "https://acme-v02.api.letsencrypt.org/directory", description="letsencrypt: URL of the ACME server."
+    )
+    directory_ca: LocalPath | None = Field(
+        None, description="letsencrypt: PEM file here that the ACME server's certificate is checked with."
+    )
+    listen: Address = Field("127.0.0.1", description="behind-proxy: address that the hub listens on.")
+    trusted_proxies: Annotated[tuple[Address, ...], Field(strict=False)] = Field(
+        ("127.0.0.1", "::1"), description="behind-proxy: addresses that may say who the visitor is."
+    )
+
+    @property
+    def own_scheme(self) -> str:
+        """What the hub itself speaks."""
+        return "http" if self.mode in ("behind-proxy", "off") else "https"
+
+    @property
+    def scheme(self) -> str:
+        """What visitors' browsers speak."""
+        return "http" if self.mode == "off" else "https"
+
+    @model_validator(mode="after")
+    def _keys_of_the_mode(self) -> Tls:
+        for mode, keys in _TLS_KEYS.items():
+            given = sorted(self.model_fields_set & set(keys))
+            if given and mode != self.mode:
+                raise ValueError(f'{given[0]} belongs to mode = "{mode}"; the mode is "{self.mode}"')
+        for key in _TLS_REQUIRED.get(self.mode, ()):
+            if getattr(self, key) is None:
+                raise ValueError(f'mode = "{self.mode}" needs {key}')
+        if self.mode == "letsencrypt" and self.redirect_port == 0:
+            raise ValueError("redirect_port should not be 0: the ACME server comes back on port 80")
+        if self.hsts and self.mode in ("self-signed", "off"):
+            raise ValueError(f'hsts should be 0 with mode = "{self.mode}": visitors could not come any more')
+        return self
+
+
+_TLS_KEYS = {
+    "files": ("certificate", "key"),
+    "letsencrypt": ("email", "directory", "directory_ca"),
+    "behind-proxy": ("listen", "trusted_proxies"),
+}
+_TLS_REQUIRED = {"files": ("certificate", "key"), "letsencrypt": ("email",)}
+_PORTS = {"behind-proxy": 8000, "off": 80}  # the hub's own by tls.mode, unless hub.port says another
+
+
+class Python(Section):
+    """Where the hub's interpreter and Node come from."""
+
+    provider: Literal["miniconda", "system"] = Field(
+        "miniconda",
+        description="miniconda: conda's packages, on every distribution the same. "
+        "system: the distribution's python3, and Node from PyPI.",
+    )
+    distribution: Literal["miniconda", "miniforge"] = Field(
+        "miniconda", description="Whose installer brings conda; its version is pinned."
+    )
+    installer: WebAddress | None = Field(None, description="URL of another installer, or of a mirror's copy.")
+    sha256: Sha256 | None = Field(None, description="The published checksum of that installer.")
+    channels: Annotated[tuple[Channel, ...], Field(strict=False, min_length=1)] = Field(
+        ("conda-forge",), description="Where packages come from, by name or URL; no other is asked."
+    )
+    version: PythonVersion = Field(
+        "3.13", description="The interpreter's version: two numbers for the newest of them, or three."
+    )
+    node: Annotated[int, Field(ge=20)] = Field(24, description="Node's major version.")
+
+    @model_validator(mode="after")
+    def _installer_is_pinned(self) -> Python:
+        if self.installer and not self.sha256:
+            raise ValueError("installer needs sha256 beside it: nothing unchecked runs on a host")
+        if self.sha256 and not self.installer:
+            raise ValueError("sha256 belongs to an installer of your own; that of the default is known")
+        return self
+
+
+class Mirrors(Section):
+    """How packages are reached from the hosts and while images are built."""
+
+    pypi: Url | None = Field(None, description="Index URL in place of PyPI's own.")
+    npm: Url | None = Field(None, description="Registry URL in place of npm's own.")
+    ca_certificates: Annotated[tuple[LocalPath, ...], Field(strict=False)] = Field(
+        (), description="PEM files that hosts and images must trust."
+    )
+
+
+class Builder(Section):
+    """This machine, as far as images are made on it. Written to site.toml by `hubwright init`."""
+
+    base: Literal["registry", "archive"] = Field(
+        "registry", description="archive: no registry answers; base images come from `apt`."
+    )
+    image: PinnedImage = Field(
+        "ubuntu:24.04@sha256:a08e551cb33850e4740772b38217fc1796a66da2506d312abe51acda354ff061",
+        description="The base image where a registry answers.",
+    )
+    apt: str = Field("", description="The archive that base = 'archive' is made from.")
+    suite: str = Field("", description="Its suite, for example bookworm.")
+    components: str = Field("main", description="Its components, for example main universe.")
+    security: str = Field("", description="The archive of <suite>-security, when it has one.")
+
+
+class Vm(Section):
+    """The machine that `hubwright up` and `vagrant up` raise."""
+
+    provider: Literal["docker", "libvirt", "virtualbox"] = Field("docker", description="Vagrant's.")
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")] = Field(
+        "hubwright", description="Name of the machine, unique on this computer."
+    )
+    box: str = Field("cloud-image/ubuntu-24.04", description="For libvirt and virtualbox.")
+    cpus: Annotated[int, Field(ge=1)] = Field(2, description="For libvirt and virtualbox.")
+    memory: Size = Field(4 * 1024**3, description="For libvirt and virtualbox.")
+    port: Port = Field(8000, description="Port on 127.0.0.1 of this computer that leads to the hub.")
+
+
+class Deploy(Section):
+    """How runs behave."""
+
+    apt_lock_wait: Duration = Field(300, description="How long to wait for another apt to end.")
+    statsd: HostPort | None = Field(None, description="host:port of a StatsD that receives timings of runs.")
+
+
+class Settings(Section):
+    """All of hub.toml. `root` is the folder that `file` stands in; relative paths start there."""
+
+    root: Annotated[Path, Field(exclude=True)]
+    file: Annotated[str, Field(exclude=True)] = "hub.toml"
+    hub: Hub = Hub()
+    auth: Auth = Auth()
+    image: Image
+    server: Server = Server()
+    network: Network = Network()
+    tls: Tls = Tls()
+    monitoring: Monitoring = Monitoring()
+    python: Python = Python()
+    mirrors: Mirrors = Mirrors()
+    builder: Builder = Builder()
+    vm: Vm = Vm()
+    deploy: Deploy = Deploy()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _port_of_the_mode(cls, tables: Any) -> Any:
+        hub, tls = tables.get("hub", {}), tables.get("tls", {})
+        if isinstance(hub, dict) and isinstance(tls, dict) and "port" not in hub:
+            port = _PORTS.get(tls.get("mode"))  # type: ignore[arg-type]
+            return {**tables, "hub": {**hub, "port": port}} if port else tables
+        return tables
+
+    @model_validator(mode="after")
+    def _front_door(self) -> Settings:
+        mode, domain = self.tls.mode, self.hub.domain
+        if mode in ("files", "letsencrypt") and not domain:
+            raise ValueError(f'hub.domain is missing: tls.mode = "{mode}" needs the name that visitors use')
+        if mode == "letsencrypt" and (is_address(domain) or "." not in domain):
+            raise ValueError(f'hub.domain should be a public name for tls.mode = "{mode}", not "{domain}"')
+        if self.redirect_port == self.hub.port:
+            raise ValueError(f"hub.port and tls.redirect_port should differ; both are {self.hub.port}")
+        return self
+
+    @property
+    def redirect_port(self) -> int:
+        """The port that sends visitors to https, or 0 where there is none."""
+        return self.tls.redirect_port if self.tls.own_scheme == "https" else 0
+
+    def path(self, relative: Path) -> Path:
+        """A path of the settings as an absolute one."""
+        return relative if relative.is_absolute() else self.root / relative
+
+    @property
+    def state(self) -> Path:
+        """The folder of what this machine remembers between runs; never committed."""
+        return self.root / ".hubwright"

@@ -1,0 +1,142 @@
+"""How single values of hub.toml are written: sizes, times, names, addresses. Strict, with plain words."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+_SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?$", re.IGNORECASE)
+_DURATION = re.compile(r"^(\d+)\s*([smhd]?)$")
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"^{_LABEL}(\.{_LABEL})*$")
+_HOST_PORT = re.compile(r"^[A-Za-z0-9.-]+:\d{1,5}$")
+
+
+def parse_size(value: object) -> int:
+    """Bytes from `1073741824`, `"512M"` or `"1.5 GiB"` (units are powers of 1024)."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _SIZE.match(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('should be a size such as "512M" or "2G"')
+    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
+
+
+def parse_duration(value: object) -> int:
+    """Seconds from `3600`, `"90s"`, `"30m"`, `"1h"` or `"2d"`."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _DURATION.match(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('should be a time such as "90s", "30m", "1h" or "2d"')
+    return int(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+def _pinned(value: str) -> str:
+    if not re.search(r"@sha256:[0-9a-f]{64}$", value):
+        raise ValueError("should end in @sha256:<64 hex digits>, so that every host runs the same image")
+    return value
+
+
+def _host_port(value: str) -> str:
+    if not _HOST_PORT.match(value) or not 0 < int(value.rpartition(":")[2]) < 65536:
+        raise ValueError('should be "host:port"')
+    return value
+
+
+def _without_password(value: str) -> str:
+    if re.match(r"^[a-z]+://[^/]*@", value):
+        raise ValueError("should carry no user and no password: the address appears in build logs")
+    return value
+
+
+def _domain(value: str) -> str:
+    if value and not (_DOMAIN.match(value) or is_address(value)):
+        raise ValueError(
+            'should be a name such as "hub.example.org" or an address, without http:// or a port'
+        )
+    return value
+
+
+def _address(value: str) -> str:
+    if not is_address(value):
+        raise ValueError('should be an IP address such as "127.0.0.1"')
+    return str(ip_address(value))
+
+
+def is_address(value: str) -> bool:
+    try:
+        ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", value):
+        raise ValueError("should be a URL that begins with https:// or http://")
+    return _without_password(value)
+
+
+def _sha256(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", value.lower()):
+        raise ValueError("should be 64 hex digits")
+    return value.lower()
+
+
+def _python_version(value: str) -> str:
+    if not re.fullmatch(r"3\.1[0-9](\.[0-9]+)?", value):
+        raise ValueError('should be a version from 3.10 on, such as "3.13" or "3.13.5"')
+    return value
+
+
+def _channel(value: str) -> str:
+    if "://" in value:
+        return _web_address(value)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*", value):
+        raise ValueError('should be a channel\'s name such as "conda-forge", or its URL')
+    return value
+
+
+_SPAN = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+_ARCHIVE = re.compile(r"^(\d+)(s|min|m|h|d|w|y):(\d+)(s|min|m|h|d|w|y)$")
+FLUSH = 10  # seconds: what StatsD passes on, and so the finest that Graphite can keep
+
+
+def _retention(value: str) -> str:
+    """Graphite's own form and whisper's rules: each step divides the next one, each span is longer."""
+    archives = []
+    for part in value.split(","):
+        match = _ARCHIVE.match(part.strip())
+        if match is None:
+            raise ValueError('should be pairs of step and span such as "10s:6h,1m:8d,15m:1y"')
+        archives.append((int(match[1]) * _SPAN[match[2]], int(match[3]) * _SPAN[match[4]]))
+    if archives[0][0] != FLUSH:
+        raise ValueError(f"should begin with steps of {FLUSH}s, which is how often StatsD passes numbers on")
+    for (step, span), (next_step, next_span) in pairwise(archives):
+        if next_step <= step or next_step % step or next_span <= span or span < next_step:
+            raise ValueError("every pair should have a step that the one before divides, and a longer span")
+    return value
+
+
+Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+Duration = Annotated[int, BeforeValidator(parse_duration), Field(ge=0)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Domain = Annotated[str, AfterValidator(_domain)]
+Address = Annotated[str, AfterValidator(_address)]
+Url = Annotated[str, AfterValidator(_without_password)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+PinnedImage = Annotated[str, AfterValidator(_pinned)]
+Sha256 = Annotated[str, AfterValidator(_sha256)]
+Channel = Annotated[str, AfterValidator(_channel)]
+HostPort = Annotated[str, AfterValidator(_host_port)]
+PythonVersion = Annotated[str, AfterValidator(_python_version)]
+Retention = Annotated[str, AfterValidator(_retention)]
+LocalPath = Annotated[Path, Field(strict=False)]  # TOML has no type of its own for a path
