@@ -81,6 +81,8 @@ def steps(i: Inputs) -> list[Resource]:
             "jupyterhub",
             render("jupyterhub.service.j2", token_file=proxy.TOKEN.path),
             watches=tuple(resource.id for resource in watched),
-            ready=f"http://{i.settings.network.gateway}:{paths.HUB_PORT}/hub/health",
+            # Through the front door: the hub listens before it has told the proxy the way to it.
+            ready=f"{proxy.address(i)}/hub/health",
+            ready_below=400,
         ),
     ]
