@@ -103,6 +103,9 @@ def host() -> dict[str, object]:
         ),
         "users": Path("/etc/passwd").read_text(encoding="utf-8").splitlines(),
         "groups": Path("/etc/group").read_text(encoding="utf-8").splitlines(),
+        "temporary files": sorted(
+            path.name for path in Path("/tmp").iterdir() if not path.name.startswith((".", "systemd-"))
+        ),
         "links": sorted(re.split("[ @]", line)[0] for line in ask("ip", "-brief", "link")),
     }
 

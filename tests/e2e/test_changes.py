@@ -53,6 +53,7 @@ def test_feature_that_is_turned_off_goes(operator: Operator, machine: Host) -> N
     with operator.changed(server={"idle_timeout": 0}):
         plan = operator.hubwright("plan", code=3)
         assert f"remove service:{CULLER}" in plan.err
+        operator.fab("plan", code=3)
         assert machine.succeeds(f"systemctl is-active {CULLER}"), "a plan only looks"
         operator.hubwright("apply")
         assert not machine.succeeds(f"systemctl cat {CULLER}")

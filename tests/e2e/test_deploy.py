@@ -34,8 +34,9 @@ def test_status_says_well(operator: Operator, machine: Host) -> None:
 
 
 def test_status_says_when_it_is_not_well(operator: Operator, machine: Host) -> None:
-    machine.run("systemctl stop hubwright-culler jupyterhub")
+    machine.run("systemctl stop hubwright-culler jupyterhub jupyterhub-proxy")
     try:
+        assert machine.run("systemctl list-units --failed --no-legend") == "", "to be stopped is no failure"
         assert "NOT well" in operator.hubwright("status", code=1).out
     finally:
         operator.hubwright("apply")

@@ -100,6 +100,7 @@ class PythonEnv(Resource):
             "UV_COMPILE_BYTECODE": "1",
             "npm_config_cache": f"{cache}/npm",
             "npm_config_update_notifier": "false",
+            "NODE_DISABLE_COMPILE_CACHE": "1",  # it would stay in /tmp
             **({"UV_DEFAULT_INDEX": self.pypi, "PIP_INDEX_URL": self.pypi} if self.pypi else {}),
             **({"npm_config_registry": self.npm} if self.npm else {}),
         }
