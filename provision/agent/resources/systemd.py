@@ -46,7 +46,7 @@ class Service(Unit):
     `unit`: the unit file's text; empty for a unit that the distribution brings.
     `watches`: ids of resources. The stamps they had at the last start are kept on the machine, so a run
     that was cut short before the restart is finished by the next one.
-    `ready`: a URL on this machine that answers with a status below `ready_below` once the service can be used.
+    `ready`: a URL of this machine that answers with a status below `ready_below` once it can be used.
     `ready_timeout`: seconds until then.
     `ports`: protocol (tcp or udp), address and number of what it listens on, and the setting that chooses
     it. While it does not run, nobody else may have them.
