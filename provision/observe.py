@@ -92,11 +92,15 @@ def ticket(target: Target, access: Access) -> str:
     """A path at the hub's URL that opens the status page to whoever has it: once, within ten minutes."""
     folder = "/opt/hubwright"
     program = f"{folder}/services/status_page.py"
-    line = (
-        f"[ -e {program} ] || {{ echo 'there is no status page; see [monitoring] graphite' >&2; exit 1; }}; "
-        f"exec {folder}/current/bin/python {program} --ticket"
-    )
-    return command(target, access, line).strip()
+    line = f"[ ! -e {program} ] || exec {folder}/current/bin/python {program} --ticket"
+    path = command(target, access, line).strip()
+    if not path:
+        raise HubwrightError(
+            "there is no status page",
+            where=target.name,
+            hint="set [monitoring] graphite = true, then `hubwright apply`",
+        )
+    return path
 
 
 def logs(

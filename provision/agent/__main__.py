@@ -152,24 +152,31 @@ class Run:
         ]
 
     def _remove_obsolete(self) -> None:
-        for id_, applied in self._obsolete():
-            if self.channel.gone.is_set():
-                return
-            began = time.monotonic()
-            machine = LocalMachine(applied.role, self.shared)
-            try:
-                resource = from_json(applied.resource)
-                machine.say(f"removing {id_}")
-                if reason := resource.remove(machine):
+        """What has to stay for the sake of something that goes after it is tried a second time."""
+        waiting = self._obsolete()
+        for report in (False, True):
+            waiting = [entry for entry in waiting if not self._remove(*entry, report=report)]
+
+    def _remove(self, id_: str, applied: Any, *, report: bool) -> bool:
+        """Whether it needs no second try. `report` that it stays."""
+        if self.channel.gone.is_set() or self.failed:
+            return True
+        began = time.monotonic()
+        machine = LocalMachine(applied.role, self.shared)
+        try:
+            resource = from_json(applied.resource)
+            machine.say(f"removing {id_}")
+            if reason := resource.remove(machine):
+                if report:
                     self._report(applied.role, id_, "kept", Change(f"keep {id_} for now: {reason}"))
-                    continue
-                self.state.forget(id_)
-                self._report(applied.role, id_, "removed", Change(f"remove {id_}"), time.monotonic() - began)
-            except KeyError:
-                self._report(applied.role, id_, "kept", Change(f"keep {id_}: an unknown kind of resource"))
-            except Exception as error:
-                self._fail(applied.role, id_, error)
-                return
+                return report
+            self.state.forget(id_)
+            self._report(applied.role, id_, "removed", Change(f"remove {id_}"), time.monotonic() - began)
+        except KeyError:
+            self._report(applied.role, id_, "kept", Change(f"keep {id_}: an unknown kind of resource"))
+        except Exception as error:
+            self._fail(applied.role, id_, error)
+        return True
 
     def _report(
         self, role: str, id_: str, status: str, change: Change | None = None, seconds: float = 0.0

