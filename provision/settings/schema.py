@@ -131,7 +131,7 @@ class Monitoring(Section):
         "jupyterhub", description="What the names of the hub's metrics begin with."
     )
     retention: Retention = Field(
-        "10s:6h,1m:8d,15m:1y",
+        "10s:6h,1m:2d,15m:1y",
         description="How finely and how long Graphite keeps a new metric, finest first.",
     )
     statsd_port: Port = Field(8125, description="UDP on the host's loopback: StatsD.")

@@ -116,7 +116,7 @@ def _retention(value: str) -> str:
     for part in value.split(","):
         match = _ARCHIVE.match(part.strip())
         if match is None:
-            raise ValueError('should be pairs of step and span such as "10s:6h,1m:8d,15m:1y"')
+            raise ValueError('should be pairs of step and span such as "10s:6h,1m:2d,15m:1y"')
         archives.append((int(match[1]) * _SPAN[match[2]], int(match[3]) * _SPAN[match[4]]))
     if archives[0][0] != FLUSH:
         raise ValueError(f"should begin with steps of {FLUSH}s, which is how often StatsD passes numbers on")
