@@ -20,7 +20,7 @@ from roles import (
     notebook_image,
     proxy,
     python,
-    status,
+    status_page,
     tls,
 )
 from roles.inputs import Inputs
@@ -45,7 +45,7 @@ ROLES = (
     Role("jupyterhub", "the hub", jupyterhub.steps, ("python", "proxy", "notebook_image")),
     Role("culler", "the culler of idle servers and temporary users", culler.steps, ("jupyterhub",)),
     Role("metrics", "the hub's numbers, for StatsD", metrics.steps, ("jupyterhub",)),
-    Role("status", "the status page", status.steps, ("jupyterhub",)),
+    Role("status_page", "the status page", status_page.steps, ("jupyterhub",)),
 )
 
 NAMES = tuple(role.name for role in ROLES)

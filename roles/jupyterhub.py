@@ -6,7 +6,7 @@ import json
 from typing import Any, Protocol
 
 from provision.agent.resources import Directory, File, GeneratedSecret, Resource, Service, User
-from roles import culler, graphite, metrics, notebook_image, paths, proxy, python, status, tls
+from roles import culler, graphite, metrics, notebook_image, paths, proxy, python, status_page, tls
 from roles.inputs import Inputs
 from roles.render import render
 
@@ -55,7 +55,7 @@ def hub_json(i: Inputs) -> str:
         )
     if graphite.wanted(i):
         hub["services"].append(
-            {"name": status.NAME, "url": status.url(i), "display": s.monitoring.public_summary}
+            {"name": status_page.NAME, "url": status_page.url(i), "display": s.monitoring.public_summary}
         )
     return json.dumps(hub, indent=2, sort_keys=True) + "\n"
 

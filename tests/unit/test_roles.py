@@ -343,3 +343,8 @@ def test_title_and_announcement_are_shown(
 ) -> None:
     config = configured(hub(text))
     assert dict(config.JupyterHub.template_vars) == shown
+
+
+def test_no_role_takes_the_name_of_a_task() -> None:
+    """fab has a task for each role beside those that work on whole hosts."""
+    assert not set(roles.NAMES) & {"deploy", "logs", "plan", "status", "verify"}
