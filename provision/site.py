@@ -36,7 +36,6 @@ CERTIFICATES = Path("/usr/local/share/ca-certificates")
 APT = Path("/etc/apt")
 PIP_FILES = ("/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
 NPM_FILES = ("/etc/npmrc", "~/.npmrc")
-DEFAULT_INDEXES = ("https://pypi.org/simple", "https://registry.npmjs.org")
 CHANNEL = "https://conda.anaconda.org/conda-forge/noarch/repodata.json.zst"
 PULL_TIMEOUT = 90.0  # seconds for the base image, about 30 MB
 PROBE_TIMEOUT = 20.0
@@ -289,7 +288,7 @@ def _texts(names: Iterable[str]) -> list[str]:
 
 def _mirror(reporter: Reporter, program: str, url: str | None) -> str | None:
     """The URL when it is a mirror that hosts could use too."""
-    if url is None or url.rstrip("/") in DEFAULT_INDEXES:
+    if url is None:
         return None
     if reason := unusable(url):
         reporter.line(f"  {program}'s own index is left out of site.toml: {reason}")

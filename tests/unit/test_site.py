@@ -130,7 +130,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
     (tmp_path / "ca").mkdir()
     (tmp_path / "ca" / "office.crt").touch()
     (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://pypi.example/simple\n")
-    (tmp_path / "npmrc").write_text("registry=https://registry.npmjs.org/\n")
+    (tmp_path / "npmrc").write_text("fund=false\n")
     monkeypatch.setattr(site, "APT", tmp_path / "apt")
     monkeypatch.setattr(site, "CERTIFICATES", tmp_path / "ca")
     monkeypatch.setattr(site, "PIP_FILES", (str(tmp_path / "pip.conf"),))
@@ -228,7 +228,6 @@ def test_the_guest_begins_where_the_processor_starts() -> None:
     [
         ("PIP_INDEX_URL", "https://other.example/simple", "https://other.example/simple"),
         ("UV_DEFAULT_INDEX", "https://uv.example/simple", "https://uv.example/simple"),
-        ("PIP_INDEX_URL", "https://pypi.org/simple/", None),
         ("PIP_INDEX_URL", "file:///opt/wheels", None),
         ("PIP_INDEX_URL", "https://me:secret@pypi.example/simple", None),
     ],
