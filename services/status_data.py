@@ -10,6 +10,7 @@ from typing import Any
 import plots
 
 WINDOWS = {"hour": 3600, "day": 86400, "week": 7 * 86400}
+NOW = 120  # seconds: what is older is not now any more
 NOTHING = "n/a"
 POINTS = 120  # at most, for each line of a plot
 
@@ -176,6 +177,14 @@ def parse(text: str) -> dict[str, plots.Points]:
 def cards(series: Series, latest: Series, end: int, window: int, *, everything: bool) -> list[Card]:
     """The panels to show. `latest`: the same measures over the last minutes, for what is now."""
     return [_card(panel, series, latest, end, window) for panel in PANELS if everything or panel.public]
+
+
+def recent(series: Series | None, end: int) -> Series:
+    """What is known of the last two minutes before `end`."""
+    return {
+        key: [(when, value) for when, value in points if when > end - NOW]
+        for key, points in (series or {}).items()
+    }
 
 
 def hub_is_up(latest: Series) -> bool:

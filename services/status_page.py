@@ -101,17 +101,20 @@ class Status(Page):
             return
         window = status_data.WINDOWS[name]
         graphite: Graphite = self.settings["graphite"]
-        series, latest = await asyncio.gather(graphite.series(window), graphite.series(120))
         end = int(time.time())
+        wanted = {window, min(status_data.WINDOWS.values())}  # the shortest one also says what is now
+        found = dict(zip(wanted, await asyncio.gather(*map(graphite.series, wanted)), strict=True))
+        series = found[window]
+        latest = status_data.recent(found[min(wanted)], end)
         cards = None
-        if series is not None and latest is not None:
+        if series is not None:
             cards = status_data.cards(series, latest, end, window, everything=self.operator)
         self.show(
             "status.html",
             cards=cards,
             windows=list(status_data.WINDOWS),
             over=name,
-            hub_up=status_data.hub_is_up(latest or {}),
+            hub_up=status_data.hub_is_up(latest),
             operator=self.operator,
             deploys=status_data.deploys(_journal()) if self.operator else [],
             now=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(end)),

@@ -98,6 +98,15 @@ def test_the_hub_is_up_unless_it_is_known_not_to_be(known: list[float | None], u
     assert status_data.hub_is_up(series(hub_up=known)) is up
 
 
+def test_now_is_not_long_ago() -> None:
+    found: status_data.Series = {
+        "a": [(END - 130, 1.0), (END - 110, 2.0), (END, None)],
+        "b": [(END - 900, 1.0)],
+    }
+    assert status_data.recent(found, END) == {"a": [(END - 110, 2.0), (END, None)], "b": []}
+    assert status_data.recent(None, END) == {}
+
+
 def test_deploys_are_the_latest_and_lines_that_are_none_are_passed_over() -> None:
     lines = [
         json.dumps({"time": f"2026-11-20T23:0{n}:00Z", "by": "ann", "changed": ["a"] * n, "failed": []})
