@@ -31,7 +31,9 @@ MANAGED = (
     "/var/lib/jupyterhub",
 )
 HOST = ("/etc", "/home", "/opt", "/root", "/srv", "/usr/local", "/var/lib", "/var/spool")
-LIVE = ("/var/lib/jupyterhub/jupyterhub.sqlite",)  # the hub writes to it whenever it likes
+# The hub writes to its database whenever it likes, with a journal that comes and goes beside it.
+DATABASE = "/var/lib/jupyterhub/jupyterhub.sqlite"
+LIVE = (DATABASE, "/var/lib/jupyterhub")
 UNITS = (
     "docker",
     "jupyterhub",
@@ -74,6 +76,8 @@ def describe(path: str, times: bool) -> list[object]:
 def files(roots: Iterable[str], *, times: bool) -> dict[str, list[object]]:
     found = {}
     for path in paths(roots):
+        if path.startswith(f"{DATABASE}-"):
+            continue
         try:
             found[path] = describe(path, times)
         except FileNotFoundError:
