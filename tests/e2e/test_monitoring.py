@@ -185,6 +185,8 @@ def test_the_page_stands_on_every_screen(operator: Operator, machine: Host) -> N
                     page.goto(f"{machine.url}services/status/?over={window}")
                     assert page.locator("main svg").count() >= 8
                     assert page.evaluate("document.documentElement.scrollWidth") <= width
+                    for table in page.locator(".scroll").all():
+                        assert table.evaluate("e => e.scrollWidth - e.clientWidth") <= 0, "no column is cut"
                 page.screenshot(path=SCREENSHOTS / f"status-{scheme}-{width}.png", full_page=True)
                 ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
                 assert (ground == "rgb(20, 23, 27)") is (scheme == "dark"), "the style sheet is in force"

@@ -423,7 +423,7 @@ def relocated(value: Any, host: Host) -> Any:
 def inputs(settings: Settings) -> Inputs:
     """What roles are made from, with images that would be built on the host."""
     sources = {
-        name: ImageSource(digit * 64, context="0b" * 32, arguments=(("BASE", "ubuntu"),))
+        name: ImageSource(digit * 64, context=f"0{digit}" * 32, arguments=(("BASE", "ubuntu"),))
         for name, digit in (("notebook", "a"), ("graphite", "c"))
     }
     return Inputs.read(settings, sources)
