@@ -234,7 +234,7 @@ def dashboard(ctx: Context, on: HostOptions) -> None:
 
     for target in on.targets(ctx.settings):
         ticket = observe.ticket(target, on.access())
-        door = f"http://{target.host}:{ctx.settings.hub.port}/" if on.hosts else vm.url(ctx.settings)
+        door = observe.front_door(ctx.settings, target) if on.hosts else vm.url(ctx.settings)
         ctx.reporter.result(f"{door.rstrip('/')}{ticket}")
 
 

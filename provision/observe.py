@@ -11,6 +11,7 @@ from typing import Any
 
 from provision.errors import HubwrightError
 from provision.hosts import Access, Target, command
+from provision.settings import Settings
 
 # The settings may not want these.
 OPTIONAL = (
@@ -109,3 +110,11 @@ def logs(
     """The journal of a unit, line by line; with `follow` until interrupted."""
     argv = ["journalctl", "--no-pager", "--output=short-iso", f"--lines={lines}", f"--unit={unit}"]
     command(target, access, shlex.join([*argv, *(["--follow"] if follow else [])]), show=show)
+
+
+def front_door(settings: Settings, target: Target) -> str:
+    """Where a browser finds the hub of a host: by the name of the settings, or as the host was named here."""
+    host = settings.hub.domain or target.host
+    host = f"[{host}]" if ":" in host else host
+    port = "" if settings.tls.mode == "behind-proxy" else f":{settings.hub.port}"
+    return f"{settings.tls.scheme}://{host}{port}/"

@@ -19,6 +19,7 @@ from provision.deploy import Outcome
 from provision.errors import HubwrightError
 from provision.hosts import Access, Target
 from provision.observe import HostStatus
+from provision.settings import Settings
 
 HIDDEN = "correct-horse-battery"
 IMAGE = f'[image]\nreference = "quay.io/a/b@sha256:{"0a" * 32}"\n'
@@ -379,3 +380,17 @@ def test_logs(run: Run, monkeypatch: pytest.MonkeyPatch, words: list[str], line:
     monkeypatch.setattr(observe, "command", command)
     assert run("logs", "-H", "host", *words)[:2] == (0, "a line\n")
     assert asked == [line]
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("", "https://server:443/"),
+        ("[hub]\ndomain = 'hub.example.org'\nport = 8443", "https://hub.example.org:8443/"),
+        ("[hub]\ndomain = '2001:db8::1'", "https://[2001:db8::1]:443/"),
+        ("[hub]\ndomain = 'hub.example.org'\n[tls]\nmode = 'behind-proxy'", "https://hub.example.org/"),
+        ("[tls]\nmode = 'off'", "http://server:80/"),
+    ],
+)
+def test_the_front_door_of_a_host(hub: Callable[..., Settings], text: str, url: str) -> None:
+    assert observe.front_door(hub(text), Target("server", 22, "you")) == url
