@@ -1,6 +1,6 @@
 # Two commands are enough: `make up` and `make test`. `make` alone lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test lint unit e2e verify lock docs destroy clean
+.PHONY: help setup up test lint unit e2e vm verify lock docs destroy clean
 
 HUBWRIGHT := .venv/bin/hubwright
 UV := .venv/bin/uv
@@ -37,12 +37,17 @@ e2e: ## Only the end-to-end checks
 	@provision/setup.sh --test
 	@.venv/bin/tox run -e e2e
 
+vm: ## The checks on a virtual machine; most of an hour where KVM runs no guests
+	@provision/setup.sh --vm
+	@.venv/bin/tox run -e vm
+
 verify: setup ## Check the machine that `make up` raised
 	@$(HUBWRIGHT) verify
 
 lock: setup ## Compile the *.in files again (UPGRADE=--upgrade takes newer versions)
 	$(COMPILE) roles/locks/uv.in --output-file roles/locks/uv.txt
 	$(COMPILE) roles/locks/hub.in --output-file roles/locks/hub.txt
+	$(COMPILE) roles/locks/node.in --output-file roles/locks/node.txt
 	$(COMPILE) images/notebook/requirements.in --output-file images/notebook/requirements.txt
 	$(COMPILE) requirements.in --output-file requirements.txt
 	cp roles/locks/uv.txt images/notebook/uv.txt

@@ -65,6 +65,8 @@ def _servers(c: Any, hub: dict[str, Any]) -> None:
     c.DockerSpawner.network_name = hub["network"]
     c.DockerSpawner.prefix = "hubwright"
     c.DockerSpawner.remove = True
+    if hub["certificates"]:  # the host's own file, in the place where the image has its
+        c.DockerSpawner.read_only_volumes = {hub["certificates"]: hub["certificates"]}
     c.DockerSpawner.extra_host_config = {
         "auto_remove": False,  # when the engine restarts it would remove those that run, live-restore or not
         "pids_limit": hub["pids"],
@@ -80,7 +82,8 @@ def _services(c: Any, hub: dict[str, Any]) -> None:
     c.JupyterHub.services = [
         {"name": service["name"], "api_token": _token(service["token_file"])} for service in callers
     ] + [
-        {"name": service["name"], "url": service["url"], "display": service["display"]}
+        # The hub waits for it before it lets anybody in, and would for 30 s: longer than the hub's own start.
+        {"name": service["name"], "url": service["url"], "display": service["display"], "timeout": 1}
         for service in hub["services"]
         if "url" in service
     ]

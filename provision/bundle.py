@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from provision.agent.resources import Resource
 from provision.settings import Settings
+from roles import mirrors
 
-Mode = Literal["plan", "apply"]
+Mode = Literal["plan", "apply", "seal"]
 
 AGENT = Path(__file__).parent / "agent"
 STATE = "/var/lib/hubwright"
@@ -52,14 +53,28 @@ class RoleSteps:
 
 
 def manifest(
-    settings: Settings, roles: Iterable[RoleSteps], *, mode: Mode, whole: bool = True
+    settings: Settings,
+    roles: Iterable[RoleSteps],
+    *,
+    mode: Mode,
+    whole: bool = True,
+    unattended: Mapping[str, Any] | None = None,
+    files: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """What the agent is told. `whole`: what is applied on the host and in none of `roles` shall go."""
+    """What the agent is told.
+
+    `whole`: what is applied on the host and in none of `roles` shall go.
+    `unattended`: there is no driver at the other end, see agent/unattended.py.
+    `files`: what a machine that is sealed shall have for its first boot, see agent/sealing.py.
+    """
     return {
+        **({"unattended": unattended} if unattended else {}),
+        **({"files": list(files)} if mode == "seal" else {}),
         "mode": mode,
         "state": STATE,
         "whole": whole,
         "options": {"apt_lock_wait": settings.deploy.apt_lock_wait},
+        "environment": mirrors.environment(settings),
         "roles": [
             {"name": role.name, "needs": role.needs, "resources": [r.to_json() for r in role.resources]}
             for role in roles

@@ -275,6 +275,87 @@ def logs(ctx: Context, on: HostOptions, unit: str, lines: int, follow: bool) -> 
 
 
 @cli.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--with-secrets", is_flag=True, help="Leave the settings' secrets in the image.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def bake(ctx: Context, file: Path, with_secrets: bool, yes: bool) -> None:
+    """Turn the machine that `up` raised into a file that new machines start from.
+
+    \b
+    hubwright up
+    hubwright bake hub.tar          # provider docker
+    hubwright bake hub.box          # provider libvirt; hub.qcow2 for clouds
+
+    Everything is in it but what is one machine's own: SSH host keys, certificate, tokens, databases, logs.
+    Each copy makes those at its first boot, and needs no network for that. `[vm] box` takes the file: the
+    next `up` has little left to do.
+
+    The machine itself is removed.
+    """
+    from provision import baking, vm
+
+    if not yes:
+        click.confirm(f"Remove the machine {ctx.settings.vm.name}, its work included?", abort=True, err=True)
+    _converge(ctx, HostOptions((), None, False, False), "apply", (), as_json=False)
+    baking.bake(ctx.settings, ctx.reporter, file, with_secrets=with_secrets)
+    vm.destroy(ctx.settings, ctx.reporter)
+
+
+@cli.command("cloud-init")
+@click.option(
+    "--parts",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write what is too large for user-data here: the hub's parts and its images.",
+)
+@click.option("--part-url", metavar="URL", help="Where instances find what you publish of --parts.")
+@click.option(
+    "--host-key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Give the instance this SSH host key, made now if FILE is not there. Its private half stands in "
+    "the user-data.",
+)
+@click.option(
+    "--known-as",
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="With --host-key: note the key in known_hosts for this name or address of the instance.",
+)
+@click.option(
+    "--authorized-key",
+    "authorized_keys",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="A public key that may log in as the image's own user. Most platforms give theirs.",
+)
+@click.option("--with-secrets", is_flag=True, help="Put the settings' secrets into the user-data.")
+@click.option("--limit", default="16K", show_default=True, metavar="SIZE", help="What your platform takes.")
+@click.pass_obj
+def cloud_init(ctx: Context, /, **options: Any) -> None:
+    """Write user-data that makes a cloud instance the hub by itself, without SSH.
+
+    \b
+    hubwright cloud-init --limit 256K > user-data
+    hubwright cloud-init --parts parts --part-url https://files.example.org/hub > user-data
+
+    The second form keeps user-data small: publish the files of `parts` at that URL before the instance
+    starts; it checks them by SHA-256. They hold no secrets.
+
+    On the instance `cloud-init status --wait` says how it ended, `journalctl -u hubwright-first-boot` what
+    was done. A first boot that is cut off is finished at the next one. From then on `hubwright plan -H` and
+    `apply -H` work on it as on every host.
+    """
+    from provision import cloud_init
+    from provision.hosts import Access
+
+    wishes = cloud_init.Wishes(**options)
+    ctx.reporter.raw(cloud_init.user_data(ctx.settings, ctx.reporter, wishes, Access()))
+
+
+@cli.command()
 @host_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
@@ -360,6 +441,15 @@ def prepare(ctx: Context, provider: str | None) -> None:
     from provision import vm
 
     vm.prepare(ctx.settings, ctx.reporter, provider)
+
+
+@cli.command(hidden=True)
+@click.pass_obj
+def settle(ctx: Context) -> None:
+    """What a machine needs that has just started or woken; the Vagrantfile calls it."""
+    from provision import vm
+
+    vm.settle(ctx.settings)
 
 
 def _converge(

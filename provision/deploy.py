@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +18,8 @@ from provision.hosts import Access, Blob, Event, Target
 from provision.hosts import run as run_on_host
 from provision.report import Reporter
 from provision.settings import Settings
+from provision.unattended import PlacedFile
+from roles import paths
 from roles.inputs import ImageSource, Inputs
 
 Handler = Callable[[Target, Event], None]
@@ -78,17 +81,17 @@ def image_sources(settings: Settings, reporter: Reporter) -> tuple[dict[str, Ima
     image, monitoring = settings.image, settings.monitoring
     found: dict[str, Source] = {}
     if image.reference is not None:
-        found["notebook"] = _referenced(image.reference)
+        found[paths.NOTEBOOK] = _referenced(image.reference)
     elif image.archive is not None:
         path = settings.path(image.archive)
         digest = file_digest(path, images.cache_folder())
-        found["notebook"] = ImageSource(digest, archive=digest), {digest: path}
+        found[paths.NOTEBOOK] = ImageSource(digest, archive=digest), {digest: path}
     else:
-        found["notebook"] = _built(settings, images.notebook(settings), reporter)
+        found[paths.NOTEBOOK] = _built(settings, images.notebook(settings), reporter)
     if monitoring.graphite and monitoring.image is not None:
-        found["graphite"] = _referenced(monitoring.image)
+        found[paths.GRAPHITE] = _referenced(monitoring.image)
     elif monitoring.graphite:
-        found["graphite"] = _built(settings, images.graphite(settings), reporter)
+        found[paths.GRAPHITE] = _built(settings, images.graphite(settings), reporter)
     blobs = {digest: blob for _, needed in found.values() for digest, blob in needed.items()}
     return {name: source for name, (source, _) in found.items()}, blobs
 
@@ -142,6 +145,17 @@ def converge(
         outcomes = list(pool.map(one, targets))
     metrics.send(settings, mode, [(outcome.seconds, outcome.failed, outcome.changes) for outcome in outcomes])
     return outcomes
+
+
+def seal(
+    settings: Settings, target: Target, files: Iterable[PlacedFile], *, access: Access, handle: Handler
+) -> Outcome:
+    """Take away what is the machine's own, and leave `files` for the first boot of its copies."""
+    placed = [
+        {"path": file.path, "mode": file.mode, "content": base64.b64encode(file.content).decode()}
+        for file in files
+    ]
+    return _run(target, pack(manifest(settings, [], mode="seal", files=placed)), {}, access, handle)
 
 
 def _run(target: Target, bundle: bytes, blobs: dict[str, Blob], access: Access, handle: Handler) -> Outcome:

@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 import platform
+import re
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -18,13 +19,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from provision.errors import HubwrightError
+from provision.digests import file_digest
+from provision.errors import HubwrightError, SettingsError
 from provision.process import docker, run
 from provision.report import Reporter
-from provision.settings import Settings
+from provision.settings import Builder, Settings
+from roles import paths
+from roles.mirrors import proxy_variables
 
 PROJECT = Path(__file__).resolve().parent.parent
 HOST_FOLDER = PROJECT / "images" / "host"
+APT_MIRRORS = PROJECT / "images" / "apt-mirrors.sh"
 GRAPHITE_FOLDER = PROJECT / "images" / "graphite"
 BASE_PACKAGES = (
     "ca-certificates",
@@ -37,7 +42,7 @@ SLIM = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/sh
 
 @dataclass(frozen=True)
 class Recipe:
-    """An image that hosts run as hubwright/<name>, built from a folder with a Dockerfile that takes BASE."""
+    """An image that hosts run, built from a folder with a Dockerfile that takes BASE."""
 
     name: str
     folder: Path
@@ -53,12 +58,14 @@ def notebook(settings: Settings) -> Recipe:
         raise HubwrightError(
             "has no Dockerfile", where=str(folder), hint="[image] build names the folder that has it"
         )
-    return Recipe("notebook", folder, _given(PYPI=settings.mirrors.pypi))
+    return Recipe(paths.NOTEBOOK, folder, _given(APT=_archives(settings), PYPI=settings.mirrors.pypi))
 
 
 def graphite(settings: Settings) -> Recipe:
     """StatsD and Graphite, for hubs that name no image of it."""
-    return Recipe("graphite", GRAPHITE_FOLDER, _given(PYPI=settings.mirrors.pypi, NPM=settings.mirrors.npm))
+    mirrors = settings.mirrors
+    given = _given(APT=_archives(settings), PYPI=mirrors.pypi, NPM=mirrors.npm)
+    return Recipe(paths.GRAPHITE, GRAPHITE_FOLDER, given)
 
 
 def cache_folder() -> Path:
@@ -76,24 +83,33 @@ def base_image_tag(settings: Settings) -> str:
     """The reference of the base image: the registry's, or the name of what `mmdebstrap` makes."""
     if settings.builder.base == "registry":
         return settings.builder.image
-    return f"hubwright/base:{_digest(*_bootstrap(settings, 'tar'))}"
+    return f"{paths.IMAGES}/base:{digest(*_bootstrap(settings, 'tar'))}"
+
+
+def baked(settings: Settings) -> Path | None:
+    """The archive of a whole hub's image, where `[vm] box` names one."""
+    box = settings.vm.box
+    return settings.path(Path(box).expanduser()) if box.endswith(".tar") else None
 
 
 def host_image_tag(settings: Settings) -> str:
     """The name of the image that Vagrant's docker provider starts."""
-    return f"hubwright/host:{_digest(base_image_tag(settings), context(HOST_FOLDER))}"
+    archive = baked(settings)
+    if archive is not None and archive.exists():
+        return f"{paths.IMAGES}/baked:{file_digest(archive, cache_folder())[:16]}"
+    return f"{paths.IMAGES}/host:{digest(base_image_tag(settings), *_host_parts(settings))}"
 
 
 def recipe_tag(settings: Settings, recipe: Recipe) -> str:
     """The name of the image that a recipe makes."""
     arguments = recipe.arguments.values()
     content = recipe_context(settings, recipe)
-    return f"hubwright/{recipe.name}:{_digest(base_image_tag(settings), *arguments, content)}"
+    return f"{paths.IMAGES}/{recipe.name}:{digest(base_image_tag(settings), *arguments, content)}"
 
 
 def recipe_context(settings: Settings, recipe: Recipe) -> bytes:
     """The build context of an image that hosts run: its folder, and certificates to trust."""
-    return context(recipe.folder, _certificates(settings))
+    return context(recipe.folder, {**_certificates(settings), **_apt_mirrors(settings)})
 
 
 def context(folder: Path, extra: Mapping[str, bytes] | None = None) -> bytes:
@@ -127,17 +143,33 @@ def base_image(settings: Settings, reporter: Reporter) -> str:
             tempfile.TemporaryDirectory(prefix="hubwright-") as folder,
         ):
             archive = Path(folder) / "base.tar"
-            run(_bootstrap(settings, str(archive)), on_line=step.say)
+            run(_bootstrap(settings, str(archive)), on_line=step.say, env=proxy_variables(settings))
             docker("import", str(archive), tag)
     return tag
 
 
 def ensure_host_image(settings: Settings, reporter: Reporter) -> str:
     """The name of the host image, which exists afterwards."""
-    tag = host_image_tag(settings)
-    with _alone(reporter):
-        _ensure(tag, context(HOST_FOLDER), {}, settings, reporter)
+    tag, archive = host_image_tag(settings), baked(settings)
+    if archive is not None and not archive.is_file():
+        raise SettingsError(
+            "there is no such file", where=f"vm.box: {archive}", hint="`hubwright bake FILE` writes it"
+        )
+    with alone(reporter):
+        if archive is None:
+            apt, content = _host_parts(settings)
+            _ensure(tag, content, _given(APT=apt), settings, reporter)
+        elif not _exists(tag):
+            _load(archive, tag, reporter)
     return tag
+
+
+def _load(archive: Path, tag: str, reporter: Reporter) -> None:
+    with reporter.step(f"load {archive}"):
+        said = docker("load", "--quiet", "--input", str(archive))
+        (loaded,) = re.findall(r"^Loaded image(?: ID)?: (\S+)$", said, re.MULTILINE)
+        docker("tag", loaded, tag)
+        docker("image", "rm", "--no-prune", loaded)
 
 
 def ensure_archive(settings: Settings, recipe: Recipe, reporter: Reporter) -> Path:
@@ -146,12 +178,29 @@ def ensure_archive(settings: Settings, recipe: Recipe, reporter: Reporter) -> Pa
     archive = cache_folder() / f"{tag.partition('/')[2].replace(':', '-')}.tar"
     if archive.exists():
         return archive
-    with _alone(reporter):
+    with alone(reporter):
         if not archive.exists():
             _ensure(tag, recipe_context(settings, recipe), recipe.arguments, settings, reporter)
             with reporter.step(f"save the image of {recipe.name}"):
                 _save(tag, archive)
     return archive
+
+
+def archive_sources(builder: Builder) -> list[str]:
+    """The lines of apt's sources for the archive that this machine makes systems from."""
+    if not builder.apt or not builder.suite:
+        raise HubwrightError(
+            'base = "archive" needs apt and suite',
+            where="builder",
+            hint="`hubwright init --force` finds both",
+        )
+    sources = [
+        f"deb {builder.apt} {suite} {builder.components}"
+        for suite in (builder.suite, f"{builder.suite}-updates")
+    ]
+    if builder.security:
+        sources.append(f"deb {builder.security} {builder.suite}-security {builder.components}")
+    return sources
 
 
 # --- inside -------------------------------------------------------------------------------------
@@ -173,6 +222,22 @@ def _certificates(settings: Settings) -> dict[str, bytes]:
     return found
 
 
+def _archives(settings: Settings) -> str:
+    """The build argument APT: mirrors of archives, for images/apt-mirrors.sh."""
+    return " ".join(f"{name}={url}" for name, url in sorted(settings.mirrors.apt.items()))
+
+
+def _apt_mirrors(settings: Settings) -> dict[str, bytes]:
+    """The program that takes APT, in the folder of certificates."""
+    return {f"ca/{APT_MIRRORS.name}": APT_MIRRORS.read_bytes()} if settings.mirrors.apt else {}
+
+
+def _host_parts(settings: Settings) -> tuple[str, bytes]:
+    """APT and the build context of the host image. It gets no certificates but for the sake of APT."""
+    mirrors = {**_certificates(settings), **_apt_mirrors(settings)} if settings.mirrors.apt else {}
+    return _archives(settings), context(HOST_FOLDER, mirrors)
+
+
 def _given(**arguments: str | None) -> dict[str, str]:
     return {key: value for key, value in arguments.items() if value}
 
@@ -180,18 +245,6 @@ def _given(**arguments: str | None) -> dict[str, str]:
 def _bootstrap(settings: Settings, target: str) -> list[str]:
     """The command that writes a minimal root file system to `target`, a tar."""
     builder = settings.builder
-    if not builder.apt or not builder.suite:
-        raise HubwrightError(
-            'base = "archive" needs apt and suite',
-            where="builder",
-            hint="`hubwright init --force` finds both",
-        )
-    sources = [
-        f"deb {builder.apt} {suite} {builder.components}"
-        for suite in (builder.suite, f"{builder.suite}-updates")
-    ]
-    if builder.security:
-        sources.append(f"deb {builder.security} {builder.suite}-security {builder.components}")
     return [
         "mmdebstrap",
         "--variant=minbase",
@@ -201,11 +254,11 @@ def _bootstrap(settings: Settings, target: str) -> list[str]:
         "--dpkgopt=path-include=/usr/share/doc/*/copyright",
         builder.suite,
         target,
-        *sources,
+        *archive_sources(builder),
     ]
 
 
-def _digest(*parts: str | bytes) -> str:
+def digest(*parts: str | bytes) -> str:
     """Sixteen hexadecimal digits for the parts and this machine's kind of processor."""
     total = hashlib.sha256()
     for part in (platform.machine(), *parts):
@@ -225,9 +278,12 @@ def _ensure(
     if _exists(tag):
         return
     given = {"BASE": base_image(settings, reporter), **arguments}
-    options = [option for key, value in given.items() for option in ("--build-arg", f"{key}={value}")]
+    proxy = proxy_variables(settings)  # by name alone: a password should not stand in argv
+    words = [*(f"{key}={value}" for key, value in given.items()), *proxy]
+    options = [option for word in words for option in ("--build-arg", word)]
     with reporter.step(f"build the image {tag.partition(':')[0]}") as step:
-        docker("build", "--force-rm", "--tag", tag, *options, "-", stdin=content, on_line=step.say)
+        command = ["build", "--force-rm", "--tag", tag, *options, "-"]
+        docker(*command, stdin=content, on_line=step.say, env=proxy)
 
 
 def _save(tag: str, archive: Path) -> None:
@@ -244,7 +300,7 @@ def _save(tag: str, archive: Path) -> None:
 
 
 @contextmanager
-def _alone(reporter: Reporter) -> Iterator[None]:
+def alone(reporter: Reporter) -> Iterator[None]:
     """One process at a time makes images: the second one then finds them made."""
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)

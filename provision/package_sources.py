@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+import yaml
+
+from provision.settings import is_loopback, parse_registry
 
 
 @dataclass(frozen=True)
@@ -88,12 +93,47 @@ def npm_registry(texts: Iterable[str]) -> str | None:
     return found
 
 
+def registry_mirrors(text: str) -> tuple[str, ...]:
+    """Docker's own mirrors that other hosts could use too, from `docker info`, asked for them as JSON."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return ()
+    kept = []
+    for url in found if isinstance(found, list) else ():
+        try:
+            kept.append(parse_registry(url))
+        except ValueError:
+            continue
+    return tuple(url for url in kept if not unusable(url))
+
+
+def conda_settings(texts: Iterable[str]) -> tuple[str | None, tuple[str, ...]]:
+    """The alias that channels' names start at, and channels given by URL, of conda's .condarc files.
+
+    That of a later file holds. Only what other hosts could use.
+    """
+    alias, channels = None, tuple[str, ...]()
+    for text in texts:
+        try:
+            found = yaml.safe_load(text)
+        except yaml.YAMLError:
+            continue
+        if not isinstance(found, dict):
+            continue
+        alias = found.get("channel_alias") or alias
+        given = found.get("channels")
+        channels = tuple(map(str, given)) if isinstance(given, list) else channels
+    urls = tuple(url.rstrip("/") for url in channels if "://" in url and not unusable(url))
+    return (str(alias).rstrip("/") if alias and not unusable(str(alias)) else None), urls
+
+
 def unusable(url: str) -> str:
     """Why another host could not, or should not, be given this URL; empty when it can."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
         return "only this machine can reach it"
-    if parts.hostname in ("localhost", "127.0.0.1", "::1"):
+    if is_loopback(parts.hostname or "localhost"):
         return "only this machine can reach it"
     if parts.username or parts.password:
         return "it holds a password, which settings may not"

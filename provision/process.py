@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import tempfile
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from provision.errors import HubwrightError
 
@@ -37,16 +38,18 @@ def run(
     stdin: bytes = b"",
     on_line: Callable[[str], None] | None = None,
     timeout: float | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> str:
     """What the program wrote to its standard output.
 
     With `on_line`, output and errors are handed over line by line as they come, and the last
-    of them returned; `timeout` does not hold then. Raises ProgramError with the last lines.
+    of them returned; `timeout` does not hold then. `env` is laid over this process's own environment.
+    Raises ProgramError with the last lines.
     """
     if shutil.which(argv[0]) is None:
         raise HubwrightError(f"{argv[0]} is not installed", where=HERE, hint="run `make setup`")
     if on_line is not None:
-        return _follow(argv, stdin, on_line)
+        return _follow(argv, stdin, on_line, env)
     try:
         done = subprocess.run(
             argv,
@@ -54,6 +57,7 @@ def run(
             capture_output=True,
             timeout=timeout,
             check=False,
+            env={**os.environ, **(env or {})},
         )
     except subprocess.TimeoutExpired as error:
         raise ProgramError(argv, None, _tail(error.stderr or b"")) from None
@@ -67,10 +71,11 @@ def docker(
     stdin: bytes = b"",
     on_line: Callable[[str], None] | None = None,
     timeout: float | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> str:
     """`run` for Docker's command: mistakes that a person can mend at once are told as such."""
     try:
-        return run(["docker", *arguments], stdin=stdin, on_line=on_line, timeout=timeout)
+        return run(["docker", *arguments], stdin=stdin, on_line=on_line, timeout=timeout, env=env)
     except ProgramError as error:
         raise explain_docker(error.output) or error from None
 
@@ -94,13 +99,19 @@ def explain_docker(output: str) -> HubwrightError | None:
     return None
 
 
-def _follow(argv: Sequence[str], stdin: bytes, on_line: Callable[[str], None]) -> str:
+def _follow(
+    argv: Sequence[str], stdin: bytes, on_line: Callable[[str], None], env: Mapping[str, str] | None
+) -> str:
     last: deque[str] = deque(maxlen=LAST_LINES)
     with tempfile.TemporaryFile() as source:  # a file, because a pipe that nobody reads would block us
         source.write(stdin)
         source.seek(0)
         with subprocess.Popen(
-            argv, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            argv,
+            stdin=source,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(env or {})},
         ) as process:
             try:
                 for raw in process.stdout or ():

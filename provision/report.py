@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from provision.agent.channel import without_credentials
 from provision.errors import HubwrightError
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Reporter:
     def line(self, text: str = "") -> None:
         """A line of progress or advice."""
         self._last_line = time.monotonic()
+        text = without_credentials(text)
         if self.quiet:
             return
         if self._spinner is not None:
@@ -86,13 +88,20 @@ class Reporter:
     def detail(self, text: str) -> None:
         """What is going on just now: passes by on a terminal; in a pipe a sign of life now and then."""
         if self._spinner is not None:
-            self._spinner.update(text)
+            self._spinner.update(without_credentials(text))
         elif self.verbose or time.monotonic() - self._last_line > SILENCE:
             self.line(f"    {text}")
 
     def result(self, text: str) -> None:
         """What the command was asked for."""
         print(text, flush=True)
+
+    def raw(self, content: bytes) -> None:
+        """The same, for a file."""
+        if sys.stdout.isatty() and not content.isascii():
+            raise HubwrightError("this is not for a screen", hint="send it to a file: add `> FILE`")
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
 
     def json(self, value: Any) -> None:
         """The same, for scripts."""
@@ -104,4 +113,4 @@ class Reporter:
         lines = [f"error: {first}", *(f"       {line}" for line in rest)]
         if error.hint:
             lines.append(f" next: {error.hint}")
-        print("\n".join(lines), file=sys.stderr, flush=True)
+        print(without_credentials("\n".join(lines)), file=sys.stderr, flush=True)

@@ -1,6 +1,8 @@
 #!/bin/sh
 # Brings a bare Debian or Ubuntu machine to where `make up` works: packages, Docker, and .venv.
-# Usage: provision/setup.sh [--test]       --test: also what the tests need, a browser.
+# Usage: provision/setup.sh [--test] [--vm]
+#   --test  also what the tests need, a browser
+#   --vm    also what virtual machines need, libvirt and QEMU
 # It installs only what is missing; a second run finds that everything holds.
 set -eu
 cd "$(dirname "$0")/.."
@@ -9,6 +11,7 @@ exec 3>&2 # errors reach the operator even from inside a step
 LOG=$(mktemp)
 trap 'rm -f "$LOG"' EXIT
 DOCKER_LOG=/var/log/dockerd.log
+PROXIES=http_proxy,https_proxy,no_proxy,HTTP_PROXY,HTTPS_PROXY,NO_PROXY
 SYSTEM_CERTIFICATES=/etc/ssl/certs/ca-certificates.crt
 
 die() {
@@ -37,25 +40,28 @@ as_root() {
         "$@"
     else
         command -v sudo >/dev/null || die "this needs root, and there is no sudo" "run \`make setup\` as root"
-        sudo "$@"
+        sudo --preserve-env="$PROXIES" "$@" # apt and dockerd go where this shell goes
     fi
 }
 
 # --- the distribution ---------------------------------------------------------------------------
 
+# The oldest release of a distribution that a host may run, and this machine too. A later one is welcome here:
+# every package is asked for by its name.
+oldest() {
+    sed -n "s/^ *(\"$1\", \"\([0-9.]*\)\"): .*/\1/p" provision/agent/distributions.py | sort -V | head -n 1
+}
+
 known_distribution() {
     [ -r /etc/os-release ] || return 1
     # shellcheck disable=SC1091
     . /etc/os-release
-    case "${ID:-}" in
-        debian) [ "${VERSION_ID:-99}" -ge 12 ] ;;
-        ubuntu) [ "${VERSION_ID%%.*}" -ge 22 ] ;;
-        *) return 1 ;;
-    esac
+    first=$(oldest "${ID:-}")
+    [ -n "$first" ] && printf '%s\n' "$first" "${VERSION_ID:-999}" | sort -VC
 }
 
 known_distribution || die "this is $(. /etc/os-release 2>/dev/null && echo "${PRETTY_NAME:-unknown}" || echo unknown)" \
-    "use Debian 12, Ubuntu 22.04 or a later one of either"
+    "use Debian $(oldest debian), Ubuntu $(oldest ubuntu) or a later one of either"
 
 # --- packages -----------------------------------------------------------------------------------
 
@@ -79,7 +85,23 @@ want ca-certificates has update-ca-certificates
 if [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ]; then
     want apparmor has apparmor_parser # where the kernel has AppArmor on, Docker starts no container without it
 fi
-if [ "${1:-}" = --test ]; then
+asked() { # asked OPTION WORD…: whether the option is among the words
+    option=$1
+    shift
+    case " $* " in *" $option "*) ;; *) return 1 ;; esac
+}
+if asked --vm "$@"; then
+    want libvirt-daemon-system test -x /usr/sbin/libvirtd
+    want libvirt-clients has virsh
+    want dnsmasq-base has dnsmasq
+    want qemu-system-x86 has qemu-system-x86_64
+    want qemu-utils has qemu-img
+    want vagrant-libvirt test -e /usr/share/doc/vagrant-libvirt
+    want e2fsprogs has mke2fs # this and what follows makes boxes
+    want grub-common has grub-mkimage
+    want grub-pc-bin test -e /usr/lib/grub/i386-pc/boot.img
+fi
+if asked --test "$@"; then
     want chromium sh -c 'command -v chromium || command -v chromium-browser || command -v google-chrome'
 fi
 

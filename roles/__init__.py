@@ -42,10 +42,11 @@ ROLES = (
     Role("graphite", "StatsD and Graphite", graphite.steps, ("docker",)),
     Role("tls", "the certificate, its renewal, and the redirect to https", tls.steps, ("base",)),
     Role("proxy", "the front door: configurable-http-proxy", proxy.steps, ("python", "tls")),
-    Role("jupyterhub", "the hub", jupyterhub.steps, ("python", "proxy", "notebook_image")),
+    # Before the hub: that one waits for the page when it starts, half a minute if nobody answers.
+    Role("status_page", "the status page", status_page.steps, ("python", "proxy")),
+    Role("jupyterhub", "the hub", jupyterhub.steps, ("python", "proxy", "notebook_image", "status_page")),
     Role("culler", "the culler of idle servers and temporary users", culler.steps, ("jupyterhub",)),
     Role("metrics", "the hub's numbers, for StatsD", metrics.steps, ("jupyterhub",)),
-    Role("status_page", "the status page", status_page.steps, ("jupyterhub",)),
 )
 
 NAMES = tuple(role.name for role in ROLES)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from provision.agent.resources import AptPackages, DockerNetwork, JsonKeys, Resource, Service
-from roles import paths
+from roles import mirrors, paths
 from roles.inputs import Inputs
+from roles.render import render
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 LOG_MAX_SIZE = "10m"
@@ -12,7 +13,7 @@ LOG_MAX_FILES = "3"
 
 
 def steps(i: Inputs) -> list[Resource]:
-    network = i.settings.network
+    network, registries = i.settings.network, i.settings.mirrors.registries
     # Before the package: its first start is then the right one.
     config = JsonKeys(
         DAEMON_JSON,
@@ -20,18 +21,25 @@ def steps(i: Inputs) -> list[Resource]:
             "live-restore": True,  # running notebooks outlive a restart of the engine
             "log-driver": "json-file",
             "log-opts": {"max-size": LOG_MAX_SIZE, "max-file": LOG_MAX_FILES},
+            **({"registry-mirrors": list(registries)} if registries else {}),
         },
     )
+    # Not in daemon.json: engines before Docker 23 do not start with `proxies` there.
+    surroundings = mirrors.unit_environment(i)
+    drop_in = render("environment.conf.j2", file=surroundings[0].path) if surroundings else ""
+    # An engine reads the certificates that it trusts when it starts.
+    watched = [config, *surroundings, *mirrors.certificates(i)]
     return [
         config,
         # docker.io without apparmor cannot start a container where the kernel has AppArmor on.
         AptPackages(
             "docker",
             ("docker.io", "apparmor", "iptables"),
-            unless="dockerd",
+            unless=("dockerd", "docker"),
             data=("/var/lib/docker", "/var/lib/containerd", "/etc/cni", "/etc/docker/key.json"),
             groups=("docker",),
+            own=("/etc/docker/key.json", "/var/lib/docker/engine-id"),
         ),
-        Service("docker", watches=(config.id,), reload=True),
+        Service("docker", watches=tuple(each.id for each in watched), reload=True, drop_in=drop_in),
         DockerNetwork(paths.NETWORK, network.subnet, network.gateway, paths.BRIDGE),
     ]

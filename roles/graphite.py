@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from provision.agent.resources import DockerImage, DockerVolume, Resource, Service
+from roles import paths
 from roles.inputs import Inputs
 from roles.render import render
 
@@ -16,7 +17,7 @@ def wanted(i: Inputs) -> bool:
 
 
 def image(i: Inputs) -> DockerImage:
-    return i.images["graphite"].resource("graphite")
+    return i.images[paths.GRAPHITE].resource(paths.GRAPHITE)
 
 
 def url(i: Inputs) -> str:

@@ -28,9 +28,9 @@ class ImageSource:
     arguments: tuple[tuple[str, str], ...] = ()
 
     def resource(self, name: str) -> DockerImage:
-        """The image as `hubwright/<name>`."""
+        """The image under its name on hosts."""
         return DockerImage(
-            f"hubwright/{name}:{self.digest[:16]}",
+            f"{paths.IMAGES}/{name}:{self.digest[:16]}",
             reference=self.reference,
             archive=self.archive,
             context=self.context,
@@ -58,12 +58,10 @@ class Inputs:
         return cls(
             settings,
             images,
-            _certificates(settings),
+            certificates(settings),
             _files(),
             certificate_files.read(settings),
-            _pem(settings, settings.tls.directory_ca, "tls.directory_ca")
-            if settings.tls.directory_ca
-            else "",
+            _acme_ca(settings),
         )
 
     def code(self, *names: str) -> list[File]:
@@ -75,7 +73,8 @@ class Inputs:
         return [File(f"{paths.TEMPLATES}/{name}", self.files[f"services/templates/{name}"]) for name in names]
 
 
-def _certificates(settings: Settings) -> dict[str, str]:
+def certificates(settings: Settings) -> dict[str, str]:
+    """Further authorities that hosts trust: name, without `.crt`, → PEM."""
     found = {}
     for relative in settings.mirrors.ca_certificates:
         text = _pem(settings, relative, "mirrors.ca_certificates")
@@ -107,6 +106,6 @@ def _files() -> dict[str, str]:
         *sorted((PROJECT / "services" / "front_door").glob("*.py")),
         *sorted((PROJECT / "services" / "front_door").glob("*.mjs")),
         *sorted((PROJECT / "services" / "templates").glob("*.*")),
-        *(LOCKS / name for name in ("hub.txt", "uv.txt", "package.json", "package-lock.json")),
+        *(LOCKS / name for name in ("hub.txt", "node.txt", "uv.txt", "package.json", "package-lock.json")),
     ]
     return {path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8") for path in paths}

@@ -6,7 +6,7 @@ import json
 from typing import Any, Protocol
 
 from provision.agent.resources import Directory, File, GeneratedSecret, Resource, Service, User
-from roles import culler, graphite, metrics, notebook_image, paths, proxy, python, status_page, tls
+from roles import culler, graphite, metrics, mirrors, notebook_image, paths, proxy, python, status_page, tls
 from roles.inputs import Inputs
 from roles.render import render
 
@@ -46,7 +46,8 @@ def hub_json(i: Inputs) -> str:
         "cpu": s.server.cpu,
         "pids": s.server.pids,
         "start_timeout": s.server.start_timeout,
-        "environment": {**s.server.environment, **secrets},
+        "certificates": mirrors.notebooks_certificates(s),
+        "environment": {**mirrors.notebooks(s), **s.server.environment, **secrets},
         "services": [],
     }
     for role in _with_tokens(i):
@@ -61,21 +62,28 @@ def hub_json(i: Inputs) -> str:
 
 
 def steps(i: Inputs) -> list[Resource]:
-    owned = {"owner": paths.USER, "group": paths.USER}
+    owned: dict[str, Any] = {"owner": paths.USER, "group": paths.USER}
     settings = File(paths.HUB_JSON, hub_json(i), mode=0o600, secret=True, **owned)
     config = File(paths.HUB_CONFIG, i.files["jupyterhub_config.py"])
-    code = [*i.code("ready_spawner.py"), *i.pages("page.html", "spawn_pending.html", "logo.svg")]
+    code = [*i.code("ready_spawner.py"), *i.pages("page.html", "spawn_pending.html")]
     tokens = [role.TOKEN for role in _with_tokens(i)]
     front_door = (proxy.service(i), tls.program(i, "front_door.mjs"))
-    watched = (settings, config, *code, proxy.TOKEN, *tokens, python.environment(i), *front_door)
+    watched = (
+        settings,
+        config,
+        *code,
+        *i.pages("logo.svg"),
+        proxy.TOKEN,
+        *tokens,
+        python.environment(i),
+        *front_door,
+    )
     return [
         User(paths.USER, home=paths.STATE, groups=("docker",)),
         Directory(paths.STATE, mode=0o700, purge=True, **owned),
         *tokens,
         settings,
         config,
-        Directory(paths.SERVICES, purge=True),
-        Directory(paths.TEMPLATES),
         *code,
         Service(
             "jupyterhub",

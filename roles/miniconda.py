@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from provision.agent.resources import CondaPrefix, CondaPython
-from provision.settings import Python
+from provision.settings import Mirrors, Python
 from roles import paths
 
 # Checksums as their publishers name them: https://repo.anaconda.com/miniconda/.files.json, and the .sha256
@@ -30,20 +30,22 @@ PINNED = {
 }
 
 
-def installers(python: Python) -> tuple[tuple[str, str, str], ...]:
+def installers(python: Python, mirrors: Mirrors) -> tuple[tuple[str, str, str], ...]:
     """Machine, URL and SHA-256 of every installer that the settings allow; "any" for one of their own."""
     if python.installer and python.sha256:
         return (("any", python.installer, python.sha256),)
     url, digests = PINNED[python.distribution]
+    if mirrors.conda_installers:
+        url = f"{mirrors.conda_installers}/{url.rpartition('/')[2]}"
     return tuple((machine, url.format(machine=machine), digest) for machine, digest in digests.items())
 
 
-def prefix(python: Python) -> CondaPrefix:
-    return CondaPrefix(paths.CONDA, installers(python))
+def prefix(python: Python, mirrors: Mirrors) -> CondaPrefix:
+    return CondaPrefix(paths.CONDA, installers(python, mirrors))
 
 
 def interpreter(python: Python) -> CondaPython:
-    digests = sorted(digest for _, _, digest in installers(python))
+    digests = sorted(digest for _, _, digest in installers(python, Mirrors()))
     return CondaPython(
         paths.SOFTWARE,
         conda=paths.CONDA,

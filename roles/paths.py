@@ -5,6 +5,7 @@ from __future__ import annotations
 CONFIG = "/etc/jupyterhub"
 SECRETS = f"{CONFIG}/secrets"
 HUB_JSON = f"{CONFIG}/hub.json"
+DOWNLOADS = f"{CONFIG}/downloads.env"  # for units that go through the proxy
 HUB_CONFIG = f"{CONFIG}/jupyterhub_config.py"
 TLS = f"{CONFIG}/tls"
 STATE = "/var/lib/jupyterhub"
@@ -22,6 +23,9 @@ PROXY_USER = "jupyterhub-proxy"
 
 NETWORK = "hubwright"
 BRIDGE = "hubwright0"
+IMAGES = "hubwright"  # what the names of all images begin with that are made for hubs
+NOTEBOOK = "notebook"  # what visitors run
+GRAPHITE = "graphite"
 
 HUB_PORT = 8081  # on the network's gateway: for notebook servers, the proxy and services
 PROXY_API_PORT = 8001  # on loopback

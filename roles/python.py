@@ -8,20 +8,19 @@ from roles.inputs import Inputs
 
 
 def environment(i: Inputs) -> PythonEnv:
-    mirrors, python = i.settings.mirrors, i.settings.python
+    python = i.settings.python
+    conda = python.provider == "miniconda"  # and brings Node
     return PythonEnv(
         paths.SOFTWARE,
-        lock=i.files["roles/locks/hub.txt"],
+        lock=i.files["roles/locks/hub.txt"] + ("" if conda else i.files["roles/locks/node.txt"]),
         installer_lock=i.files["roles/locks/uv.txt"],
         node={name: i.files[f"roles/locks/{name}"] for name in ("package.json", "package-lock.json")},
-        pypi=mirrors.pypi or "",
-        npm=mirrors.npm or "",
-        interpreter=miniconda.interpreter(python).path if python.provider == "miniconda" else "",
+        interpreter=miniconda.interpreter(python).path if conda else "",
     )
 
 
 def steps(i: Inputs) -> list[Resource]:
     python = i.settings.python
     if python.provider == "miniconda":
-        return [miniconda.prefix(python), miniconda.interpreter(python), environment(i)]
+        return [miniconda.prefix(python, i.settings.mirrors), miniconda.interpreter(python), environment(i)]
     return [AptPackages("python", ("python3-venv",)), environment(i)]

@@ -16,7 +16,7 @@ from provision.agent.resources import (
     Timer,
     User,
 )
-from roles import paths
+from roles import mirrors, paths
 from roles.inputs import Inputs
 from roles.render import render
 
@@ -131,7 +131,14 @@ def _kept(i: Inputs, arguments: tuple[str, ...]) -> list[Resource]:
     """The certificate, and the timer that renews it between runs."""
     path = program(i, "keep_certificate.py").path
     acme = arguments[0] == "acme"
-    service = render("hubwright-certificate.service.j2", program=path, arguments=arguments, acme=acme)
+    surroundings = mirrors.unit_environment(i)[:1] if acme else []
+    service = render(
+        "hubwright-certificate.service.j2",
+        program=path,
+        arguments=arguments,
+        acme=acme,
+        environment=[file.path for file in surroundings],
+    )
     return [
         KeptCertificate(certificate(i), path, arguments),
         Timer(RENEWAL, render("hubwright-certificate.timer.j2"), service),

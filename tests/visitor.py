@@ -23,6 +23,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 POLL = 0.1  # seconds
+PATIENCE = 90.0  # seconds until a server is ready, and until a kernel has answered
 
 
 @dataclass
@@ -44,6 +45,7 @@ class Visitor:
     server: str = ""
     """URL of the visitor's own server, once `arrive` has returned."""
     ca: str | None = None
+    patience: float = PATIENCE
 
     async def get(self, url: str, **options: Any) -> HTTPResponse:
         """Follows redirects and keeps cookies, as a browser does. `effective_url` is where it ended."""
@@ -59,14 +61,15 @@ class Visitor:
         if method != "GET":
             headers |= {"X-XSRFToken": self.cookie("_xsrf", url), "Referer": url}
         options |= {"follow_redirects": False, "allow_nonstandard_methods": True}
+        options |= {"request_timeout": self.patience}
         request = HTTPRequest(url, method, headers=headers, **self.trust, **options)
         response = await AsyncHTTPClient().fetch(request, raise_error=False)
         self._keep_cookies(url, response)
         return response
 
-    async def arrive(self, timeout: float = 90) -> str:
+    async def arrive(self) -> str:
         """Open the front door and wait for the server of one's own; returns its URL."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + self.patience
         response = await self.get(self.url)
         while "/user/" not in urlsplit(response.effective_url).path:
             if response.code >= 400 or time.monotonic() > deadline:
@@ -141,7 +144,7 @@ class Kernel:
         target = f"ws{url.removeprefix('http')}?_xsrf={self.visitor.cookie('_xsrf', url)}"
         self.socket = await websocket_connect(HTTPRequest(target, headers=headers, **self.visitor.trust))
 
-    async def run(self, code: str, timeout: float = 60) -> str:
+    async def run(self, code: str) -> str:
         """What the code prints; RuntimeError with the error that it raises, or when the socket closes."""
         assert self.socket is not None
         request = {
@@ -153,7 +156,7 @@ class Kernel:
             "channel": "shell",
         }
         await self.socket.write_message(json.dumps(request))
-        return await asyncio.wait_for(self._output(request["header"]["msg_id"]), timeout)  # type: ignore[index]
+        return await asyncio.wait_for(self._output(request["header"]["msg_id"]), self.visitor.patience)  # type: ignore[index]
 
     async def _output(self, asked: str) -> str:
         assert self.socket is not None
@@ -174,10 +177,10 @@ class Kernel:
                 return "".join(printed)
 
 
-async def visit(url: str, code: str, ca: str | None = None) -> dict[str, Any]:
+async def visit(url: str, code: str, ca: str | None = None, patience: float = PATIENCE) -> dict[str, Any]:
     """One whole visit. Keys: server, printed, and the seconds until `ready` and until `answered`."""
     began = time.monotonic()
-    visitor = Visitor(url, ca=ca)
+    visitor = Visitor(url, ca=ca, patience=patience)
     server = await visitor.arrive()
     ready = time.monotonic() - began
     kernel = await visitor.open_kernel()
@@ -186,4 +189,5 @@ async def visit(url: str, code: str, ca: str | None = None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(visit(*sys.argv[1:4]))))
+    where, what, *trust = sys.argv[1:]
+    print(json.dumps(asyncio.run(visit(where, what, trust[0] if trust else None))))

@@ -21,16 +21,19 @@ import threading
 import time
 import traceback
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from . import distributions
+from . import boot, distributions, first_boot, sealing, unattended
 from .channel import Channel
+from .distributions import Distribution
 from .machine import LocalMachine, Shared
 from .resources import Change, Problem, Resource, Service, from_json
-from .state import State
+from .state import Busy, State
 
 NO_SPACE = "No space left on device"  # as programs say it
+FIRST_BOOT = "first boot"  # in the words of the lock's holder
 SPACE_HINT = "free some space on the host, then run this again"
 
 
@@ -44,7 +47,9 @@ class Role:
 class Run:
     """The loop. Roles that do not need each other run side by side; within a role, order counts."""
 
-    def __init__(self, manifest: dict[str, Any], channel: Channel, state: State) -> None:
+    def __init__(
+        self, manifest: dict[str, Any], channel: Channel, state: State, distribution: Distribution
+    ) -> None:
         self.channel = channel
         self.state = state
         self.roles = [
@@ -57,6 +62,7 @@ class Run:
             state,
             {resource.id: resource for role in self.roles for resource in role.resources},
             manifest["options"],
+            distribution,
         )
         self.count: Counter[str] = Counter()
         self.changed: list[str] = []
@@ -82,13 +88,14 @@ class Run:
             self._report(applied.role, id_, "would-remove", Change(f"remove {id_}"))
 
     def apply(self) -> None:
+        self._remove_obsolete([it for it in self._obsolete() if it[1].resource.get("goes_first")])
         threads = [threading.Thread(target=self._apply_role, args=(role,)) for role in self.roles]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         if not self.failed:
-            self._remove_obsolete()
+            self._remove_obsolete(self._obsolete())
         if (self.changed or self.failed) and self.state.applied:  # else its folder is not there, or goes now
             self._write_journal()
         self.state.end()
@@ -142,6 +149,22 @@ class Run:
         except Exception as error:
             self._fail(role.name, resource.id, error)
 
+    def seal(self, files: Sequence[Mapping[str, Any]]) -> None:
+        """Leave nothing that is this machine's own, the latest first; then `files`, see sealing.py."""
+        for id_, applied in reversed(self.state.applied.items()):
+            try:
+                if gone := from_json(applied.resource).seal(LocalMachine(applied.role, self.shared)):
+                    self._report(applied.role, id_, "removed", Change(gone))
+            except Exception as error:
+                self._fail(applied.role, id_, error)
+        try:
+            if not self.failed:
+                for gone in sealing.seal(LocalMachine("machine", self.shared), files):
+                    self._report("machine", "machine", "removed", Change(gone))
+                self.state.forget_runs()
+        except Exception as error:
+            self._fail("machine", "machine", error)
+
     def _obsolete(self) -> list[tuple[str, Any]]:
         """What was applied and is no longer wanted, the latest first."""
         names = {role.name for role in self.roles}
@@ -151,9 +174,8 @@ class Run:
             if id_ not in self.shared.resources and (self.whole or applied.role in names)
         ]
 
-    def _remove_obsolete(self) -> None:
+    def _remove_obsolete(self, waiting: list[tuple[str, Any]]) -> None:
         """What has to stay for the sake of something that goes after it is tried a second time."""
-        waiting = self._obsolete()
         for report in (False, True):
             waiting = [entry for entry in waiting if not self._remove(*entry, report=report)]
 
@@ -240,25 +262,53 @@ def explain_os_error(error: OSError) -> tuple[str, str, str]:
     return f"{place}{error.strerror or error}", hint, "".join(traceback.format_exception(error))
 
 
-def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> None:
-    """The whole run. Its events say how it ended."""
+def _take_turn(channel: Channel, alone: bool) -> None:
+    """Take the machine's lock. A first boot waits for it, and everybody for a first boot; else Busy."""
+    told = False
+    while True:
+        try:
+            return State.lock(FIRST_BOOT if alone else "")
+        except Busy as busy:
+            if channel.gone.is_set() or not (alone or FIRST_BOOT in busy.holder):
+                raise
+            if not told:
+                channel.say(f"waiting for the run that is at work ({busy.holder})")
+            told = True
+        time.sleep(0.5)
+
+
+def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
+    """The whole run. Its events say how it ended; returned is whether all is well."""
     began = time.monotonic()
-    channel = Channel(source, sink)
+    alone = manifest.get("unattended")
+    channel = unattended.Journal(sink, alone["blobs"]) if alone else Channel(source, sink)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda *_: channel.gone.set())
+    os.environ.update(manifest["environment"])  # how downloads reach the world, for all that is started here
     try:
-        channel.emit("hello", **distributions.describe())
-        if manifest["mode"] == "apply":
-            State.lock()  # before looking: another run may be about to end
+        distribution = distributions.here()
+        channel.emit("hello", **distributions.describe(distribution))
+        if alone:  # a part of the boot itself
+            unattended.complete(manifest)
+        else:
+            boot.wait(channel)
+        if manifest["mode"] != "plan":
+            _take_turn(channel, bool(alone))  # before looking: another run may be about to end
         state = State(manifest["state"])
-        run = Run(manifest, channel, state)
+        run = Run(manifest, channel, state, distribution)
         if manifest["mode"] == "plan":
             run.plan()
+        elif manifest["mode"] == "seal":
+            run.seal(manifest["files"])
+        elif alone and not first_boot.is_due():
+            channel.say("another run has made this machine a hub")
         else:
             if any(role.resources for role in run.roles) and not state.applied:
                 distributions.require_space("/var/lib/docker", distributions.NEEDED_FREE)
             channel.listen(state)
             run.apply()
+            if run.whole and not run.failed:
+                first_boot.forget()
         count = dict(run.count)
     except Problem as problem:
         channel.emit("error", what=problem.what, hint=problem.hint)
@@ -268,12 +318,15 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> None:
         channel.emit("error", what=what, hint=hint)
         count = {"failed": 1}
     channel.emit("end", count=count, seconds=round(time.monotonic() - began, 3))
+    return not (count.get("failed") or count.get("skipped"))
 
 
 def start(source: BinaryIO) -> None:
     """Called by the loader (provision/bundle.py) with its standard input, the manifest still unread."""
     os.umask(0o022)  # sudo may be set to a stricter one, and the hub's user has to read what is made here
     size = int(source.readline())
-    main(source, sys.stdout.buffer, json.loads(source.read(size)))
+    manifest = json.loads(source.read(size))
+    well = main(source, sys.stdout.buffer, manifest)
     # An orderly end would wait a second for the thread that still reads standard input.
-    os._exit(0)
+    # A driver learns from the events how the run ended; systemd has the exit code alone.
+    os._exit(1 if manifest.get("unattended") and not well else 0)

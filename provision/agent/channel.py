@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -19,6 +20,11 @@ from .resources import Problem
 from .state import State
 
 CHUNK = 1 << 20
+
+
+def without_credentials(text: str) -> str:
+    """Programs repeat addresses in their complaints, and a proxy's may hold its password."""
+    return re.sub(r"(://)[^/\s:@\"']+:[^/\s@\"']+@", r"\1***@", text)
 
 
 class Channel:
@@ -34,13 +40,17 @@ class Channel:
         self._state: State | None = None
 
     def emit(self, event: str, **data: Any) -> None:
-        line = json.dumps({"event": event, **data}) + "\n"
+        line = without_credentials(json.dumps({"event": event, **data})) + "\n"
         with self._writing:
             try:
                 self._sink.write(line.encode())
                 self._sink.flush()
             except (BrokenPipeError, ValueError):
                 self.gone.set()
+
+    def say(self, text: str) -> None:
+        """A line of progress that belongs to no role."""
+        self.emit("say", role="machine", text=text)
 
     def listen(self, state: State) -> None:
         """Take blobs in the background from now on."""

@@ -1,19 +1,35 @@
-"""Which distributions a host may run, and what is asked of it before anything is changed."""
+"""Which distributions a host may run, how they differ, and what is asked before anything is changed."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from .resources import Problem
 from .resources.fs import free_space, read_text
 
+
+@dataclass(frozen=True)
+class Distribution:
+    """A release. `instead`: where a package that roles ask for holds less here, all that it takes."""
+
+    name: str
+    instead: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def packages(self, names: Iterable[str]) -> list[str]:
+        """What these packages are called here."""
+        return [found for name in names for found in self.instead.get(name, (name,))]
+
+
+# ID and VERSION_ID of os-release(5). Roles speak Debian 12's language. setup.sh reads the keys from here.
 KNOWN = {
-    ("debian", "12"): "Debian 12",
-    ("debian", "13"): "Debian 13",
-    ("ubuntu", "22.04"): "Ubuntu 22.04",
-    ("ubuntu", "24.04"): "Ubuntu 24.04",
-    ("ubuntu", "26.04"): "Ubuntu 26.04",
+    ("debian", "12"): Distribution("Debian 12"),
+    ("debian", "13"): Distribution("Debian 13", {"docker.io": ("docker.io", "docker-cli")}),
+    ("ubuntu", "22.04"): Distribution("Ubuntu 22.04"),
+    ("ubuntu", "24.04"): Distribution("Ubuntu 24.04"),
+    ("ubuntu", "26.04"): Distribution("Ubuntu 26.04"),
 }
 
 # What a whole hub takes on a bare host (packages, environment, one notebook image), with room to work in.
@@ -26,23 +42,29 @@ def parse_os_release(text: str) -> dict[str, str]:
     return {key.strip(): value.strip().strip("\"'") for key, value in pairs}
 
 
-def identify(release: dict[str, str]) -> str:
-    """The distribution's name. Problem when it is not a known one."""
+def identify(release: Mapping[str, str]) -> Distribution:
+    """Problem when it is not a known one."""
     key = (release.get("ID", ""), release.get("VERSION_ID", ""))
     if key not in KNOWN:
         name = release.get("PRETTY_NAME") or "this system"
-        raise Problem(f"{name} is not supported", f"known are {', '.join(KNOWN.values())}")
+        known = ", ".join(distribution.name for distribution in KNOWN.values())
+        raise Problem(f"{name} is not supported", f"known are {known}")
     return KNOWN[key]
 
 
-def describe() -> dict[str, str]:
-    """Facts about this machine for the driver's report. Problem when a hub cannot stand on it."""
-    name = identify(parse_os_release(read_text("/etc/os-release")))
+def here() -> Distribution:
+    """This machine's. Problem when a hub cannot stand on it."""
+    found = identify(parse_os_release(read_text("/etc/os-release")))
     if os.geteuid() != 0:
         raise Problem("the agent needs root", "log in as root or as a user with sudo")
     if not os.path.isdir("/run/systemd/system"):
         raise Problem("systemd does not run here", "use a machine, VM or container whose init is systemd")
-    return {"os": name, "hostname": platform.node(), "python": platform.python_version()}
+    return found
+
+
+def describe(distribution: Distribution) -> dict[str, str]:
+    """Facts about this machine for the driver's report."""
+    return {"os": distribution.name, "hostname": platform.node(), "python": platform.python_version()}
 
 
 def require_space(path: str, needed: int) -> None:

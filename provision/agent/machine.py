@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any, TypeVar
 
 from .channel import Channel
+from .distributions import Distribution
 from .resources import CommandFailed, Problem, Resource
 from .state import State
 
@@ -29,6 +30,7 @@ class Shared:
     state: State
     resources: dict[str, Resource]
     options: Mapping[str, Any]
+    distribution: Distribution
     looks: dict[str, Any] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -118,3 +120,6 @@ class LocalMachine:
 
     def option(self, name: str) -> Any:
         return self.shared.options[name]
+
+    def packages(self, names: Sequence[str]) -> list[str]:
+        return self.shared.distribution.packages(names)

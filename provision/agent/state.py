@@ -28,6 +28,14 @@ class Applied:
     claims: dict[str, Any] = field(default_factory=dict)
 
 
+class Busy(Problem):
+    """Another run is at work on the machine."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(f"another run holds the lock ({holder})", "wait for it to end, then run this again")
+        self.holder = holder
+
+
 class State:
     """The agent's folder. It appears with the first change that a run makes, not before."""
 
@@ -67,24 +75,27 @@ class State:
         with open(self.path(JOURNAL), "a", encoding="utf-8") as file:
             file.write(json.dumps({"time": _now(), **entry}, sort_keys=True) + "\n")
 
+    def forget_runs(self) -> None:
+        """Empty the journal."""
+        if self.applied:
+            write_atomically(self.path(JOURNAL), "", 0o644)
+
     @staticmethod
-    def lock() -> None:
-        """Hold the machine's only lock until this process ends. Problem names the process that has it."""
+    def lock(note: str = "") -> None:
+        """Hold the machine's only lock until this process ends. Busy names the process that has it."""
         while True:
             handle = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 holder = read_text(LOCK).strip() or "unknown"
-                raise Problem(
-                    f"another run holds the lock ({holder})", "wait for it to end, then run this again"
-                ) from None
+                raise Busy(holder) from None
             present = lstat(LOCK)
             if present is not None and present.st_ino == os.fstat(handle).st_ino:
                 break
             os.close(handle)  # whoever had it took the file away with them
         os.truncate(handle, 0)
-        os.write(handle, f"pid {os.getpid()}, since {_now()}".encode())
+        os.write(handle, ", ".join(filter(None, (note, f"pid {os.getpid()}, since {_now()}"))).encode())
 
     def end(self) -> None:
         """Take everything of ours away when nothing is applied any more: the end of an uninstall."""

@@ -4,23 +4,38 @@ Layers, the later one over the earlier: `hub.toml`, `site.toml` and `secrets.tom
 environment variables `HUBWRIGHT__SECTION__KEY` for keys that are marked as secret.
 """
 
-from .loading import ENVIRONMENT_PREFIX, SECRET_PATHS, load, read_toml
+from .loading import ENVIRONMENT_PREFIX, SECRET_PATHS, load, read_toml, secrets_in
+from .mirrors import Mirrors
 from .reference import explain, markdown, shown
-from .schema import Builder, Python, Section, Settings
-from .values import parse_duration, parse_size
+from .schema import Builder, Python, Settings
+from .section import Section
+from .values import (
+    is_loopback,
+    parse_duration,
+    parse_proxy,
+    parse_proxy_exception,
+    parse_registry,
+    parse_size,
+)
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
     "SECRET_PATHS",
     "Builder",
+    "Mirrors",
     "Python",
     "Section",
     "Settings",
     "explain",
+    "is_loopback",
     "load",
     "markdown",
     "parse_duration",
+    "parse_proxy",
+    "parse_proxy_exception",
+    "parse_registry",
     "parse_size",
     "read_toml",
+    "secrets_in",
     "shown",
 ]

@@ -8,7 +8,7 @@ import stat
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
@@ -91,16 +91,37 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any], table: str = "") 
     return merged
 
 
-def _secret_paths(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def _secrets(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """The path of each key that is a secret, and whether it is a table of them by name."""
     for name, field in model.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from _secret_paths(kind, (*prefix, name))
+            yield from _secrets(kind, (*prefix, name))
         elif kind is SecretStr or SecretStr in get_args(kind):
-            yield (*prefix, name)
+            yield (*prefix, name), get_origin(kind) is dict
 
 
-SECRET_PATHS = tuple(_secret_paths(Settings))
+_TABLES = dict(_secrets(Settings))
+SECRET_PATHS = tuple(_TABLES)
+SECRET_FILES = (("tls", "key"),)  # keys that name a file with a secret in it
+
+
+def secrets_in(settings: Settings) -> tuple[str, ...]:
+    """What of the settings is secret, by the names of keys: `server.secrets.API_KEY`, `tls.key`."""
+    found = []
+    for path in (*SECRET_PATHS, *SECRET_FILES):
+        value: Any = settings
+        for key in path:
+            value = getattr(value, key)
+        names = [(*path, name) for name in value] if isinstance(value, dict) else [path] if value else []
+        found += [".".join(name) for name in names]
+    return tuple(found)
+
+
+def _variable(path: tuple[str, ...]) -> str:
+    """The environment variable that gives the secret at `path`."""
+    name = f"{ENVIRONMENT_PREFIX}{'__'.join(path).upper()}"
+    return f"{name}__<NAME>" if _TABLES[path] else name
 
 
 def _refuse_open_secrets(secrets: Path, layers: Mapping[str, Mapping[str, Any]]) -> None:
@@ -114,30 +135,28 @@ def _refuse_open_secrets(secrets: Path, layers: Mapping[str, Mapping[str, Any]])
                 raise SettingsError(
                     "is a secret and may not stand in this file",
                     where=f"{name}: {'.'.join(path)}",
-                    hint=f"move it to {secrets} (mode 600) or to a variable "
-                    f"{ENVIRONMENT_PREFIX}{'__'.join(path).upper()}__<NAME>",
+                    hint=f"move it to {secrets} (mode 600) or to a variable {_variable(path)}",
                 )
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Secrets given as `HUBWRIGHT__SERVER__SECRETS__API_KEY=…`: the last part keeps its case."""
+    """Secrets given as `HUBWRIGHT__SERVER__SECRETS__API_KEY=…`: a name in a table keeps its case."""
     found: dict[str, Any] = {}
     for variable, value in environ.items():
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
-        *path, last = variable.removeprefix(ENVIRONMENT_PREFIX).split("__")
-        keys = tuple(part.lower() for part in path)
-        if keys not in SECRET_PATHS:
-            known = ", ".join(
-                f"{ENVIRONMENT_PREFIX}{'__'.join(path).upper()}__<NAME>" for path in SECRET_PATHS
-            )
+        parts = variable.removeprefix(ENVIRONMENT_PREFIX).split("__")
+        *tables, last = (part.lower() for part in parts)
+        if _TABLES.get(tuple(tables)):
+            last = parts[-1]
+        elif _TABLES.get((*tables, last), True):
             raise SettingsError(
                 f"{variable} names no secret of the settings",
                 where="the environment",
-                hint=f"known: {known}; everything else stands in hub.toml",
+                hint=f"known: {', '.join(map(_variable, SECRET_PATHS))}; everything else stands in hub.toml",
             )
         table = found
-        for key in keys:
+        for key in tables:
             table = table.setdefault(key, {})
         table[last] = value
     return found
@@ -156,7 +175,7 @@ def _explain(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) ->
     """Every mistake on a line of its own: the file, the key's path, what would be right."""
     lines = []
     for item in error.errors(include_url=False, include_input=False):
-        path = tuple(part for part in item["loc"] if isinstance(part, str))
+        path = tuple(part for part in item["loc"] if isinstance(part, str) and part != "[key]")
         place = ": ".join(filter(None, (_origin(path, layers), ".".join(path))))
         lines.append(f"{place}: {_reason(item['type'], item['msg'], path)}")
     return SettingsError(

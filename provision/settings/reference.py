@@ -9,7 +9,8 @@ from pydantic.fields import FieldInfo
 
 from provision.errors import SettingsError
 
-from .schema import Section, Settings
+from .schema import Settings
+from .section import Section
 
 INTRODUCTION = """\
 # Settings

@@ -6,8 +6,10 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
+from .mirrors import Mirrors
+from .section import Section
 from .values import (
     Address,
     Channel,
@@ -17,20 +19,16 @@ from .values import (
     LocalPath,
     PinnedImage,
     Port,
+    PortPair,
     PythonVersion,
     Retention,
     Sha256,
     Size,
-    Url,
     WebAddress,
     is_address,
 )
 
 IMAGE_SOURCES = ("reference", "build", "archive")
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class Hub(Section):
@@ -243,16 +241,6 @@ class Python(Section):
         return self
 
 
-class Mirrors(Section):
-    """How packages are reached from the hosts and while images are built."""
-
-    pypi: Url | None = Field(None, description="Index URL in place of PyPI's own.")
-    npm: Url | None = Field(None, description="Registry URL in place of npm's own.")
-    ca_certificates: Annotated[tuple[LocalPath, ...], Field(strict=False)] = Field(
-        (), description="PEM files that hosts and images must trust."
-    )
-
-
 class Builder(Section):
     """This machine, as far as images are made on it. Written to site.toml by `hubwright init`."""
 
@@ -273,13 +261,39 @@ class Vm(Section):
     """The machine that `hubwright up` and `vagrant up` raise."""
 
     provider: Literal["docker", "libvirt", "virtualbox"] = Field("docker", description="Vagrant's.")
+    accelerator: Literal["kvm", "emulation"] = Field(
+        "kvm", description="For libvirt. emulation: QEMU alone, many times slower, where KVM runs no guest."
+    )
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")] = Field(
         "hubwright", description="Name of the machine, unique on this computer."
     )
-    box: str = Field("cloud-image/ubuntu-24.04", description="For libvirt and virtualbox.")
+    box: Annotated[str, Field(min_length=1)] = Field(
+        "cloud-image/ubuntu-24.04",
+        description="For libvirt and virtualbox: a name in Vagrant's catalogue, or a .box file here. "
+        "archive: made here, from the archive that [builder] names; for libvirt. "
+        "For docker: a .tar that `hubwright bake` wrote.",
+    )
     cpus: Annotated[int, Field(ge=1)] = Field(2, description="For libvirt and virtualbox.")
     memory: Size = Field(4 * 1024**3, description="For libvirt and virtualbox.")
+    disk: Size = Field(20 * 1024**3, description="For libvirt and virtualbox; a box may bring a larger one.")
+    boot_timeout: Duration = Field(300, description="How long a starting machine may take to answer SSH.")
     port: Port = Field(8000, description="Port on 127.0.0.1 of this computer that leads to the hub.")
+    forward: Annotated[tuple[PortPair, ...], Field(strict=False)] = Field(
+        (), description='More ports, as "port here:port in the machine"; on 127.0.0.1 too.'
+    )
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Vm:
+        here = [self.port, *(here for here, _ in self.forwards)]
+        if len(here) != len(set(here)):
+            raise ValueError("forward: every port of this computer leads to one port of the machine")
+        return self
+
+    @property
+    def forwards(self) -> tuple[tuple[int, int], ...]:
+        """`forward` as numbers: port here, port in the machine."""
+        pairs = (pair.split(":") for pair in self.forward)
+        return tuple((int(here), int(there)) for here, there in pairs)
 
 
 class Deploy(Section):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -50,6 +50,13 @@ def _host_port(value: str) -> str:
     return value
 
 
+def _port_pair(value: str) -> str:
+    ports = value.split(":")
+    if len(ports) != 2 or not all(port.isdecimal() and 0 < int(port) < 65536 for port in ports):
+        raise ValueError('should be "port here:port in the machine", such as "18085:8085"')
+    return value
+
+
 def _without_password(value: str) -> str:
     if re.match(r"^[a-z]+://[^/]*@", value):
         raise ValueError("should carry no user and no password: the address appears in build logs")
@@ -83,6 +90,55 @@ def _web_address(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", value):
         raise ValueError("should be a URL that begins with https:// or http://")
     return _without_password(value)
+
+
+def _folder(value: str) -> str:
+    return _web_address(value).rstrip("/")
+
+
+def parse_registry(value: str) -> str:
+    """A URL as dockerd takes its `registry-mirrors`. ValueError says what would be right."""
+    value = _folder(value)
+    parts = urlsplit(value)
+    if parts.path or parts.query or parts.fragment:
+        raise ValueError('should be "https://host" or "https://host:port", without a path')
+    return value
+
+
+def parse_proxy(value: str) -> str:
+    """The URL of a proxy, as every program understands it. ValueError says what would be right."""
+    parts = urlsplit(value)
+    if "@" in value:
+        raise ValueError("should carry no user and no password: they belong to proxy_credentials")
+    if parts.scheme not in ("http", "https") or not parts.hostname or _port(value) is None:
+        raise ValueError('should be "http://host:port"')
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError('should be "http://host:port", and nothing after it')
+    if is_loopback(parts.hostname):
+        raise ValueError("should be an address that the hosts and their containers reach")
+    return value.rstrip("/")
+
+
+def _port(url: str) -> int | None:
+    try:
+        return urlsplit(url).port
+    except ValueError:
+        return None
+
+
+def parse_proxy_exception(value: str) -> str:
+    """What is reached without a proxy. ValueError says what would be right."""
+    try:
+        ip_network(value)
+    except ValueError:
+        if not _DOMAIN.match(value.removeprefix(".")):
+            raise ValueError('should be a name, an address or a range such as "10.0.0.0/8"') from None
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address means the machine itself, whichever that is."""
+    return ip_address(host).is_loopback if is_address(host) else host == "localhost"
 
 
 def _sha256(value: str) -> str:
@@ -129,10 +185,15 @@ def _retention(value: str) -> str:
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 Duration = Annotated[int, BeforeValidator(parse_duration), Field(ge=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+PortPair = Annotated[str, AfterValidator(_port_pair)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Address = Annotated[str, AfterValidator(_address)]
-Url = Annotated[str, AfterValidator(_without_password)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
+Folder = Annotated[str, AfterValidator(_folder)]
+Registry = Annotated[str, AfterValidator(parse_registry)]
+Proxy = Annotated[str, AfterValidator(parse_proxy)]
+ProxyException = Annotated[str, AfterValidator(parse_proxy_exception)]
+ArchiveName = Literal["debian", "debian-security", "ubuntu", "ubuntu-ports"]
 PinnedImage = Annotated[str, AfterValidator(_pinned)]
 Sha256 = Annotated[str, AfterValidator(_sha256)]
 Channel = Annotated[str, AfterValidator(_channel)]

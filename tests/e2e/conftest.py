@@ -26,9 +26,13 @@ ORDER = (
     "test_changes",
     "test_tls",
     "test_miniconda",
+    "test_networks",
     "test_bad_input",
     "test_unfit_hosts",
     "test_existing_host",
+    "test_distributions",
+    "test_cloud_init",
+    "test_bake",
     "test_vagrant",
     "test_destroy",
 )

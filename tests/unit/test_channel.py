@@ -148,3 +148,9 @@ def test_events_of_many_threads_are_whole_lines() -> None:
         thread.join()
     lines = [json.loads(line) for line in Slow.getvalue(sink).splitlines()]  # type: ignore[arg-type]
     assert lines == [{"event": "say", "text": "ä" * 50}] * 8
+
+
+def test_what_is_said_holds_no_password_of_an_address() -> None:
+    sink = io.BytesIO()
+    Channel(io.BytesIO(), sink).emit("say", role="base", text='E: "http://me:secret@proxy:1" says 407')
+    assert json.loads(sink.getvalue())["text"] == 'E: "http://***@proxy:1" says 407'

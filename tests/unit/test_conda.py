@@ -19,7 +19,7 @@ import pytest
 from provision.agent.resources import CondaPrefix, CondaPython, Problem, PythonEnv, conda, download
 from provision.agent.resources.python_env import stands_on
 from provision.errors import SettingsError
-from provision.settings import Python, Settings
+from provision.settings import Mirrors, Python, Settings
 from roles import miniconda
 from roles import python as role
 from tests.unit.fakes import FakeMachine, Host, inputs
@@ -353,7 +353,7 @@ def test_settings_that_cannot_be_meant(hub: Callable[..., Settings], text: str, 
 
 def test_both_distributions_are_pinned_for_both_machines() -> None:
     for distribution in ("miniconda", "miniforge"):
-        known = miniconda.installers(Python.model_validate({"distribution": distribution}))
+        known = miniconda.installers(Python.model_validate({"distribution": distribution}), Mirrors())
         assert {machine for machine, _, _ in known} == {"x86_64", "aarch64"}
         assert len({digest for _, _, digest in known}) == 2
         for machine, url, digest in known:
@@ -366,7 +366,7 @@ def test_both_distributions_are_pinned_for_both_machines() -> None:
 
 def test_an_installer_of_one_s_own_holds_for_every_machine(hub: Callable[..., Settings]) -> None:
     own = hub(f"[python]\ninstaller = 'https://m/a.sh'\nsha256 = '{OLD.upper()}'").python
-    assert miniconda.installers(own) == (("any", "https://m/a.sh", OLD),)
+    assert miniconda.installers(own, Mirrors()) == (("any", "https://m/a.sh", OLD),)
     assert miniconda.interpreter(own).edition != miniconda.interpreter(Python()).edition
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ from provision.hosts import Access, Target
 from provision.images import Recipe
 from provision.report import Reporter
 from provision.settings import Settings
+from provision.unattended import PlacedFile
 from roles.inputs import ImageSource
 
 ONE, TWO, THREE = Target("one"), Target("two"), Target("three")
@@ -252,6 +254,19 @@ def sent(fleet: Runs) -> dict[str, Any]:
     _, _, text = rest[int(size) :].partition(b"\n")
     content: dict[str, Any] = json.loads(text)
     return content
+
+
+def test_a_machine_is_sealed_with_the_files_of_its_first_boot(
+    fleet: Runs, hub: Callable[..., Settings]
+) -> None:
+    fleet["one"] = well
+    files = [PlacedFile("/etc/x", b"\0\xff", 0o600)]
+    sealed = deploy.seal(hub(), ONE, files, access=Access(), handle=lambda *_: None)
+    assert not sealed.failed
+    content = sent(fleet)
+    assert (content["mode"], content["roles"]) == ("seal", [])
+    (file,) = content["files"]
+    assert (file["path"], file["mode"], base64.b64decode(file["content"])) == ("/etc/x", 0o600, b"\0\xff")
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,15 @@ def test_a_password_is_read_and_stands_in_no_argument() -> None:
     assert HIDDEN not in repr(Access(sudo_password=HIDDEN))
 
 
+def test_aes_gcm_is_tried_first_and_nothing_is_left_out() -> None:
+    line: Any = SimpleNamespace(settimeout=lambda _: None)
+    ours, usual = (
+        kind(line).get_security_options().ciphers for kind in (hosts._transport, paramiko.Transport)
+    )
+    assert "-gcm@" in ours[0]
+    assert set(ours) == set(usual)
+
+
 # --- host keys ------------------------------------------------------------------------------------
 
 

@@ -55,7 +55,8 @@ def building(hub: Hub, tmp_path: Path) -> Callable[..., Settings]:
     (tmp_path / "project" / "ca.pem").write_text("a certificate")
     (tmp_path / "project" / "old").mkdir()
     (tmp_path / "project" / "old" / "ca.pem").write_text("another of that name")
-    return lambda text="": hub(f'[image]\nbuild = "notebook"\nbuild_on = "builder"\n{text}')
+    image = '[image]\nbuild = "notebook"\nbuild_on = "builder"\n'
+    return lambda text="", **layers: hub(f"{image}{text}", **layers)
 
 
 def notebook_tag(settings: Settings) -> str:
@@ -103,6 +104,9 @@ def test_a_context_is_the_same_for_the_same_content(tmp_path: Path) -> None:
         ("[mirrors]\nca_certificates = ['ca.pem']", {"notebook", "graphite"}),
         ("[mirrors]\npypi = 'https://pypi.example/simple'", {"notebook", "graphite"}),
         ("[mirrors]\nnpm = 'https://npm.example'", {"graphite"}),
+        ("[mirrors]\napt = {debian = 'http://deb.example/debian'}", {"host", "notebook", "graphite"}),
+        ("[mirrors]\nhttp_proxy = 'http://proxy.example:3128'", set()),
+        ("[mirrors]\nnotebooks = true\nregistries = ['https://hub.example']", set()),
     ],
 )
 def test_an_image_is_named_by_all_that_goes_into_it(
@@ -194,6 +198,47 @@ def test_the_notebook_archive_is_made_once(programs: Programs, building: Callabl
     programs.calls.clear()
     assert archive_of(settings, Reporter(quiet=True)) == archive
     assert programs.calls == []
+
+
+def test_images_take_packages_from_mirrors(programs: Programs, building: Callable[..., Settings]) -> None:
+    apt = "[mirrors]\nca_certificates = ['ca.pem']\n[mirrors.apt]\n"
+    settings = building(f"{apt}ubuntu = 'http://m/ubuntu'\ndebian = 'http://m/debian'")
+    sent: list[set[str]] = []
+
+    def build(argv: list[str], *, stdin: bytes, **_: object) -> str:
+        assert "APT=debian=http://m/debian ubuntu=http://m/ubuntu" in argv
+        sent.append({re.sub("-[0-9a-f]{8}", "", name) for name in names(stdin)})
+        return ""
+
+    programs.answers["docker build"] = build
+    archive_of(settings, Reporter(quiet=True))
+    ensure_host_image(settings, Reporter(quiet=True))
+    assert sent == [
+        {"Dockerfile", "ca/ca.crt", "ca/apt-mirrors.sh"},
+        {"Dockerfile", "ca/ca.crt", "ca/apt-mirrors.sh", "start"},
+    ]
+
+
+def test_images_are_made_through_the_proxy_and_nobody_sees_its_password(
+    programs: Programs, building: Callable[..., Settings]
+) -> None:
+    settings = building(
+        f"{ARCHIVE}\n[mirrors]\nhttp_proxy = 'http://proxy.example:3128'",
+        secrets="[mirrors]\nproxy_credentials = 'me:correct-horse'",
+    )
+    given: dict[str, dict[str, str]] = {}
+
+    def note(argv: list[str], *, env: dict[str, str], **_: object) -> str:
+        given[argv[0]] = env
+        return ""
+
+    programs.answers |= {"docker build": note, "mmdebstrap": note}
+    archive_of(settings, Reporter(quiet=True))
+    (command,) = programs.called("docker build")
+    assert " --build-arg http_proxy --build-arg https_proxy --build-arg no_proxy " in command
+    assert not any("correct-horse" in call for call in programs.calls)
+    assert {env["https_proxy"] for env in given.values()} == {"http://me:correct-horse@proxy.example:3128"}
+    assert set(given) == {"docker", "mmdebstrap"}
 
 
 def test_an_archive_that_is_not_complete_is_not_there(

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from roles import paths
+
 PROJECT = Path(__file__).parents[2]
 OURS = {"provision", "roles", "services", "tests", "fabfile", "jupyterhub_config", "benchmarks"}
 
@@ -21,26 +23,34 @@ LEVELS = (
     {
         "provision.bundle",
         "provision.digests",
+        "provision.host_keys",
         "provision.metrics",
         "provision.package_sources",
         "provision.process",
+        "provision.proxies",
         "provision.report",
     },
-    {"provision.hosts", "provision.images", "provision.kvm"},
+    {"provision.kvm", "provision.relay", "provision.unattended"},
+    {"provision.hosts", "provision.hypervisors", "provision.images"},
     {"provision.deploy", "provision.observe", "provision.site", "provision.verify", "provision.vm"},
-    {"provision.run_report", "provision.status_report"},
+    {"provision.cloud_init", "provision.run_report", "provision.status_report"},
+    {"provision.baking"},
     {"provision.cli", "fabfile"},
 )
 
 ONLY_IN = {
-    "vagrant": {"provision.vm"},
+    "vagrant": {"provision.vm.driver"},
     "fabric": {"provision.hosts", "fabfile"},
     "paramiko": {"provision.hosts", "fabfile"},
     "invoke": {"provision.hosts", "fabfile"},
-    "pydantic": {f"provision.settings.{part}" for part in ("loading", "reference", "schema", "values")},
+    "pydantic": {
+        f"provision.settings.{part}"
+        for part in ("loading", "mirrors", "reference", "schema", "section", "values")
+    },
     "jinja2": {"roles.render", "services.status_page"},
     "statsd": {"provision.metrics", "services.counting_culler", "services.hub_metrics"},
     "click": {"provision.cli", "provision.run_report"},
+    "yaml": {"provision.package_sources"},
     "rich": {"provision.report"},
 }
 
@@ -145,7 +155,7 @@ def test_every_file_of_the_driver_has_a_level() -> None:
             "hosts.py:1: provision.hosts imports provision.deploy",
         ),
         ("provision/metrics.py", "from provision.bundle import pack", "stands above or beside it"),
-        ("provision/deploy.py", "import vagrant", "vagrant is imported by provision.vm only"),
+        ("provision/deploy.py", "import vagrant", "vagrant is imported by provision.vm.driver only"),
         (
             "provision/deploy.py",
             "from paramiko import Transport",
@@ -193,9 +203,14 @@ def test_only_report_prints() -> None:
     assert prints == []
 
 
-def test_the_image_has_its_name_from_one_place() -> None:
-    """On hosts. The builder's copy under the same name is made in provision/images.py."""
-    files = [*sources("roles", "services", "jupyterhub_config.py"), *PROJECT.glob("roles/templates/*")]
-    for role in ("notebook_image", "graphite"):
-        named = [path.name for path in files if f'.resource("{role.partition("_")[0]}")' in path.read_text()]
+def test_the_images_have_their_names_from_one_place() -> None:
+    files = [
+        *sources("provision", "roles", "services", "jupyterhub_config.py"),
+        *PROJECT.glob("roles/templates/*"),
+    ]
+    for role, name in (("notebook_image", "NOTEBOOK"), ("graphite", "GRAPHITE")):
+        named = [path.name for path in files if f".resource(paths.{name})" in path.read_text()]
         assert named == [f"{role}.py"]
+    for name in (f'"{paths.NOTEBOOK}"', f'"{paths.IMAGES}/'):
+        named = [path.name for path in files if name in path.read_text() and path.name != "paths.py"]
+        assert named == [], f"{name} belongs to roles/paths.py"

@@ -5,12 +5,14 @@ import pytest
 from provision.package_sources import (
     Archive,
     Source,
+    conda_settings,
     find_archive,
     first_mirror,
     mirror_list,
     npm_registry,
     parse_sources,
     pip_index,
+    registry_mirrors,
     unusable,
 )
 
@@ -151,6 +153,38 @@ def test_pip(texts: list[str], index: str | None) -> None:
 )
 def test_npm(text: str, registry: str | None) -> None:
     assert npm_registry([text]) == registry
+
+
+@pytest.mark.parametrize(
+    ("text", "mirrors"),
+    [
+        ("null\n", ()),
+        ("[]\n", ()),
+        ("Error", ()),
+        ('["https://r.example/", "http://10.0.0.5:5000"]', ("https://r.example", "http://10.0.0.5:5000")),
+        ('["http://localhost:5000", "https://r.example/a/path"]', ()),
+    ],
+)
+def test_docker(text: str, mirrors: tuple[str, ...]) -> None:
+    assert registry_mirrors(text) == mirrors
+
+
+@pytest.mark.parametrize(
+    ("texts", "alias", "channels"),
+    [
+        ([], None, ()),
+        (["channels:\n  - conda-forge\n  - defaults\n"], None, ()),
+        (["channel_alias: https://c.example/conda/\n"], "https://c.example/conda", ()),
+        (["channels: [https://c.example/x/, conda-forge]\n"], None, ("https://c.example/x",)),
+        (["channels: [https://a.example]", "channels: [https://b.example]"], None, ("https://b.example",)),
+        (["channels: [https://a.example]", "ssl_verify: false"], None, ("https://a.example",)),
+        (["channels: [https://me:secret@a.example, file:///srv/conda]"], None, ()),
+        (["channel_alias: http://localhost:8080"], None, ()),
+        (["channels: {", "just text", ""], None, ()),
+    ],
+)
+def test_conda(texts: list[str], alias: str | None, channels: tuple[str, ...]) -> None:
+    assert conda_settings(texts) == (alias, channels)
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,9 @@ class Speaking:
 
     returncode = 0
 
-    def __init__(self, argv: list[str], stdin: Any, stdout: int, stderr: int) -> None:
+    def __init__(self, argv: list[str], stdin: Any, stdout: int, stderr: int, env: dict[str, str]) -> None:
         assert (stdout, stderr) == (subprocess.PIPE, subprocess.STDOUT)
-        self.argv, self.killed = argv, False
+        self.argv, self.killed, self.env = argv, False, env
         self.stdout = io.BytesIO(b"\x1b[91mone\x1b[0m\n\n" + stdin.read() + b"\n")
 
     def __enter__(self) -> Speaking:
@@ -109,3 +109,19 @@ def test_a_program_does_not_outlive_an_interruption(monkeypatch: pytest.MonkeyPa
     with pytest.raises(KeyboardInterrupt):
         run(["docker", "build", "-"], on_line=interrupt)
     assert [each.killed for each in processes] == [True]
+
+
+@pytest.mark.parametrize("on_line", [None, lambda _: None], ids=["at once", "line by line"])
+def test_an_environment_is_laid_over_the_own_one(monkeypatch: pytest.MonkeyPatch, on_line: Any) -> None:
+    started: list[dict[str, str]] = []
+
+    def program(argv: list[str], **options: Any) -> Any:
+        started.append(options["env"])
+        plain = subprocess.CompletedProcess(argv, 0, b"", b"")
+        return plain if on_line is None else Speaking(argv, **options)
+
+    monkeypatch.setattr(subprocess, "run", program)
+    monkeypatch.setattr(subprocess, "Popen", program)
+    monkeypatch.setenv("HOME", "/h")
+    run(["docker", "build"], env={"http_proxy": "http://proxy:1"}, on_line=on_line)
+    assert (started[0]["HOME"], started[0]["http_proxy"]) == ("/h", "http://proxy:1")

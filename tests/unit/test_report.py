@@ -35,6 +35,14 @@ def test_an_error_says_what_where_and_what_next(
     assert capsys.readouterr() == ("", screen)
 
 
+def test_nobody_is_shown_the_password_of_an_address(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter, text = Reporter(verbose=1), "http://me:secret@proxy:1 says 407"
+    reporter.line(text)
+    reporter.detail(text)
+    reporter.error(HubwrightError(text, hint=text))
+    assert "secret" not in capsys.readouterr().err
+
+
 def test_errors_carry_their_exit_code() -> None:
     assert (HubwrightError("x").code, SettingsError("x").code) == (Exit.FAILED, Exit.USAGE)
     assert [int(code) for code in Exit] == [0, 1, 2, 3]

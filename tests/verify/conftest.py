@@ -157,7 +157,8 @@ def visitors(
     """Two, who came at the same time. Their servers and accounts go when the session ends."""
 
     def make() -> Iterator[list[Visitor]]:
-        came = probes.on_host("visitors", "arrive", front_door, VISITORS)
+        patience = 30 + settings.server.start_timeout
+        came = probes.on_host("visitors", "arrive", front_door, VISITORS, patience)
         try:
             containers = json.loads(host.check_output("docker inspect $(docker ps --quiet --no-trunc)"))
             by_user = {

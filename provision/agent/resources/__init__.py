@@ -9,12 +9,14 @@ from .base import Change, CommandFailed, Machine, Problem, Resource, from_fields
 from .certificates import TrustedCertificate
 from .conda import CondaPrefix, CondaPython
 from .docker import DockerImage, DockerNetwork, DockerVolume
-from .files import Directory, File, GeneratedSecret, JsonKeys
+from .files import Directory, File, GeneratedSecret
+from .json_keys import JsonKeys
 from .kept_certificate import KeptCertificate
 from .names import ResolvableName
 from .packages import AptPackages
 from .ports import FreePort
 from .python_env import PythonEnv
+from .sources import AptSources
 from .systemd import Service
 from .timers import Timer
 from .users import User
@@ -23,6 +25,7 @@ KINDS: dict[str, type[Resource]] = {
     kind.__name__: kind
     for kind in (
         AptPackages,
+        AptSources,
         CondaPrefix,
         CondaPython,
         Directory,
@@ -52,6 +55,7 @@ def from_json(data: Mapping[str, Any]) -> Resource:
 __all__ = [
     "KINDS",
     "AptPackages",
+    "AptSources",
     "Change",
     "CommandFailed",
     "CondaPrefix",

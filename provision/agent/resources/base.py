@@ -87,13 +87,17 @@ class Machine(Protocol):
     def option(self, name: str) -> Any:
         """A setting of this run, such as `apt_lock_wait`."""
 
+    def packages(self, names: Sequence[str]) -> list[str]:
+        """What this machine's distribution calls packages that roles name."""
+
 
 @dataclass(frozen=True)
 class Resource(ABC):
     """One thing that should be true on a machine: data, and three verbs.
 
     `check` only reads and returns what `apply` would change, or None. After `apply`, `check` returns
-    None. `remove` takes away what was claimed and nothing else.
+    None. `remove` takes away what was claimed and nothing else. `seal` is for those that differ from
+    machine to machine.
     """
 
     @property
@@ -110,6 +114,13 @@ class Resource(ABC):
     @abstractmethod
     def remove(self, machine: Machine) -> str | None:
         """Take it away. Returns the reason why it has to stay for now, or None when it is gone."""
+
+    def seal(self, machine: Machine) -> str | None:  # noqa: ARG002 - most kinds are the same on every machine
+        """Take away what is this machine's own, so that an image of it can become many.
+
+        Returns what that was, or None. `apply` makes it anew, without asking the network for anything else.
+        """
+        return None
 
     def confirm(self, machine: Machine) -> None:  # noqa: B027 - most kinds have nothing to add
         """Raises Problem when what is true is of no use: a service that runs and does not answer."""

@@ -11,6 +11,9 @@ from typing import Any
 
 from .base import Change, CommandFailed, Machine, Problem, Resource
 
+# Docker's predefined build arguments: no part of an image, nor of its history.
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+
 
 @dataclass(frozen=True)
 class DockerNetwork(Resource):
@@ -64,18 +67,27 @@ class DockerNetwork(Resource):
             machine.forget("docker-networks")
         return None
 
+    def seal(self, machine: Machine) -> str | None:
+        """Visitors' servers."""
+        there = shutil.which("docker") and self.name in networks(machine, self.name)
+        return "take away visitors' servers" if there and self._remove_attached(machine) else None
+
     @property
     def _wanted(self) -> tuple[str, str, str, str]:
         return (self.subnet, self.gateway, self.bridge, "false")
 
     def _delete(self, machine: Machine) -> None:
         """Notebook servers on it go with it: a container cannot outlive its network."""
+        self._remove_attached(machine)
+        machine.run(["docker", "network", "rm", self.name])
+
+    def _remove_attached(self, machine: Machine) -> bool:
         attached = machine.run(
             ["docker", "ps", "--all", "--quiet", "--filter", f"network={self.name}"]
         ).split()
         if attached:
             machine.run(["docker", "rm", "--force", "--volumes", *attached])
-        machine.run(["docker", "network", "rm", self.name])
+        return bool(attached)
 
 
 @dataclass(frozen=True)
@@ -159,6 +171,8 @@ class DockerImage(Resource):
 
     def _build(self, machine: Machine) -> None:
         arguments = [f"--build-arg={key}={value}" for key, value in sorted(self.arguments.items())]
+        # By name alone: docker takes the value from its surroundings, so that no password stands in argv.
+        arguments += [f"--build-arg={name}" for name in PROXY_VARIABLES if name in os.environ]
         with machine.blob(self.context) as path:
             machine.say(f"building {self.tag}")
             with open(path, "rb") as context:
@@ -199,6 +213,13 @@ class DockerVolume(Resource):
         machine.run(["docker", "volume", "rm", self.name])
         machine.forget("docker-volumes")
         return None
+
+    def seal(self, machine: Machine) -> str | None:
+        if not shutil.which("docker") or self.name not in volumes(machine):
+            return None
+        machine.run(["docker", "volume", "rm", self.name])
+        machine.forget("docker-volumes")
+        return f"take away the Docker volume {self.name}"
 
 
 def volumes(machine: Machine) -> set[str]:

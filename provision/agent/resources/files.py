@@ -5,17 +5,16 @@ from __future__ import annotations
 import difflib
 import grp
 import hashlib
-import json
 import os
 import pwd
 import secrets
 import shutil
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from .base import Change, Machine, Problem, Resource
-from .fs import lstat, read_text, set_access, unlink, write_atomically
+from .fs import lstat, missing_parents, read_text, remove_empty, set_access, unlink, write_atomically
 
 DIFF_LINES = 60
 
@@ -47,7 +46,7 @@ class Directory(Resource):
 
     def apply(self, machine: Machine) -> None:
         if lstat(self.path) is None:
-            created = {*machine.claims(self).get("created", []), *_missing_parents(self.path)}
+            created = {*machine.claims(self).get("created", []), *missing_parents(self.path)}
             machine.claim(self, created=sorted(created, key=len, reverse=True))  # the deepest first
             os.makedirs(self.path)
         set_access(self.path, self.mode, self.owner, self.group)
@@ -56,13 +55,27 @@ class Directory(Resource):
         created = machine.claims(self).get("created", [])
         if self.purge and self.path in created:
             shutil.rmtree(self.path, ignore_errors=True)
-        _remove_empty(created)
+        remove_empty(created)
         return None
+
+    def seal(self, machine: Machine) -> str | None:  # noqa: ARG002
+        """What services have put into it."""
+        if not self.purge or not os.path.isdir(self.path) or not os.listdir(self.path):
+            return None
+        for entry in os.scandir(self.path):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
+                os.unlink(entry.path)
+        return f"empty {self.path}/"
 
 
 @dataclass(frozen=True)
 class File(Resource):
-    """A file with all of its text. A `secret` one is never shown in a diff nor kept in a record."""
+    """A file with all of its text. A `secret` one is never shown in a diff nor kept in a record.
+
+    `goes_first`: once it is wanted no more, it is removed before others are applied, which it would mislead.
+    """
 
     path: str
     content: str
@@ -70,6 +83,7 @@ class File(Resource):
     owner: str = "root"
     group: str = "root"
     secret: bool = False
+    goes_first: bool = False
 
     @property
     def id(self) -> str:
@@ -105,6 +119,9 @@ class File(Resource):
         elif claims.get("created"):
             unlink(self.path)
         return None
+
+    def seal(self, machine: Machine) -> str | None:  # noqa: ARG002
+        return _seal(self.path) if self.secret else None
 
     def record(self) -> dict[str, Any]:
         return {**self.to_json(), "content": ""}
@@ -155,59 +172,18 @@ class GeneratedSecret(Resource):
             unlink(self.path)
         return None
 
+    def seal(self, machine: Machine) -> str | None:  # noqa: ARG002
+        return _seal(self.path)
+
     def stamp(self, machine: Machine) -> str:  # noqa: ARG002
         return hashlib.sha256(read_text(self.path).encode()).hexdigest()[:32]
 
 
-@dataclass(frozen=True)
-class JsonKeys(Resource):
-    """Keys of a JSON file that others may also write to: theirs stay, ours go back on removal."""
-
-    path: str
-    values: dict[str, Any] = field(hash=False)
-
-    @property
-    def id(self) -> str:
-        return f"json:{self.path}"
-
-    def check(self, machine: Machine) -> Change | None:  # noqa: ARG002
-        present = self._load()
-        wrong = [key for key, value in self.values.items() if present.get(key) != value]
-        return Change(f"set {', '.join(wrong)} in {self.path}") if wrong else None
-
-    def apply(self, machine: Machine) -> None:
-        present = self._load()
-        if not machine.claims(self):
-            before = {key: present[key] for key in self.values if key in present}
-            parents = _missing_parents(os.path.dirname(self.path))
-            machine.claim(self, created=lstat(self.path) is None, before=before, parents=parents)
-        os.makedirs(os.path.dirname(self.path), exist_ok=True)
-        self._store({**present, **self.values})
-
-    def remove(self, machine: Machine) -> str | None:
-        claims = machine.claims(self)
-        if claims and os.path.exists(self.path):
-            rest = {k: v for k, v in self._load().items() if k not in self.values} | claims["before"]
-            if rest or not claims["created"]:
-                self._store(rest)
-            else:
-                unlink(self.path)
-        _remove_empty(claims.get("parents", []))
+def _seal(path: str) -> str | None:
+    if lstat(path) is None:
         return None
-
-    def _load(self) -> dict[str, Any]:
-        try:
-            data = json.loads(read_text(self.path) or "{}")
-        except ValueError as error:
-            raise Problem(f"{self.path} is not valid JSON: {error}", "mend or move the file") from None
-        if not isinstance(data, dict):
-            raise Problem(f"{self.path} does not hold a JSON object", "mend or move the file")
-        return data
-
-    def _store(self, data: dict[str, Any]) -> None:
-        status = lstat(self.path)
-        mode = stat.S_IMODE(status.st_mode) if status else 0o644
-        write_atomically(self.path, json.dumps(data, indent=2) + "\n", mode)
+    unlink(path)
+    return f"take away {path}"
 
 
 def _access(wanted: Any) -> str:
@@ -227,26 +203,6 @@ def _name(number: int, database: Any) -> str:
     except KeyError:
         return str(number)
     return str(entry[0])
-
-
-def _missing_parents(path: str) -> list[str]:
-    """`path` and the ancestors that are not there, the deepest first: the order of removal."""
-    missing = []
-    while path != "/" and lstat(path) is None:
-        missing.append(path)
-        path = os.path.dirname(path)
-    return missing
-
-
-def _remove_empty(paths: list[str]) -> None:
-    """Remove directories, the deepest first, up to one that holds somebody else's files."""
-    for path in paths:
-        try:
-            os.rmdir(path)
-        except FileNotFoundError:
-            continue
-        except OSError:
-            break
 
 
 def _back_up(machine: Machine, path: str) -> str:

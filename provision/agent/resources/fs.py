@@ -57,3 +57,23 @@ def free_space(path: str) -> tuple[str, int]:
     while not os.path.exists(path):
         path = os.path.dirname(path)
     return path, shutil.disk_usage(path).free
+
+
+def missing_parents(path: str) -> list[str]:
+    """`path` and the ancestors that are not there, the deepest first: the order of removal."""
+    missing = []
+    while path != "/" and lstat(path) is None:
+        missing.append(path)
+        path = os.path.dirname(path)
+    return missing
+
+
+def remove_empty(paths: list[str]) -> None:
+    """Remove directories, the deepest first, up to one that holds somebody else's files."""
+    for path in paths:
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            break

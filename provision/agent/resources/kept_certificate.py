@@ -43,5 +43,11 @@ class KeptCertificate(Resource):
             unlink(self.path)
         return None
 
+    def seal(self, machine: Machine) -> str | None:  # noqa: ARG002
+        if not os.path.exists(self.path):
+            return None
+        unlink(self.path)
+        return f"take away {self.path}"
+
     def _run(self, machine: Machine, verb: str) -> str:
         return machine.run(["/usr/bin/python3", self.program, verb, *self.arguments])

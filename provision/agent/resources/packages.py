@@ -21,37 +21,39 @@ LISTS_FRESH_FOR = 6 * 3600
 LIST_PACKAGES = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}\t${Package}\n"]
 APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
 
-_one_at_a_time = threading.Lock()
+one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
 class AptPackages(Resource):
     """A set of packages that one purpose needs.
 
-    `unless` names a program that makes the set needless when somebody else has installed it (docker-ce's
-    dockerd in place of docker.io's). `data`: paths that the packages' programs fill. `groups`: those that a
-    purge leaves. Removal purges what came with the installation, dependencies, new data and groups included,
-    and nothing that was there before. A package that leaves the set stays until the set goes.
+    `unless` names programs that make the set needless when somebody else has installed them all (docker-ce's
+    in place of docker.io's). `data`: paths that the packages' programs fill. `own`: files that they make
+    once, for this machine alone. `groups`: those that a purge leaves. Removal purges what came with the
+    installation, dependencies, new data and groups included, and nothing that was there before. A package
+    that leaves the set stays until the set goes.
     """
 
     name: str
     packages: tuple[str, ...]
-    unless: str = ""
+    unless: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
         return f"packages:{self.name}"
 
     def check(self, machine: Machine) -> Change | None:
-        if self.unless and not machine.claims(self) and shutil.which(self.unless):
+        if self.unless and not machine.claims(self) and all(map(shutil.which, self.unless)):
             return None
         missing = self._missing(machine)
         return Change(f"install {', '.join(missing)}") if missing else None
 
     def apply(self, machine: Machine) -> None:
-        with _one_at_a_time:
+        with one_at_a_time:
             wait_for_apt(machine)
             if not _lists_are_fresh():
                 machine.say("reading the package lists")
@@ -71,7 +73,7 @@ class AptPackages(Resource):
         ours = machine.claims(self).get("installed", [])
         present = parse_dpkg(machine.run(LIST_PACKAGES), whole=False) & set(ours)
         if present:
-            with _one_at_a_time:
+            with one_at_a_time:
                 wait_for_apt(machine)
                 machine.run(["dpkg", "--configure", "-a"], env=APT_ENVIRONMENT, watch=True)
                 machine.run(["apt-get", "purge", "-qy", *sorted(present)], env=APT_ENVIRONMENT, watch=True)
@@ -86,8 +88,14 @@ class AptPackages(Resource):
             machine.run(["groupdel", group])
         return None
 
+    def seal(self, machine: Machine) -> str | None:  # noqa: ARG002
+        there = [path for path in self.own if os.path.exists(path)]
+        for path in there:
+            unlink(path)
+        return f"take away {', '.join(there)}" if there else None
+
     def _missing(self, machine: Machine) -> list[str]:
-        return sorted(set(self.packages) - installed(machine))
+        return sorted(set(machine.packages(self.packages)) - installed(machine))
 
     def _install(self, machine: Machine) -> None:
         command = ["apt-get", "install", "-qy", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"]

@@ -36,8 +36,6 @@ class PythonEnv(Resource):
     lock: str
     installer_lock: str
     node: dict[str, str] = field(default_factory=dict, hash=False)
-    pypi: str = ""
-    npm: str = ""
     interpreter: str = ""
 
     @property
@@ -101,8 +99,6 @@ class PythonEnv(Resource):
             "npm_config_cache": f"{cache}/npm",
             "npm_config_update_notifier": "false",
             "NODE_DISABLE_COMPILE_CACHE": "1",  # it would stay in /tmp
-            **({"UV_DEFAULT_INDEX": self.pypi, "PIP_INDEX_URL": self.pypi} if self.pypi else {}),
-            **({"npm_config_registry": self.npm} if self.npm else {}),
         }
         uv = self._installer(machine, environment)
         python = f"{self._path}/bin/python"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import ssl
 import threading
 import time
@@ -14,10 +16,11 @@ from dataclasses import dataclass
 
 from .base import Change, CommandFailed, Machine, Problem, Resource
 from .files import File
-from .fs import read_text, unlink, write_atomically
+from .fs import lstat, read_text, unlink, write_atomically
 from .ports import require_free
 
 UNITS = "/etc/systemd/system"
+DROP_IN = "hubwright.conf"
 PROPERTIES = ("Id", "LoadState", "ActiveState", "UnitFileState", "NRestarts")
 TRIES = 5  # starts of a unit with Restart= until it is said not to stay up
 
@@ -44,10 +47,12 @@ class Service(Unit):
     """A unit that is enabled, running, and started after the last change of what it `watches`.
 
     `unit`: the unit file's text; empty for a unit that the distribution brings.
+    `drop_in`: text that is laid over the unit file, whosever that is.
     `watches`: ids of resources. The stamps they had at the last start are kept on the machine, so a run
     that was cut short before the restart is finished by the next one.
     `ready`: a URL of this machine that answers with a status below `ready_below` once it can be used.
-    `ready_timeout`: seconds until then.
+    `ready_timeout`: seconds until then, enough for an emulated machine with other work. A service that
+    dies is noticed before.
     `ports`: protocol (tcp or udp), address and number of what it listens on, and the setting that chooses
     it. While it does not run, nobody else may have them.
     `reload`: reload before a restart, for what has to be in force when the restart comes (dockerd's
@@ -59,9 +64,10 @@ class Service(Unit):
     watches: tuple[str, ...] = ()
     ready: str = ""
     ready_below: int = 500
-    ready_timeout: float = 60.0
+    ready_timeout: float = 300.0
     reload: bool = False
     ports: tuple[tuple[str, str, int, str], ...] = ()
+    drop_in: str = ""
 
     @property
     def id(self) -> str:
@@ -76,20 +82,30 @@ class Service(Unit):
         return f"unit:{self.unit_name}"
 
     @property
-    def _file(self) -> File | None:
-        return File(f"{UNITS}/{self.unit_name}", self.unit) if self.unit else None
+    def _files(self) -> list[File]:
+        """Our texts of the unit; a drop-in that is not wanted is an empty one."""
+        unit = [File(f"{UNITS}/{self.unit_name}", self.unit)] if self.unit else []
+        return [*unit, File(f"{UNITS}/{self.unit_name}.d/{DROP_IN}", self.drop_in)]
+
+    def _file_changes(self, machine: Machine) -> list[Change]:
+        found = []
+        for file in self._files:
+            if file.content and (change := file.check(machine)):
+                found.append(change)
+            elif not file.content and lstat(file.path):
+                found.append(Change(f"remove {file.path}"))
+        return found
 
     def check(self, machine: Machine) -> Change | None:
-        changes = []
-        file_change = self._file.check(machine) if self._file else None
-        if file_change:
-            changes.append(file_change.summary)
+        file_changes = self._file_changes(machine)
+        changes = [change.summary for change in file_changes]
+        diff = "\n".join(change.diff for change in file_changes if change.diff)
         state = self.state(machine)
         if state.get("ActiveState") not in ("active", "reloading"):
             for protocol, address, port, setting in self.ports:
                 require_free(protocol, address, port, setting, user=self.name)
         if state.get("LoadState", "not-found") == "not-found":
-            return Change(f"start {self.name}", file_change.diff if file_change else "")
+            return Change(f"start {self.name}", diff)
         if state["UnitFileState"] not in ("enabled", "enabled-runtime", "static", "alias"):
             changes.append(f"enable {self.name}")
         if state["ActiveState"] != "active":
@@ -98,7 +114,7 @@ class Service(Unit):
             changes.append(f"restart {self.name} ({reason})")
         if not changes:
             return None
-        return Change("; ".join(changes), file_change.diff if file_change else "")
+        return Change("; ".join(changes), diff)
 
     def apply(self, machine: Machine) -> None:
         before = self.state(machine)
@@ -106,9 +122,9 @@ class Service(Unit):
         if not machine.claims(self):
             machine.claim(self, was_active=running, was_enabled=before.get("UnitFileState") == "enabled")
         with one_at_a_time:
-            if self._file and self._file.check(machine):
+            if self._file_changes(machine):
                 self.expect_change(machine, self._unit_id)
-                write_atomically(self._file.path, self.unit, 0o644)
+                self._write_files()
             machine.run(["systemctl", "daemon-reload"])
             machine.run(["systemctl", "enable", self.unit_name])
         stamps = self._stamps(machine)
@@ -129,12 +145,23 @@ class Service(Unit):
                 machine.run(["systemctl", "stop", self.unit_name])
             if not claims.get("was_enabled"):
                 machine.run(["systemctl", "disable", self.unit_name])
-        if self._file:
-            unlink(self._file.path)
+        if self.unit or self.drop_in:
+            for file in self._files:
+                _put(file.path, "")
             machine.run(["systemctl", "daemon-reload"])
         unlink(self._stamp_file(machine))
         machine.forget("systemd")
         return None
+
+    def seal(self, machine: Machine) -> str | None:
+        """A unit of ours waits until an apply starts it: what it needs is not there yet after a boot."""
+        machine.forget("systemd")  # an earlier look asked for other units
+        if not self.unit or self.state(machine).get("LoadState", "not-found") == "not-found":
+            return None
+        machine.run(["systemctl", "stop", self.unit_name])
+        machine.run(["systemctl", "disable", self.unit_name])
+        machine.forget("systemd")
+        return f"stop {self.name}"
 
     def expect_change(self, machine: Machine, id: str) -> None:  # noqa: A002
         """What it watches is about to change: it restarts in this run, or in the next if this is cut short.
@@ -143,6 +170,10 @@ class Service(Unit):
         """
         if stamps := self._at_start(machine):
             write_atomically(self._stamp_file(machine), json.dumps({**stamps, id: ""}), 0o600)
+
+    def _write_files(self) -> None:
+        for file in self._files:
+            _put(file.path, file.content)
 
     def _start(self, machine: Machine) -> None:
         try:
@@ -173,7 +204,7 @@ class Service(Unit):
         last = "no answer"
         while time.monotonic() < deadline:
             try:
-                with opener.open(self.ready, timeout=5):
+                with opener.open(self.ready, timeout=30):
                     return
             except urllib.error.HTTPError as answer:
                 if answer.code < self.ready_below:
@@ -195,7 +226,7 @@ class Service(Unit):
             return "its settings may be older than its start"
         changed = {key for key, stamp in self._stamps(machine).items() if at_start.get(key) != stamp}
         changed |= {id_ for id_ in self.watches if (found := machine.find(id_)) and found.check(machine)}
-        if self._file and self._file.check(machine):
+        if self._file_changes(machine):
             changed.add(self._unit_id)
         return f"changed: {', '.join(sorted(key.partition(':')[2] for key in changed))}" if changed else ""
 
@@ -208,7 +239,7 @@ class Service(Unit):
         return stamps
 
     def _stamps(self, machine: Machine) -> dict[str, str]:
-        stamps = {self._unit_id: hashlib.sha256(self.unit.encode()).hexdigest()[:32]}
+        stamps = {self._unit_id: hashlib.sha256((self.unit + self.drop_in).encode()).hexdigest()[:32]}
         for watched in self.watches:
             resource = machine.find(watched)
             if resource is None:
@@ -218,6 +249,19 @@ class Service(Unit):
 
     def _stamp_file(self, machine: Machine) -> str:
         return machine.state("services", f"{self.name}.json")
+
+
+def _put(path: str, text: str) -> None:
+    """A unit file or drop-in with this text, or none; a folder of drop-ins goes with its last one."""
+    folder = os.path.dirname(path)
+    if text:
+        os.makedirs(folder, exist_ok=True)
+        write_atomically(path, text, 0o644)
+        return
+    unlink(path)
+    if folder != UNITS:
+        with contextlib.suppress(OSError):  # it is not there, or holds somebody else's
+            os.rmdir(folder)
 
 
 def _whatever_certificate() -> ssl.SSLContext:

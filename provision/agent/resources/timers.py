@@ -54,6 +54,15 @@ class Timer(systemd.Unit):
         machine.run(["systemctl", "restart", self.unit_name])
         machine.forget("systemd")
 
+    def seal(self, machine: Machine) -> str | None:
+        machine.forget("systemd")  # an earlier look asked for other units
+        if self.state(machine).get("LoadState", "not-found") == "not-found":
+            return None
+        machine.run(["systemctl", "stop", self.unit_name])
+        machine.run(["systemctl", "disable", self.unit_name])
+        machine.forget("systemd")
+        return f"stop the timer {self.name}"
+
     def remove(self, machine: Machine) -> str | None:
         if machine.claims(self).get("created"):
             machine.forget("systemd")  # an earlier look did not ask for what is no longer wanted

@@ -1,4 +1,4 @@
-"""Several visitors at once: `arrive URL N`, `enter URL WHO WHOSE`, `leave URL`. Notes their cookies."""
+"""Several visitors at once: `arrive URL N SECONDS`, `enter URL WHO WHOSE`, `leave URL`. Notes cookies."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ NOTES = Path(__file__).with_name("visitors.json")
 CODE = "print(6 * 7)"
 
 
-async def arrive(url: str, count: str) -> list[dict[str, str]]:
+async def arrive(url: str, count: str, patience: str) -> list[dict[str, str]]:
     """Everyone's user name, and what a kernel of the first one printed."""
-    everyone = [Visitor(url) for _ in range(int(count))]
+    everyone = [Visitor(url, patience=float(patience)) for _ in range(int(count))]
     came = await asyncio.gather(*(visitor.arrive() for visitor in everyone), return_exceptions=True)
     NOTES.touch(0o600)
     NOTES.write_text(json.dumps([pack(visitor) for visitor in everyone if visitor.server]), encoding="utf-8")

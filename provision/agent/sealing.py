@@ -1,0 +1,78 @@
+"""What a machine has of its own beside the hub's: taken away before an image of it is made.
+
+What makes such things anew at the first boot: systemd the machine's id, cloud-init or a unit of ours the SSH
+host keys, the agent all that is the hub's.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import glob
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .resources import CommandFailed, Machine
+from .resources.fs import lstat, unlink
+
+MACHINE_ID = "/etc/machine-id"
+JOURNAL = "/var/log/journal"
+# Patterns, and what they are called.
+OWN = (
+    ("the SSH host keys", "/etc/ssh/ssh_host_*"),
+    ("keys that may log in", "/root/.ssh/authorized_keys", "/home/*/.ssh/authorized_keys"),
+    ("what was typed", "/root/.bash_history", "/home/*/.bash_history"),
+    ("D-Bus's copy of the machine's id", "/var/lib/dbus/machine-id"),
+    ("leases of addresses", "/var/lib/dhcp/*", "/var/lib/systemd/network/*", "/run/systemd/netif/leases/*"),
+    ("logs", "/var/log/*.log", "/var/log/*/*.log", "/var/log/wtmp", "/var/log/btmp", "/var/log/lastlog"),
+    ("seeds of randomness", "/var/lib/systemd/random-seed", "/boot/efi/loader/random-seed"),
+)
+
+
+def seal(machine: Machine, files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Make this machine one whose copies are different machines. Says what is gone.
+
+    `files`: path, mode and content (base64) of what shall lie there at the first boot; units among them are
+    enabled. The machine goes on working; but who logs in from now on may find nobody to let them in.
+    """
+    if shutil.which("cloud-init"):
+        machine.run(["cloud-init", "clean", "--logs"])
+        yield "take away what cloud-init has done"
+    machine.run(["apt-get", "clean"])
+    for file in files:
+        _place(file)
+    machine.run(["systemctl", "daemon-reload"])
+    for name in (os.path.basename(file["path"]) for file in files if file["path"].endswith(".service")):
+        machine.run(["systemctl", "enable", name])
+    kept = {file["path"] for file in files}
+    for name, *patterns in OWN:
+        there = [path for pattern in patterns for path in glob.glob(pattern) if path not in kept]
+        for path in filter(os.path.isfile, there):
+            unlink(path)
+        if there:
+            yield f"take away {name}"
+    if os.path.isdir(JOURNAL):
+        machine.run(["journalctl", "--relinquish-var"])  # until the next boot it is kept in memory alone
+        for path in glob.glob(f"{JOURNAL}/*"):
+            shutil.rmtree(path)
+        yield "take away the journal"
+    with open(MACHINE_ID, "w", encoding="ascii"):  # empty, it is made at the next boot; see machine-id(5)
+        pass
+    yield "take away the machine's id"
+    with contextlib.suppress(CommandFailed):  # a disk that cannot do that stays larger than it has to be
+        machine.run(["fstrim", "--fstab"])
+    os.sync()
+
+
+def _place(file: Mapping[str, Any]) -> None:
+    folder = os.path.dirname(file["path"])
+    os.makedirs(folder, exist_ok=True)
+    unlink(file["path"])
+    handle = os.open(file["path"], os.O_WRONLY | os.O_CREAT | os.O_EXCL, file["mode"])
+    with os.fdopen(handle, "wb") as target:
+        target.write(base64.b64decode(file["content"]))
+    status = lstat(folder)
+    assert status is not None
+    os.chown(file["path"], status.st_uid, status.st_gid)

@@ -1,0 +1,78 @@
+"""Images of whole hubs: everything is in them but what is one machine's own.
+
+The machine that `up` raised is made what the settings say, sealed, stopped and turned into a file. Each copy
+makes its own keys, certificate, tokens and databases at its first boot, and asks the network for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from provision import deploy, unattended, vm
+from provision.baking import container, disk
+from provision.errors import HubwrightError, SettingsError
+from provision.hosts import Access
+from provision.report import Reporter
+from provision.run_report import RunReport
+from provision.settings import Settings, secrets_in
+from provision.unattended import PlacedFile
+from provision.vm import paths
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file. `export` stops the sealed machine and writes it; `files` are in it beside the hub's."""
+
+    export: Callable[[Settings, Path, Reporter], None]
+    files: Callable[[], list[PlacedFile]] = list
+
+
+KINDS = {
+    ("docker", ".tar"): Kind(container.export),
+    ("libvirt", ".box"): Kind(disk.export_box, disk.box_files),
+    ("libvirt", ".qcow2"): Kind(disk.export_disk),
+}
+
+
+def bake(settings: Settings, reporter: Reporter, output: Path, *, with_secrets: bool) -> None:
+    """Turn the machine that `up` raised into the file `output`. Only a sealed machine is left of it.
+
+    Raises SettingsError when its provider has no file of that kind, or secrets would come with it.
+    """
+    kind = _kind(settings, output)
+    secrets = secrets_in(settings)
+    if secrets and not with_secrets:
+        raise SettingsError(
+            f"the settings hold secrets: {', '.join(secrets)}",
+            where=str(settings.root / settings.file),
+            hint="every copy would hold them; add --with-secrets if that may be",
+        )
+    target = vm.target(settings)
+    sources, _ = deploy.image_sources(settings, reporter)
+    made = unattended.bundle(settings, deploy.steps(settings, sources), {})
+    files = [*unattended.files(made), unattended.host_keys(), *kind.files()]
+
+    report = RunReport(reporter, "seal", [target])
+    with reporter.step(f"seal the machine {settings.vm.name}"):
+        outcome = deploy.seal(settings, target, files, access=Access(), handle=report.handle)
+    if outcome.failed:
+        report.summary([outcome])
+        raise HubwrightError(
+            "could not be sealed", where=f"the machine {settings.vm.name}", hint="mend what is named above"
+        )
+    kind.export(settings, output, reporter)
+    reporter.line(f"✓ {output} ({output.stat().st_size / 1e6:.0f} MB)")
+
+
+def _kind(settings: Settings, output: Path) -> Kind:
+    provider = paths.provider(settings)
+    suffixes = [suffix for name, suffix in KINDS if name == provider]
+    if output.suffix not in suffixes:
+        raise SettingsError(
+            f"machines of the provider {provider} become {' or '.join(suffixes) or 'no file'}",
+            where=str(output),
+            hint="let the name end so, or choose another [vm] provider",
+        )
+    return KINDS[provider, output.suffix]

@@ -1,0 +1,42 @@
+"""A machine of Vagrant's docker provider as an archive of an image, for `[vm] box`."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from provision import vm
+from provision.process import ProgramError, docker
+from provision.report import Reporter
+from provision.settings import Settings
+from roles import paths
+
+BAKED = "/var/lib/hubwright-baked.tar"  # images/host/start unpacks it
+# The inner Docker keeps its images on volumes, which are no part of the container's own image.
+PACK = f"""\
+systemctl stop docker.socket docker.service containerd.service
+tar --create --numeric-owner --xattrs --xattrs-include='*' --directory / --file {BAKED} \
+    var/lib/docker var/lib/containerd
+"""
+# Of the container that it was: how it started, and who could log in.
+CHANGES = ('ENTRYPOINT ["/usr/local/sbin/start-host"]', "CMD []", "ENV HUBWRIGHT_AUTHORIZED_KEY=")
+
+
+def export(settings: Settings, output: Path, reporter: Reporter) -> None:
+    """Write the sealed machine to `output`. It is stopped afterwards."""
+    name = settings.vm.name
+    tag = f"{paths.IMAGES}/baked:{name}"
+    unfinished = output.with_name(f"{output.name}.unfinished")
+    with reporter.step("pack the machine's images"):
+        docker("exec", name, "bash", "-euc", PACK)
+    vm.halt(settings, reporter)
+    try:
+        with reporter.step(f"write {output}"):
+            changes = [word for change in CHANGES for word in ("--change", change)]
+            docker("commit", *changes, name, tag)
+            docker("save", "--output", str(unfinished), tag)
+            unfinished.replace(output)
+    finally:
+        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(ProgramError):
+            docker("image", "rm", tag)

@@ -1,0 +1,105 @@
+"""A virtual machine of libvirt's as its disk: a box for Vagrant, or a qcow2 for whatever starts disks."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from provision import hypervisors, vm
+from provision.errors import HubwrightError
+from provision.images import PROJECT
+from provision.process import ProgramError, run
+from provision.report import Reporter
+from provision.settings import Settings
+from provision.unattended import PlacedFile
+from provision.vm import paths, virtual
+
+VAGRANT_KEY = PROJECT / "images" / "box" / "root" / "etc" / "vagrant.pub"
+
+
+def box_files() -> list[PlacedFile]:
+    """What a box has, and machines that are made of it have no longer: the key that Vagrant publishes."""
+    keys = f"/home/{paths.USER}/.ssh/authorized_keys"
+    return [PlacedFile(keys, VAGRANT_KEY.read_bytes(), 0o600)]
+
+
+def export_box(settings: Settings, output: Path, reporter: Reporter) -> None:
+    """Write the sealed machine as a box of Vagrant's. It is stopped afterwards."""
+    with (
+        _whole(output) as unfinished,
+        tempfile.TemporaryDirectory(prefix=".hubwright-", dir=output.absolute().parent) as folder,
+    ):
+        image = Path(folder) / "box.img"
+        size = _flatten(settings, image, reporter)
+        metadata = Path(folder) / "metadata.json"
+        described = {"provider": "libvirt", "format": "qcow2", "virtual_size": -(-size // 1024**3)}
+        metadata.write_text(json.dumps(described), encoding="utf-8")
+        with reporter.step(f"write {output}"), tarfile.open(unfinished, "w") as box:
+            for path in (metadata, image):
+                box.add(path, path.name)
+
+
+def export_disk(settings: Settings, output: Path, reporter: Reporter) -> None:
+    """Write the sealed machine's disk. It is stopped afterwards."""
+    with _whole(output) as unfinished:
+        _flatten(settings, unfinished, reporter)
+
+
+def parse_disk(text: str) -> Path:
+    """The first disk in what `virsh domblklist --details` prints: type, device, target, source."""
+    rows = (line.split(maxsplit=3) for line in text.splitlines())
+    for row in rows:
+        if len(row) == 4 and row[:2] == ["file", "disk"]:
+            return Path(row[3].strip())
+    raise HubwrightError("the machine has no disk in a file", hint="`virsh domblklist` shows its disks")
+
+
+def _flatten(settings: Settings, target: Path, reporter: Reporter) -> int:
+    """Stop the machine and write its disk, with what it has from its box, compressed. Returns its size."""
+    with reporter.step(f"stop the machine {settings.vm.name}"):
+        _power_off(settings)
+    disk = parse_disk(hypervisors.virsh("domblklist", "--details", virtual.domain(settings)))
+    form = ["-O", "qcow2", "-o", "compression_type=zstd"]
+    with reporter.step("compress its disk"):
+        try:
+            run(["qemu-img", "convert", "-c", *form, str(disk), str(target)])
+        except ProgramError as error:
+            if "Permission denied" not in error.output:
+                raise
+            raise HubwrightError(
+                "may not be read by this user", where=str(disk), hint="run this command as root"
+            ) from None
+    told = json.loads(run(["qemu-img", "info", "--output=json", str(target)]))
+    return int(told["virtual-size"])
+
+
+def _power_off(settings: Settings) -> None:
+    """As by its power button: Vagrant would log in for that, and is not let in any more."""
+    name = virtual.domain(settings)
+    hypervisors.virsh("shutdown", name)
+    end = time.monotonic() + settings.vm.boot_timeout
+    while hypervisors.virsh("domstate", name).strip() != "shut off":
+        if time.monotonic() > end:
+            raise HubwrightError(
+                f"is not off {settings.vm.boot_timeout} s after its power button was pressed",
+                where=f"the machine {settings.vm.name}",
+                hint="`virsh console` shows what it is at; [vm] boot_timeout gives it more time",
+            )
+        time.sleep(0.5)
+    vm.forget(settings)
+
+
+@contextmanager
+def _whole(output: Path) -> Iterator[Path]:
+    """A name beside `output`, which what is written there gets when the block has ended well."""
+    unfinished = output.with_name(f"{output.name}.unfinished")
+    try:
+        yield unfinished
+        unfinished.replace(output)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,75 @@
+"""The proxy that this machine itself goes through, by its environment or by apt's configuration. All pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from provision.settings import parse_proxy, parse_proxy_exception
+
+_APT = re.compile(r'^Acquire::(?P<scheme>https?)::Proxy "(?P<url>[^"]+)";', re.MULTILINE | re.IGNORECASE)
+_OWN = re.compile(r"^(localhost|127\.|::1$|\[)")
+
+
+@dataclass(frozen=True)
+class Proxies:
+    """URLs as [mirrors] takes them. `password`: whether this machine gives the proxy one."""
+
+    http: str
+    https: str
+    exceptions: tuple[str, ...] = ()
+    password: bool = False
+
+
+def of_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Scheme → URL, and what is reached directly under `no`."""
+    found = {}
+    for key in ("http", "https", "no"):
+        name = f"{key}_proxy"
+        if value := environ.get(name) or environ.get(name.upper()):
+            found[key] = value
+    return found
+
+
+def of_apt(text: str) -> dict[str, str]:
+    """The same, from what `apt-config dump` prints."""
+    return {
+        match["scheme"].lower(): match["url"] for match in _APT.finditer(text) if match["url"] != "DIRECT"
+    }
+
+
+def proxies(found: Mapping[str, str]) -> Proxies | None:
+    """What was found, in the words of [mirrors]; None for none. ValueError says why it is of no use."""
+    urls = [found.get("http") or found.get("https"), found.get("https") or found.get("http")]
+    if not urls[0] or not urls[1]:
+        return None
+    http, https = (_plain(url) for url in urls if url)
+    return Proxies(
+        parse_proxy(http[0]),
+        parse_proxy(https[0]),
+        tuple(_exceptions(re.split(r"[,\s]+", found.get("no", "")))),
+        http[1] or https[1],
+    )
+
+
+def _plain(url: str) -> tuple[str, bool]:
+    """The URL with a scheme and without user and password, and whether it had any."""
+    if "://" not in url:
+        url = f"http://{url}"
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", "@" in parts.netloc
+
+
+def _exceptions(words: Iterable[str]) -> list[str]:
+    """Those that mean the same everywhere: names, addresses and ranges that are not this machine itself."""
+    kept = []
+    for word in words:
+        name = word.removeprefix("*")
+        try:
+            if name and not _OWN.match(name):
+                kept.append(parse_proxy_exception(name))
+        except ValueError:
+            continue
+    return kept

@@ -1,0 +1,87 @@
+"""Every distribution that a host may run, where it can be had: the short way, from bare to bare again.
+
+This computer's own goes the long way, through all the other tests. The images of notebooks and of Graphite
+are this computer's on every host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import platform
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import tomli_w
+
+from provision.agent.distributions import KNOWN
+from provision.settings import read_toml
+from tests.e2e.hosts import Host, bare_host, differences, docker, free_port, host_image
+from tests.e2e.operators import Operator
+from tests.visitor import visit
+
+SUITES = {
+    ("debian", "12"): "bookworm",
+    ("debian", "13"): "trixie",
+    ("ubuntu", "22.04"): "jammy",
+    ("ubuntu", "24.04"): "noble",
+    ("ubuntu", "26.04"): "resolute",
+}
+OWN = tuple(platform.freedesktop_os_release().get(key, "") for key in ("ID", "VERSION_ID"))
+OTHERS = [release for release in KNOWN if release != OWN]
+
+
+def source(site: dict[str, Any], release: tuple[str, str]) -> dict[str, Any]:
+    """What [builder] is to say for a host of that release; skips where it cannot be had."""
+    builder: dict[str, Any] = site.get("builder", {})
+    if builder.get("base") != "archive":
+        name = ":".join(release)
+        docker("pull", "--quiet", name)
+        digest = docker("image", "inspect", "--format={{index .RepoDigests 0}}", name).rpartition("@")[2]
+        return {**builder, "image": f"{name}@{digest.strip()}"}
+    if release[0] != OWN[0]:
+        pytest.skip(f"no registry answers, and apt's archive here is {OWN[0]}'s")
+    return {**builder, "suite": SUITES[release]}
+
+
+@pytest.fixture(scope="module", params=OTHERS, ids=[KNOWN[release].name for release in OTHERS])
+def host(
+    request: pytest.FixtureRequest, operator: Operator, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    folder = tmp_path_factory.mktemp("builder")
+    site = read_toml(operator.folder / "site.toml")
+    builder = source(site, request.param)
+    elsewhere = replace(operator, folder=folder)
+    vm = operator.hub["vm"]  # name and port are taken while the session's machine runs
+    elsewhere.write({**operator.hub, "vm": {**vm, "name": f"{vm['name']}-other", "port": free_port()}})
+    (folder / "site.toml").write_text(tomli_w.dumps({**site, "builder": builder}), encoding="utf-8")
+    elsewhere.hubwright("prepare")
+    name = f"{operator.hub['vm']['name']}-{'-'.join(request.param).replace('.', '-')}"
+    with bare_host(operator, name, image=host_image(elsewhere)) as host:
+        assert request.param == tuple(host.run('. /etc/os-release; echo "$ID $VERSION_ID"').split())
+        yield host
+
+
+@pytest.fixture(scope="module")
+def there(operator: Operator, host: Host) -> tuple[str, ...]:
+    """The options that name the host."""
+    return ("-H", host.login(), "-i", str(operator.key), "--accept-new-host-key")
+
+
+def test_hub_from_bare_to_bare_again(operator: Operator, host: Host, there: tuple[str, ...]) -> None:
+    found = host.snapshot("host")["host"]
+
+    [plan] = json.loads(operator.hubwright("plan", *there, "--json", code=3).out)
+    assert plan["count"].get("failed", 0) == 0
+    operator.hubwright("apply", *there)
+    assert asyncio.run(visit(host.url, "print(6 * 7)"))["printed"] == "42\n"
+    applied = host.snapshot("managed")
+    assert operator.hubwright("apply", *there).unchanged
+    assert host.snapshot("managed") == applied
+    operator.hubwright("verify", *there[:4], "-k", "health or test_docker")
+
+    operator.hubwright("destroy", *there, "--yes")
+    host.cut_power()  # what only the kernel still holds, such as Docker's bridge, goes with the next start
+    assert differences(found, host.snapshot("host")["host"]) == {}

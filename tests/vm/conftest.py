@@ -1,0 +1,138 @@
+"""A virtual machine of the tests' own under libvirt, emulated where KVM runs no guests: `tox run -e vm`.
+
+One machine serves a whole session: raised by the first that needs it, destroyed by the last.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+
+from provision import site
+from provision.report import Reporter
+from provision.settings import Settings, read_toml
+from provision.vm.boxes import ensure_box
+from tests.e2e.hosts import free_port
+from tests.e2e.operators import PROJECT, Done, Operator
+from tests.vm import times
+from tests.vm.machines import LIBVIRT, PATIENCE, Machine, virsh
+
+# What a deploy would install takes apt minutes on an emulated machine.
+PRELOADED = ("docker.io", "iptables", "openssl", "python3-venv")
+
+ORDER = (
+    "test_bad_input",
+    "test_up",
+    "test_visit",
+    "test_second_run",
+    "test_verify",
+    "test_suspend",
+    "test_restart",
+    "test_no_answer",
+    "test_bake",
+    "test_destroy",
+    "test_cloud_init",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else -1)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if times.lines():
+        terminalreporter.section("times")
+        terminalreporter.line(f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[2]:.1f}")
+        for line in times.lines():
+            terminalreporter.line(line)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libvirt() -> Iterator[None]:
+    """Started by hand, and ended again, where no service manager has."""
+    if subprocess.run([*LIBVIRT, "list"], capture_output=True, check=False).returncode == 0:
+        yield
+        return
+    daemons = []
+    try:
+        for program in ("virtlogd", "libvirtd"):
+            daemons.append(subprocess.Popen([f"/usr/sbin/{program}"], stderr=subprocess.DEVNULL))
+            time.sleep(2)
+        virsh("list")
+        yield
+    finally:
+        for daemon in reversed(daemons):
+            daemon.terminate()
+            daemon.wait(30)
+
+
+def make_box(folder: Path, mirrors: dict[str, Any]) -> Path:
+    """Debian, made once of the archive that this computer's own packages come from."""
+    archive = site.own_archive()
+    assert archive is not None, "apt's sources name no archive that a box could be made of"
+    builder = {"base": "archive", **site.builder_of(archive)}
+    trial = {"root": folder, "image": {"build": "."}, "builder": builder, "mirrors": mirrors}
+    return ensure_box(Settings.model_validate(trial), Reporter(), PRELOADED)
+
+
+@pytest.fixture(scope="session")
+def operator() -> Iterator[Operator]:
+    """With the site.toml that `hubwright init` wrote, and the tests' own box in it."""
+    name = f"hubwright-vm-{secrets.token_hex(3)}"
+    folder = Path(f"/tmp/{name}")
+    folder.mkdir(mode=0o700)
+    hub: dict[str, dict[str, Any]] = {
+        "image": {"build": str(PROJECT / "images" / "notebook")},
+        "server": {"memory": "384M", "cpu": 1.0, "pids": 160, "start_timeout": "5m"},
+        "vm": {"name": name, "port": free_port(), "memory": "3G", "cpus": 2, "disk": "12G"},
+    }
+    operator = Operator(folder, hub, PATIENCE)
+    operator.write(hub)
+    try:
+        operator.hubwright("init")
+        found = read_toml(folder / "site.toml")
+        box = make_box(folder, found.get("mirrors", {}))
+        found["vm"] = {**found.get("vm", {}), "provider": "libvirt", "box": str(box)}
+        (folder / "site.toml").write_text(tomli_w.dumps(found), encoding="utf-8")
+        yield operator
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def raised(operator: Operator) -> Iterator[tuple[Machine, Done]]:
+    """The machine, and what `vagrant up` alone said while it raised and deployed it."""
+    machine = Machine(operator, operator.hub["vm"]["port"])
+    known = set(operator.vagrant("box", "list").out.splitlines())
+    began = time.monotonic()
+    try:
+        done = operator.vagrant("up", "--provider=libvirt")
+        times.note("vagrant up, from nothing to a hub that answers", time.monotonic() - began)
+        yield machine, done
+    finally:
+        operator.hubwright("destroy", "--yes")
+        for line in set(operator.vagrant("box", "list").out.splitlines()) - known:
+            forget_box(operator, line.split()[0])
+
+
+def forget_box(operator: Operator, name: str) -> None:
+    """Vagrant's copy, and libvirt's. The one in the cache stays."""
+    operator.vagrant("box", "remove", "--force", name)
+    for volume in virsh("vol-list", "default").split()[::2]:
+        if volume.startswith(f"{name}_vagrant_box_image_"):
+            virsh("vol-delete", volume, "--pool", "default")
+
+
+@pytest.fixture(scope="session")
+def machine(raised: tuple[Machine, Done]) -> Machine:
+    return raised[0]

@@ -1,0 +1,97 @@
+"""The virtual machine of the tests: reached by SSH, as an operator would."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+
+from provision import vm
+from provision.settings import load
+from tests.e2e.hosts import ANY_CERTIFICATE, SNAPSHOT
+from tests.e2e.operators import Operator
+
+PATIENCE = 1800.0  # seconds for one command: programs on an emulated machine are about 12 times slower
+BOOT = 600.0  # seconds
+LIBVIRT = ["virsh", "--connect", "qemu:///system", "--quiet"]
+
+
+def virsh(*arguments: str) -> str:
+    done = subprocess.run([*LIBVIRT, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"virsh {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`port`, on 127.0.0.1, leads to the hub."""
+
+    operator: Operator
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}/"
+
+    @property
+    def patience(self) -> float:
+        """Seconds for a visitor's server; emulated, one was ready after 31 to 37 when nothing else ran."""
+        return 30.0 + load(self.operator.config).server.start_timeout
+
+    @property
+    def domain(self) -> str:
+        return f"{self.operator.hub['vm']['name']}-default"
+
+    def run(self, script: str) -> str:
+        """Standard output of a shell script that root runs on the machine; fails the test when that fails."""
+        return self._ssh(["sudo", "bash", "-eu", "-s"], script)
+
+    def snapshot(self, *parts: str) -> dict[str, Any]:
+        """What stands on the machine, see snapshot.py."""
+        text = self._ssh(["sudo", "python3", "-", *parts], SNAPSHOT.read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+    def started_at(self) -> float:
+        """When it booted, by this computer's clock; good to a second or so."""
+        return time.time() - float(self.run("cut -d' ' -f1 /proc/uptime"))
+
+    def wait_for_hub(self) -> float:
+        """Returns when the hub answers behind its front door: the time of then."""
+        end = time.monotonic() + BOOT
+        while time.monotonic() < end:
+            try:
+                with urllib.request.urlopen(f"{self.url}hub/health", timeout=20, context=ANY_CERTIFICATE):
+                    return time.time()
+            except OSError:
+                time.sleep(0.5)
+        raise AssertionError(f"no hub answers at {self.url} in {BOOT} s")
+
+    def wait_until_gone(self) -> None:
+        """Returns when the hub does not answer any more."""
+        end = time.monotonic() + BOOT
+        while time.monotonic() < end:
+            try:
+                with urllib.request.urlopen(f"{self.url}hub/health", timeout=5, context=ANY_CERTIFICATE):
+                    time.sleep(0.5)
+            except OSError:
+                return
+        raise AssertionError(f"a hub still answers at {self.url} after {BOOT} s")
+
+    def wait_until_off(self) -> None:
+        """Returns when libvirt says that it is shut off."""
+        end = time.monotonic() + BOOT
+        while time.monotonic() < end:
+            if virsh("domstate", self.domain).strip() == "shut off":
+                return
+            time.sleep(0.5)
+        raise AssertionError(f"{self.domain} still runs after {BOOT} s")
+
+    def _ssh(self, command: list[str], text: str) -> str:
+        argv = vm.ssh_argv(load(self.operator.config), command)
+        done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False, timeout=PATIENCE)
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
+        return done.stdout

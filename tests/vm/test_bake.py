@@ -1,0 +1,51 @@
+"""The machine as a box: what its copies share, what they do not, and how much sooner they are hubs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from tests.e2e.operators import Operator
+from tests.e2e.test_bake import OWN, starting_from
+from tests.visitor import visit
+from tests.vm.instances import Instance, disk_of, instance
+from tests.vm.machines import Machine
+from tests.vm.times import note
+
+INSECURE = Path("~/.vagrant.d/insecure_private_key").expanduser()  # what every box lets in
+
+
+def own(machine: Machine | Instance) -> dict[str, str]:
+    return dict(line.split() for line in machine.run(OWN).splitlines())
+
+
+def test_copies_of_a_baked_machine(operator: Operator, machine: Machine, tmp_path: Path) -> None:
+    before = own(machine)
+    assert len(before) >= 8
+    baked = tmp_path / "hub.box"
+    began = time.monotonic()
+    operator.hubwright("bake", "--yes", str(baked))
+    note(f"bake, a box of {baked.stat().st_size / 1e6:.0f} MB", time.monotonic() - began)
+    with instance(operator, disk_of(baked, tmp_path), "vagrant", INSECURE, alone=True) as copy:
+        began = time.monotonic()
+        copy.wait_for_hub()
+        note(
+            "a baked machine without a network, from power on to a hub that answers", time.monotonic() - began
+        )
+        seen = asyncio.run(visit(copy.url, "print(6 * 7)", patience=machine.patience))
+        assert seen["printed"] == "42\n"
+        alone = own(copy)
+
+    with starting_from(operator, baked):
+        began = time.monotonic()
+        operator.hubwright("up")
+        note("hubwright up of a baked machine, to a hub that answers", time.monotonic() - began)
+        assert operator.hubwright("plan").unchanged
+    seen = asyncio.run(visit(machine.url, "print(6 * 7)", patience=machine.patience))
+    assert seen["printed"] == "42\n"
+    assert machine.run("systemctl --failed --plain --no-legend") == ""
+    raised = own(machine)
+    assert alone.keys() == raised.keys() == before.keys()
+    for thing in before:
+        assert len({before[thing], alone[thing], raised[thing]}) == 3, thing

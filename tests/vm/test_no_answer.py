@@ -1,0 +1,20 @@
+"""A machine that boots but never answers SSH: the time-out, with what its console said last."""
+
+from __future__ import annotations
+
+from tests.vm.machines import Machine, virsh
+
+SOON = "90s"  # after it has an address
+
+
+def test_console_s_last_lines_are_shown(machine: Machine) -> None:
+    machine.run("""
+        systemctl disable --quiet ssh
+        systemctl mask --quiet ssh.service ssh.socket
+        systemd-run --quiet --on-active=1 systemctl poweroff
+        """)
+    machine.wait_until_off()
+    with machine.operator.changed(vm={"boot_timeout": SOON}):
+        done = machine.operator.hubwright("up", code=1)
+    done.says("never answered SSH", "its console said last:", "login:", "[vm] boot_timeout (now 90 s)")
+    assert virsh("domstate", machine.domain).strip() == "shut off", "it is not left running"
