@@ -177,7 +177,8 @@ if [ "$(.venv/bin/python --version 2>/dev/null)" != "$(/usr/bin/python3 --versio
     step "make .venv" /usr/bin/python3 -m venv --clear .venv
 fi
 step "install uv" .venv/bin/python -m pip install --require-hashes --requirement roles/locks/uv.txt
-step "install what requirements.txt locks" .venv/bin/uv pip sync --python .venv --require-hashes requirements.txt
+step "install what requirements.txt locks" \
+    .venv/bin/uv pip sync --python .venv --require-hashes --compile-bytecode requirements.txt
 step "install hubwright" \
     .venv/bin/uv pip install --python .venv --no-deps --no-build-isolation --offline --editable .
 recipe >"$stamp"

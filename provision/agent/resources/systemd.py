@@ -266,7 +266,7 @@ def _put(path: str, text: str) -> None:
 
 def _whatever_certificate() -> ssl.SSLContext:
     """For a question to this machine itself, whose certificate may name the visitors' domain alone."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # create_default_context reads all the CAs: 25 ms
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 
