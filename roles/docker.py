@@ -38,8 +38,14 @@ def steps(i: Inputs) -> list[Resource]:
             unless=("dockerd", "docker"),
             data=("/var/lib/docker", "/var/lib/containerd", "/etc/cni", "/etc/docker/key.json"),
             groups=("docker",),
-            own=("/etc/docker/key.json", "/var/lib/docker/engine-id"),
         ),
-        Service("docker", watches=tuple(each.id for each in watched), reload=True, drop_in=drop_in),
+        Service(
+            "docker",
+            watches=tuple(each.id for each in watched),
+            reload=True,
+            drop_in=drop_in,
+            # The last one holds the networks' addresses, chosen to be free where the engine started first.
+            own=("/etc/docker/key.json", "/var/lib/docker/engine-id", "/var/lib/docker/network"),
+        ),
         DockerNetwork(paths.NETWORK, network.subnet, network.gateway, paths.BRIDGE),
     ]

@@ -76,6 +76,7 @@ def baked(baker: Operator) -> tuple[Path, dict[str, str]]:
     asyncio.run(visit(machine.url, "1"))
     assert users(machine) > 0
     before = own(machine)
+    (baker.folder / "docker0").write_text(machine.run("ip -4 -o route show dev docker0").split()[0])
     file = baker.folder / "hub.tar"
     said = baker.hubwright("bake", "--yes", str(file)).err
     for words in ("take away the SSH host keys", "take away the machine's id", "stop jupyterhub", str(file)):
@@ -99,9 +100,11 @@ def starting_from(operator: Operator, box: Path) -> Iterator[None]:
 
 
 @contextmanager
-def internal_network(name: str) -> Iterator[str]:
-    """One whose containers reach this computer and nothing else."""
-    docker("network", "create", "--internal", name)
+def internal_network(name: str, wanted: str) -> Iterator[str]:
+    """One whose containers reach this computer and nothing else; with the `wanted` range, if that is free."""
+    create = ["docker", "network", "create", "--internal"]
+    if subprocess.run([*create, f"--subnet={wanted}", name], capture_output=True, check=False).returncode:
+        docker(*create[1:], name)
     try:
         yield name
     finally:
@@ -113,13 +116,14 @@ def test_two_copies_share_nothing_and_need_no_network(
 ) -> None:
     file, before = baked
     name = baker.hub["vm"]["name"]
+    taken = (baker.folder / "docker0").read_text()  # by Docker's own network, where the image was made
     with starting_from(baker, file):
         baker.hubwright("prepare")
         image = json.loads(baker.hubwright("config", "vm", "--json").out)["host_image"]
         assert image.startswith("hubwright/baked:")
         try:
             with (
-                internal_network(name) as network,
+                internal_network(name, wanted=taken) as network,
                 bare_host(baker, f"{name}-a", image=image, network=network) as one,
                 bare_host(baker, f"{name}-b", image=image, network=network) as two,
             ):

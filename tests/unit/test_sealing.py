@@ -78,6 +78,9 @@ def test_a_sealed_hub_holds_no_secret_and_becomes_a_hub_again_without_the_networ
     (database.parent / "folder").mkdir()
     key = Path(machine.path("/etc/docker/key.json"))
     key.write_text("{}")
+    addresses = Path(machine.path("/var/lib/docker/network/files/local-kv.db"))
+    addresses.parent.mkdir(parents=True)
+    addresses.write_text("docker0 has 172.18.0.1/16")
     machine.script("docker", "ps", "--all", answer="0a\n")  # a visitor's server
     machine.script("docker", "rm", answer="")
 
@@ -88,10 +91,12 @@ def test_a_sealed_hub_holds_no_secret_and_becomes_a_hub_again_without_the_networ
     assert not Path(machine.path("/etc/jupyterhub/hub.json")).exists()
     assert not list(database.parent.iterdir())
     assert not key.exists()
+    assert not addresses.parent.parent.exists()
     assert machine.volumes == set()
     assert ["docker", "rm", "--force", "--volumes", "0a"] in machine.commands
     running = {name for name, unit in machine.units.items() if unit.active == "active" or unit.enabled}
-    assert running == {"docker"}
+    assert running == {"docker"}, "enabled, for the next boot"
+    assert machine.units["docker"].active != "active", "it would write again what has been taken away"
     assert Path(machine.path("/var/lib/hubwright/journal.jsonl")).read_text() == ""
     left = "".join(text for _, _, text in machine.tree().values())
     assert not [secret for secret in before.values() if secret.strip() in left]

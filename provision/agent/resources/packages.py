@@ -29,10 +29,9 @@ class AptPackages(Resource):
     """A set of packages that one purpose needs.
 
     `unless` names programs that make the set needless when somebody else has installed them all (docker-ce's
-    in place of docker.io's). `data`: paths that the packages' programs fill. `own`: files that they make
-    once, for this machine alone. `groups`: those that a purge leaves. Removal purges what came with the
-    installation, dependencies, new data and groups included, and nothing that was there before. A package
-    that leaves the set stays until the set goes.
+    in place of docker.io's). `data`: paths that the packages' programs fill. `groups`: those that
+    a purge leaves. Removal purges what came with the installation, dependencies, new data and groups
+    included, and nothing that was there before. A package that leaves the set stays until the set goes.
     """
 
     name: str
@@ -40,7 +39,6 @@ class AptPackages(Resource):
     unless: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
-    own: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -87,12 +85,6 @@ class AptPackages(Resource):
         for group in empty.intersection(machine.claims(self).get("groups", [])):
             machine.run(["groupdel", group])
         return None
-
-    def seal(self, machine: Machine) -> str | None:  # noqa: ARG002
-        there = [path for path in self.own if os.path.exists(path)]
-        for path in there:
-            unlink(path)
-        return f"take away {', '.join(there)}" if there else None
 
     def _missing(self, machine: Machine) -> list[str]:
         return sorted(set(machine.packages(self.packages)) - installed(machine))

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import ssl
 import threading
 import time
@@ -57,6 +58,7 @@ class Service(Unit):
     it. While it does not run, nobody else may have them.
     `reload`: reload before a restart, for what has to be in force when the restart comes (dockerd's
     live-restore).
+    `own`: files and folders that the program makes once, for this machine alone.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Service(Unit):
     reload: bool = False
     ports: tuple[tuple[str, str, int, str], ...] = ()
     drop_in: str = ""
+    own: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -156,12 +159,19 @@ class Service(Unit):
     def seal(self, machine: Machine) -> str | None:
         """A unit of ours waits until an apply starts it: what it needs is not there yet after a boot."""
         machine.forget("systemd")  # an earlier look asked for other units
-        if not self.unit or self.state(machine).get("LoadState", "not-found") == "not-found":
+        if self.state(machine).get("LoadState", "not-found") == "not-found":
             return None
-        machine.run(["systemctl", "stop", self.unit_name])
-        machine.run(["systemctl", "disable", self.unit_name])
+        there = [path for path in self.own if os.path.exists(path)]
+        if self.unit or there:
+            machine.run(["systemctl", "stop", self.unit_name])
+        if self.unit:
+            machine.run(["systemctl", "disable", self.unit_name])
         machine.forget("systemd")
-        return f"stop {self.name}"
+        for path in there:
+            shutil.rmtree(path) if os.path.isdir(path) else unlink(path)
+        if there:
+            return f"take away {', '.join(there)}"
+        return f"stop {self.name}" if self.unit else None
 
     def expect_change(self, machine: Machine, id: str) -> None:  # noqa: A002
         """What it watches is about to change: it restarts in this run, or in the next if this is cut short.
