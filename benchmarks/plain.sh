@@ -8,7 +8,9 @@ cd "$(dirname "$0")"
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 CERTIFICATES=/etc/ssl/certs/ca-certificates.crt
 
-apt_install() { apt-get -qq -o Dpkg::Use-Pty=0 install --no-install-recommends "$@" >/dev/null; }
+apt_install() {
+    apt-get -qq -o Dpkg::Use-Pty=0 install --no-install-recommends "$@" >apt.log 2>&1 || { cat apt.log >&2; exit 1; }
+}
 secret() { # PATH VARIABLE OWNER
     install -m 600 -o "$3" -g "$3" /dev/stdin "$1" <<<"$2=$(openssl rand -hex 32)"
 }

@@ -2,110 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from provision.errors import Exit, HubwrightError
+from provision.options import Context, HostOptions, host_options, json_option, role_option
 from provision.report import Reporter
 
 if TYPE_CHECKING:
     from provision.bundle import Mode
-    from provision.hosts import Access, Target
-    from provision.settings import Settings
 
 # Modules that cost time to import (paramiko, pydantic, rich) are imported where they are used, so that
 # --help and completion answer at once.
-
-
-@dataclass
-class Context:
-    """What the options before the command said."""
-
-    config: Path
-    reporter: Reporter
-
-    @functools.cached_property
-    def settings(self) -> Settings:
-        from provision.settings import load
-
-        return load(self.config)
-
-
-@dataclass(frozen=True)
-class HostOptions:
-    """What the options of a command that talks to hosts said."""
-
-    hosts: tuple[str, ...]
-    identity: Path | None
-    accept_new_host_key: bool
-    ask_sudo_password: bool
-
-    def targets(self, settings: Settings) -> list[Target]:
-        """The named hosts, or the machine that Vagrant raised when none is named."""
-        from provision import vm
-        from provision.hosts import Target
-
-        if not self.hosts:
-            return [vm.target(settings)]
-        names = [name for value in self.hosts for name in value.split(",") if name]
-        return [Target.parse(name, self.identity) for name in names]
-
-    def access(self) -> Access:
-        from provision.hosts import Access
-
-        password = None
-        if self.ask_sudo_password:
-            password = click.prompt("sudo password on the hosts", hide_input=True, err=True)
-        return Access(self.accept_new_host_key, password)
-
-
-def host_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options of every command that talks to hosts; the command gets them as one `on`."""
-
-    @click.option(
-        "-H",
-        "--host",
-        "hosts",
-        multiple=True,
-        metavar="[USER@]HOST[:PORT]",
-        help="An existing host; repeat it or separate with commas. Default: the machine that `up` raised.",
-    )
-    @click.option(
-        "-i", "--identity", type=click.Path(path_type=Path, exists=True), help="Private key to log in with."
-    )
-    @click.option(
-        "--accept-new-host-key",
-        is_flag=True,
-        help="Show and note the key of a host that is not known yet. A changed key is always refused.",
-    )
-    @click.option("--ask-sudo-password", is_flag=True, help="For login users whose sudo wants a password.")
-    @functools.wraps(command)
-    def wrapped(
-        *args: Any,
-        hosts: tuple[str, ...],
-        identity: Path | None,
-        accept_new_host_key: bool,
-        ask_sudo_password: bool,
-        **kwargs: Any,
-    ) -> Any:
-        return command(
-            *args, on=HostOptions(hosts, identity, accept_new_host_key, ask_sudo_password), **kwargs
-        )
-
-    return wrapped
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-role_option = click.option(
-    "--only", "only", multiple=True, metavar="ROLE", help="Only this role and what it needs."
-)
 
 
 class Group(click.Group):
@@ -162,7 +74,7 @@ def up(ctx: Context, provider: str | None) -> None:
     from provision import vm
 
     vm.up(ctx.settings, ctx.reporter, provider)
-    _converge(ctx, HostOptions((), None, False, False), "apply", (), as_json=False)
+    _converge(ctx, HostOptions(), "apply", (), as_json=False)
     ctx.reporter.result(vm.url(ctx.settings))
 
 
@@ -297,7 +209,7 @@ def bake(ctx: Context, file: Path, with_secrets: bool, yes: bool) -> None:
 
     if not yes:
         click.confirm(f"Remove the machine {ctx.settings.vm.name}, its work included?", abort=True, err=True)
-    _converge(ctx, HostOptions((), None, False, False), "apply", (), as_json=False)
+    _converge(ctx, HostOptions(), "apply", (), as_json=False)
     baking.bake(ctx.settings, ctx.reporter, file, with_secrets=with_secrets)
     vm.destroy(ctx.settings, ctx.reporter)
 

@@ -95,6 +95,7 @@ def shell_command(with_password: bool) -> str:
 
     The password is the first line of standard input: the shell's own `read` takes just that line, and its
     own `printf` hands it on, so it stands in no argument list. It is tried once before the run itself.
+    The bundle has to wait for the event `entered`: a sudo may swallow more than its line (sudo-rs does).
     """
 
     def say(what: str, hint: str) -> str:
@@ -102,6 +103,8 @@ def shell_command(with_password: bool) -> str:
         return f"{{ echo {shlex.quote(event)}; exit 0; }}"
 
     python = f"python3 -c {shlex.quote(LOADER)}"
+    entered = f"echo {shlex.quote(json.dumps({'event': 'entered'}))}; exec {python}"
+    as_root = f"{{ {entered}; }}" if with_password else f"exec {python}"
     no_python = say("python3 is not installed there", "on the host: apt-get install python3")
     no_sudo = say("the login user is not root and there is no sudo", "log in as root, or install sudo")
     not_allowed = say("the login user may not use sudo", "log in as root, or add the user to the group sudo")
@@ -114,7 +117,7 @@ def shell_command(with_password: bool) -> str:
         "export LC_ALL=C",
         *(["IFS= read -r word"] if with_password else []),
         f"command -v python3 >/dev/null || {no_python}",
-        f'[ "$(id -u)" != 0 ] || exec {python}',
+        f'[ "$(id -u)" != 0 ] || {as_root}',
         f"command -v sudo >/dev/null || {no_sudo}",
     ]
     if with_password:
@@ -122,7 +125,7 @@ def shell_command(with_password: bool) -> str:
         reason = f'case "$said" in *sudoers*|*"may not"*) {not_allowed};; *) {wrong};; esac'
         lines += [
             f"{tried} || {reason}",
-            f"{{ printf '%s\\n' \"$word\"; cat; }} | sudo -S -p '' -- {python}",
+            f"{{ printf '%s\\n' \"$word\"; cat; }} | sudo -S -p '' -- sh -c {shlex.quote(entered)}",
         ]
     else:
         lines += [f"sudo -n true 2>/dev/null || {wanted}", f"exec sudo -n -- {python}"]
@@ -219,14 +222,14 @@ def _converse(
     ended = False
     try:
         channel.exec_command(shell_command(password is not None))
-        if password is not None:
-            sender.send(f"{password}\n".encode())
-        sender.send(bundle)
+        sender.send(bundle if password is None else f"{password}\n".encode())
         for line in channel.makefile("r"):
             if not line.startswith("{"):
                 continue
             event = json.loads(line)
-            if event["event"] == "need":
+            if event["event"] == "entered":
+                sender.send(bundle)
+            elif event["event"] == "need":
                 sender.send_blob(event["blob"])
             else:
                 handle(event)

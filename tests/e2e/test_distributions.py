@@ -20,6 +20,7 @@ from provision.agent.distributions import KNOWN
 from provision.settings import read_toml
 from tests.e2e.hosts import Host, bare_host, differences, docker, free_port, host_image
 from tests.e2e.operators import Operator
+from tests.e2e.sudoers import PASSWORD, USERS, with_password
 from tests.visitor import visit
 
 SUITES = {
@@ -85,3 +86,21 @@ def test_hub_from_bare_to_bare_again(operator: Operator, host: Host, there: tupl
     operator.hubwright("destroy", *there, "--yes")
     host.cut_power()  # what only the kernel still holds, such as Docker's bridge, goes with the next start
     assert differences(found, host.snapshot("host")["host"]) == {}
+
+
+def test_password_of_the_other_sudo(operator: Operator, host: Host, there: tuple[str, ...]) -> None:
+    """sudo-rs, Ubuntu's since 25.10: what follows the password's line too soon is lost with it."""
+    if not host.run("apt-cache madison sudo-rs"):
+        pytest.skip("that release does not have it")
+    host.run(f"""{USERS}
+        apt-get install --quiet=2 --no-install-recommends sudo-rs >/dev/null
+        ln -s "$(dpkg --listfiles sudo-rs | grep -E 'bin/sudo(-rs)?$')" /usr/local/bin/sudo
+        """)
+    assert "sudo-rs" in host.run("sudo --version")
+    operator.hubwright("plan", *there, code=3)  # as a user who needs no password
+    code, shown = with_password(operator, host, PASSWORD)
+    assert code == 3, shown
+    assert "start jupyterhub" in shown
+    code, shown = with_password(operator, host, "wrong horse")
+    assert code == 1, shown
+    assert "sudo refused the password" in shown

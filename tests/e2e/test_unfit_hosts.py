@@ -11,18 +11,8 @@ import pytest
 
 from provision.agent.distributions import KNOWN
 from tests.e2e.hosts import Host, bare_host, docker
-from tests.e2e.operators import PROGRAMS, PROJECT, Done, Operator
-
-PASSWORD = "correct horse"
-USERS = """
-useradd --create-home --shell /bin/bash plain
-useradd --create-home --shell /bin/bash --groups sudo typing
-echo 'typing:correct horse' | chpasswd
-for user in plain typing; do
-    install -D --owner=$user --mode=0600 /home/vagrant/.ssh/authorized_keys /home/$user/.ssh/authorized_keys
-    chown $user /home/$user/.ssh
-done
-"""
+from tests.e2e.operators import PROJECT, Done, Operator
+from tests.e2e.sudoers import PASSWORD, USERS, with_password
 
 
 @pytest.fixture(scope="module")
@@ -104,22 +94,6 @@ def test_operator_s_machine_is_one_that_hosts_may_be_or_later(host: Host) -> Non
             assert "use Debian 12, Ubuntu 22.04 or a later one of either" in said
     finally:
         host.run("rm -r /root/provision")
-
-
-def with_password(operator: Operator, host: Host, password: str, user: str = "typing") -> tuple[int, str]:
-    """`hubwright plan --ask-sudo-password`, with the password typed in. Exit code, and all that was shown."""
-    done = subprocess.run(
-        [PROGRAMS / "hubwright", "plan", "-H", host.login(user), "-i", operator.key, "--ask-sudo-password"],
-        cwd=PROJECT,
-        env=operator.environment,
-        input=f"{password}\n",
-        capture_output=True,
-        text=True,
-        timeout=60,
-        start_new_session=True,  # without a terminal the password is read from standard input
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 def test_sudo_with_password(operator: Operator, host: Host) -> None:

@@ -62,8 +62,10 @@ def test_the_shell_says_in_events_what_is_missing(with_password: bool) -> None:
     said = [
         json.loads(text.split("'")[1].replace("'\"'\"'", "'"))
         for text in command.split("echo ")[1:]
-        if text.startswith("'")
+        if text.startswith("'{")
     ]
+    assert command.count('"entered"') == (2 if with_password else 0), "as root, and through sudo"
+    said = [event for event in said if event != {"event": "entered"}]
     assert {event["event"] for event in said} == {"error"}
     assert all(event["what"] and event["hint"] for event in said)
     whats = " ".join(event["what"] for event in said)
@@ -279,10 +281,18 @@ def test_events_are_handed_on_in_order_and_noise_is_not(converse: Converse) -> N
 
 
 def test_a_password_goes_first_and_on_standard_input_only(converse: Converse) -> None:
-    line = Line(6, event("end", count={}))
-    converse(line, password=HIDDEN)
-    assert line.sent.startswith(f"{HIDDEN}\n".encode())
+    first = f"{HIDDEN}\n".encode()
+    line = Line(len(first), event("entered"), len(first) + 6, event("end", count={}))
+    events = converse(line, password=HIDDEN)
+    assert [found["event"] for found in events] == ["end"]
+    assert line.sent == first + b"BUNDLE"
     assert HIDDEN not in line.command
+
+
+def test_nothing_follows_a_password_until_sudo_has_let_in(converse: Converse) -> None:
+    line = Line(len(HIDDEN) + 1, event("error", what="sudo refused the password", hint=""))
+    converse(line, password=HIDDEN)
+    assert line.sent == f"{HIDDEN}\n".encode()
 
 
 def test_blobs_are_sent_when_they_are_asked_for(converse: Converse, tmp_path: Path) -> None:

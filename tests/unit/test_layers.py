@@ -34,7 +34,7 @@ LEVELS = (
     {"provision.hosts", "provision.hypervisors", "provision.images"},
     {"provision.deploy", "provision.observe", "provision.site", "provision.verify", "provision.vm"},
     {"provision.cloud_init", "provision.run_report", "provision.status_report"},
-    {"provision.baking"},
+    {"provision.baking", "provision.options"},
     {"provision.cli", "fabfile"},
 )
 
@@ -49,7 +49,7 @@ ONLY_IN = {
     },
     "jinja2": {"roles.render", "services.status_page"},
     "statsd": {"provision.metrics", "services.counting_culler", "services.hub_metrics"},
-    "click": {"provision.cli", "provision.run_report"},
+    "click": {"provision.cli", "provision.options", "provision.run_report"},
     "yaml": {"provision.package_sources"},
     "rich": {"provision.report"},
 }
