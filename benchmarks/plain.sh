@@ -14,10 +14,13 @@ apt_install() {
 secret() { # PATH VARIABLE OWNER
     install -m 600 -o "$3" -g "$3" /dev/stdin "$1" <<<"$2=$(openssl rand -hex 32)"
 }
-wait_for() { # URL
+wait_for() { # URL; whoever answers "not you" answers
     for _ in $(seq 600); do
-        if python3 -c 'import ssl, sys, urllib.request
-urllib.request.urlopen(sys.argv[1], timeout=2, context=ssl._create_unverified_context())' "$1" 2>/dev/null; then
+        if python3 -c 'import ssl, sys, urllib.error, urllib.request
+try:
+    urllib.request.urlopen(sys.argv[1], timeout=2, context=ssl._create_unverified_context())
+except urllib.error.HTTPError as answer:
+    sys.exit(answer.code >= 500)' "$1" 2>/dev/null; then
             return
         fi
         sleep 0.1
