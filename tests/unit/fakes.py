@@ -63,6 +63,8 @@ BRINGS = {  # what a package of the made-up distribution brings beside itself
 }
 PLACES = re.compile(r"(^|:)(/(?:etc|opt|var|usr)/)")
 
+LOCK = "jupyterhub==6.1.1 --hash=sha256:00\nnodejs-wheel==24.19 --hash=sha256:01\n"
+
 
 @dataclass
 class Unit:
@@ -451,3 +453,34 @@ def inputs(settings: Settings) -> Inputs:
         for name, digit in (("notebook", "a"), ("graphite", "c"))
     }
     return Inputs.read(settings, sources)
+
+
+def machine_for(host: Host, *resources: Resource) -> FakeMachine:
+    """A machine of that host with these resources, and with an engine if they want one."""
+    if any(resource.id.startswith("docker-") for resource in resources):
+        host.installed.add("docker.io")
+        host.units.setdefault("docker", Unit("active", enabled=True))
+        host.groups.setdefault("docker", [])
+    return FakeMachine(host, resources, blobs={"0a" * 32: b"context", "0b" * 32: b"archive"})
+
+
+def converge(machine: FakeMachine, *resources: Resource) -> list[str]:
+    """What the loop does; the summaries of what was changed."""
+    changes = []
+    for resource in resources:
+        change = resource.check(machine)
+        if change is not None:
+            changes.append(change.summary)
+            resource.apply(machine)
+            rest = resource.check(machine)
+            assert rest is None, rest
+    return changes
+
+
+def theirs(host: Host, path: str, text: str, mode: int = 0o644) -> Path:
+    """A file of somebody else's on the host."""
+    file = Path(host.path(path))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    file.chmod(mode)
+    return file

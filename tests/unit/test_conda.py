@@ -22,8 +22,7 @@ from provision.errors import SettingsError
 from provision.settings import Mirrors, Python, Settings
 from roles import miniconda
 from roles import python as role
-from tests.unit.fakes import FakeMachine, Host, inputs
-from tests.unit.test_resources import LOCK, converge
+from tests.unit.fakes import LOCK, FakeMachine, Host, converge, inputs
 from tests.unit.test_whole_hub import Service
 
 URL = "https://x.example/Miniconda3-{}.sh"
