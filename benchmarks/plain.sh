@@ -14,13 +14,13 @@ apt_install() {
 secret() { # PATH VARIABLE OWNER
     install -m 600 -o "$3" -g "$3" /dev/stdin "$1" <<<"$2=$(openssl rand -hex 32)"
 }
-wait_for() { # URL; whoever answers "not you" answers
+wait_for() { # URL STATUS, the lowest that means "not yet"
     for _ in $(seq 600); do
         if python3 -c 'import ssl, sys, urllib.error, urllib.request
 try:
     urllib.request.urlopen(sys.argv[1], timeout=2, context=ssl._create_unverified_context())
 except urllib.error.HTTPError as answer:
-    sys.exit(answer.code >= 500)' "$1" 2>/dev/null; then
+    sys.exit(answer.code >= int(sys.argv[2]))' "$1" "$2" 2>/dev/null; then
             return
         fi
         sleep 0.1
@@ -75,10 +75,11 @@ secret /etc/jupyterhub/secrets/metrics.env JUPYTERHUB_API_TOKEN jupyterhub
 secret /etc/jupyterhub/secrets/status.env STATUS_KEY root
 
 systemctl daemon-reload
-systemctl --quiet enable --now hubwright-graphite hubwright-redirect hubwright-certificate.timer jupyterhub-proxy
-wait_for http://127.0.0.1:8085/health
-wait_for http://127.0.0.1:8001/
+systemctl --quiet enable --now hubwright-graphite hubwright-redirect hubwright-certificate.timer jupyterhub-proxy \
+    hubwright-status
+wait_for http://127.0.0.1:8085/health 400
+wait_for http://127.0.0.1:8001/ 500
+wait_for http://127.0.0.1:8086/services/status/ 500
 systemctl --quiet enable --now jupyterhub
-wait_for https://127.0.0.1:443/hub/health
-systemctl --quiet enable --now hubwright-culler hubwright-metrics hubwright-status
-wait_for http://127.0.0.1:8086/services/status/
+wait_for https://127.0.0.1:443/hub/health 400
+systemctl --quiet enable --now hubwright-culler hubwright-metrics

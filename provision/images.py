@@ -14,7 +14,7 @@ import platform
 import re
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +83,7 @@ def base_image_tag(settings: Settings) -> str:
     """The reference of the base image: the registry's, or the name of what `mmdebstrap` makes."""
     if settings.builder.base == "registry":
         return settings.builder.image
-    return f"{paths.IMAGES}/base:{digest(*_bootstrap(settings, 'tar'))}"
+    return f"{paths.IMAGES}/base:{digest(*bootstrap(settings.builder, BASE_PACKAGES, 'tar'))}"
 
 
 def baked(settings: Settings) -> Path | None:
@@ -143,7 +143,8 @@ def base_image(settings: Settings, reporter: Reporter) -> str:
             tempfile.TemporaryDirectory(prefix="hubwright-") as folder,
         ):
             archive = Path(folder) / "base.tar"
-            run(_bootstrap(settings, str(archive)), on_line=step.say, env=proxy_variables(settings))
+            command = bootstrap(settings.builder, BASE_PACKAGES, str(archive))
+            run(command, on_line=step.say, env=proxy_variables(settings))
             docker("import", str(archive), tag)
     return tag
 
@@ -203,6 +204,23 @@ def archive_sources(builder: Builder) -> list[str]:
     return sources
 
 
+def bootstrap(builder: Builder, packages: Iterable[str], target: str, *options: str) -> list[str]:
+    """mmdebstrap's command for a small system with these packages, of the archive that the builder names."""
+    return [
+        "mmdebstrap",
+        "--variant=minbase",
+        "--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr",
+        f"--include={','.join(packages)}",
+        *(f"--dpkgopt=path-exclude={path}" for path in SLIM),
+        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+        *([f"--keyring={builder.keyring}"] if builder.keyring else []),
+        *options,
+        builder.suite,
+        target,
+        *archive_sources(builder),
+    ]
+
+
 # --- inside -------------------------------------------------------------------------------------
 
 
@@ -240,22 +258,6 @@ def _host_parts(settings: Settings) -> tuple[str, bytes]:
 
 def _given(**arguments: str | None) -> dict[str, str]:
     return {key: value for key, value in arguments.items() if value}
-
-
-def _bootstrap(settings: Settings, target: str) -> list[str]:
-    """The command that writes a minimal root file system to `target`, a tar."""
-    builder = settings.builder
-    return [
-        "mmdebstrap",
-        "--variant=minbase",
-        "--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr",
-        f"--include={','.join(BASE_PACKAGES)}",
-        *(f"--dpkgopt=path-exclude={path}" for path in SLIM),
-        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-        builder.suite,
-        target,
-        *archive_sources(builder),
-    ]
 
 
 def digest(*parts: str | bytes) -> str:

@@ -255,6 +255,9 @@ class Builder(Section):
     suite: str = Field("", description="Its suite, for example bookworm.")
     components: str = Field("main", description="Its components, for example main universe.")
     security: str = Field("", description="The archive of <suite>-security, when it has one.")
+    keyring: str = Field(
+        "", description="A file with the keys that sign it, where apt on this machine does not trust them."
+    )
 
 
 class Vm(Section):

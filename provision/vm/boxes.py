@@ -17,7 +17,7 @@ from pathlib import Path
 
 from provision.digests import file_digest
 from provision.errors import HubwrightError, SettingsError
-from provision.images import PROJECT, alone, archive_sources, cache_folder, context, digest
+from provision.images import PROJECT, alone, bootstrap, cache_folder, context, digest
 from provision.process import HERE, run
 from provision.report import Reporter
 from provision.settings import Settings
@@ -144,19 +144,13 @@ def _bootstrap(settings: Settings, extra: Sequence[str], disk: Path, mount: Path
     script = (FOLDER / "customize").read_text(encoding="utf-8")
     offset = START * SECTOR
     given = f"DISK={disk} OFFSET={offset} SIZE={(DISK - offset) // 1024}k MOUNT={mount}"
-    return [
-        "mmdebstrap",
-        "--variant=minbase",
-        "--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr",
-        f"--include={','.join(sorted({*PACKAGES, *extra}))}",
-        *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "info", "locale", "man")),
-        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+    return bootstrap(
+        settings.builder,
+        sorted({*PACKAGES, *extra}),
+        "/dev/null",
         f"--customize-hook=tar-in {disk}.files /",
         f"--customize-hook={given}\n{script}",
-        settings.builder.suite,
-        "/dev/null",
-        *archive_sources(settings.builder),
-    ]
+    )
 
 
 def _make(

@@ -7,10 +7,14 @@ are this computer's on every host.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import platform
+import subprocess
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,21 +34,46 @@ SUITES = {
     ("ubuntu", "24.04"): "noble",
     ("ubuntu", "26.04"): "resolute",
 }
+UBUNTU = "http://archive.ubuntu.com/ubuntu"
+KEYS = "pool/main/u/ubuntu-keyring/ubuntu-keyring_2023.11.28.1_all.deb"
+KEYS_SHA256 = "36de43b15853ccae0028e9a767613770c704833f82586f28eb262f0311adb8a8"
 OWN = tuple(platform.freedesktop_os_release().get(key, "") for key in ("ID", "VERSION_ID"))
 OTHERS = [release for release in KNOWN if release != OWN]
 
 
-def source(site: dict[str, Any], release: tuple[str, str]) -> dict[str, Any]:
-    """What [builder] is to say for a host of that release; skips where it cannot be had."""
+def source(site: dict[str, Any], release: tuple[str, str], keys: Path) -> dict[str, Any]:
+    """What [builder] is to say for a host of that release; skips where it cannot be had. `keys`: a folder."""
     builder: dict[str, Any] = site.get("builder", {})
     if builder.get("base") != "archive":
         name = ":".join(release)
         docker("pull", "--quiet", name)
         digest = docker("image", "inspect", "--format={{index .RepoDigests 0}}", name).rpartition("@")[2]
         return {**builder, "image": f"{name}@{digest.strip()}"}
-    if release[0] != OWN[0]:
+    if release[0] == OWN[0]:
+        return {**builder, "suite": SUITES[release]}
+    if release[0] != "ubuntu":
         pytest.skip(f"no registry answers, and apt's archive here is {OWN[0]}'s")
-    return {**builder, "suite": SUITES[release]}
+    return {
+        "base": "archive",
+        "apt": UBUNTU,
+        "security": UBUNTU,
+        "suite": SUITES[release],
+        "components": "main universe",
+        "keyring": str(ubuntu_keys(keys)),
+    }
+
+
+def ubuntu_keys(folder: Path) -> Path:
+    """What Ubuntu's archive is signed with, from a package of it; skips where there is no way to that."""
+    try:
+        with urllib.request.urlopen(f"{UBUNTU}/{KEYS}", timeout=30) as answer:
+            content = answer.read()
+    except OSError as error:
+        pytest.skip(f"no registry answers, nor does {UBUNTU}: {error}")
+    assert hashlib.sha256(content).hexdigest() == KEYS_SHA256
+    (folder / "keys.deb").write_bytes(content)
+    subprocess.run(["dpkg-deb", "--extract", folder / "keys.deb", folder], check=True)
+    return folder / "usr/share/keyrings/ubuntu-archive-keyring.gpg"
 
 
 @pytest.fixture(scope="module", params=OTHERS, ids=[KNOWN[release].name for release in OTHERS])
@@ -53,7 +82,7 @@ def host(
 ) -> Iterator[Host]:
     folder = tmp_path_factory.mktemp("builder")
     site = read_toml(operator.folder / "site.toml")
-    builder = source(site, request.param)
+    builder = source(site, request.param, tmp_path_factory.mktemp("keys"))
     elsewhere = replace(operator, folder=folder)
     vm = operator.hub["vm"]  # name and port are taken while the session's machine runs
     elsewhere.write({**operator.hub, "vm": {**vm, "name": f"{vm['name']}-other", "port": free_port()}})

@@ -135,6 +135,12 @@ def test_a_registry_has_the_base_image_already(programs: Programs, hub: Hub) -> 
     assert programs.calls == []
 
 
+def test_another_distribution_s_archive_brings_its_keys(programs: Programs, hub: Hub) -> None:
+    base_image(hub(f'{ARCHIVE}keyring = "/usr/share/keyrings/theirs.gpg"\n'), Reporter(quiet=True))
+    (bootstrap,) = programs.called("mmdebstrap")
+    assert " --keyring=/usr/share/keyrings/theirs.gpg " in bootstrap
+
+
 def test_a_base_image_is_made_of_the_archive_once(programs: Programs, hub: Hub) -> None:
     settings = hub(f'{ARCHIVE}components = "main universe"\nsecurity = "http://sec.example/debian"\n')
     tag = base_image(settings, Reporter(quiet=True))
@@ -144,6 +150,7 @@ def test_a_base_image_is_made_of_the_archive_once(programs: Programs, hub: Hub) 
         " deb http://deb.example/debian bookworm-updates main universe"
         " deb http://sec.example/debian bookworm-security main universe"
     )
+    assert "--keyring" not in bootstrap
     (made,) = programs.called("docker import")
     assert made.endswith(f"base.tar {tag}")
 
