@@ -256,7 +256,9 @@ class Builder(Section):
     components: str = Field("main", description="Its components, for example main universe.")
     security: str = Field("", description="The archive of <suite>-security, when it has one.")
     keyring: str = Field(
-        "", description="A file with the keys that sign it, where apt on this machine does not trust them."
+        "",
+        description="The keys that sign it, where apt on this machine does not trust them: a file that "
+        "everybody may read.",
     )
 
 

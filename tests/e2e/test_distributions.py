@@ -10,7 +10,9 @@ import asyncio
 import hashlib
 import json
 import platform
+import shutil
 import subprocess
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -71,6 +73,7 @@ def ubuntu_keys(folder: Path) -> Path:
     except OSError as error:
         pytest.skip(f"no registry answers, nor does {UBUNTU}: {error}")
     assert hashlib.sha256(content).hexdigest() == KEYS_SHA256
+    folder.chmod(0o755)  # apt reads them as a user of its own
     (folder / "keys.deb").write_bytes(content)
     subprocess.run(["dpkg-deb", "--extract", folder / "keys.deb", folder], check=True)
     return folder / "usr/share/keyrings/ubuntu-archive-keyring.gpg"
@@ -82,7 +85,9 @@ def host(
 ) -> Iterator[Host]:
     folder = tmp_path_factory.mktemp("builder")
     site = read_toml(operator.folder / "site.toml")
-    builder = source(site, request.param, tmp_path_factory.mktemp("keys"))
+    keys = Path(tempfile.mkdtemp(prefix="hubwright-keys-"))
+    request.addfinalizer(lambda: shutil.rmtree(keys))
+    builder = source(site, request.param, keys)
     elsewhere = replace(operator, folder=folder)
     vm = operator.hub["vm"]  # name and port are taken while the session's machine runs
     elsewhere.write({**operator.hub, "vm": {**vm, "name": f"{vm['name']}-other", "port": free_port()}})
@@ -123,7 +128,7 @@ def test_password_of_the_other_sudo(operator: Operator, host: Host, there: tuple
         pytest.skip("that release does not have it")
     host.run(f"""{USERS}
         apt-get install --quiet=2 --no-install-recommends sudo-rs >/dev/null
-        ln -s "$(dpkg --listfiles sudo-rs | grep -E 'bin/sudo(-rs)?$')" /usr/local/bin/sudo
+        ln --symbolic --force "$(dpkg --listfiles sudo-rs | grep -E 'bin/sudo(-rs)?$')" "$(command -v sudo)"
         """)
     assert "sudo-rs" in host.run("sudo --version")
     operator.hubwright("plan", *there, code=3)  # as a user who needs no password
