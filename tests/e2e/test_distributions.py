@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import json
 import platform
-import shutil
 import subprocess
 import tempfile
 import urllib.request
@@ -73,20 +72,25 @@ def ubuntu_keys(folder: Path) -> Path:
     except OSError as error:
         pytest.skip(f"no registry answers, nor does {UBUNTU}: {error}")
     assert hashlib.sha256(content).hexdigest() == KEYS_SHA256
-    folder.chmod(0o755)  # apt reads them as a user of its own
     (folder / "keys.deb").write_bytes(content)
     subprocess.run(["dpkg-deb", "--extract", folder / "keys.deb", folder], check=True)
     return folder / "usr/share/keyrings/ubuntu-archive-keyring.gpg"
 
 
+@pytest.fixture(scope="module")
+def keys() -> Iterator[Path]:
+    """A folder that apt can read, too, which does so as a user of its own."""
+    with tempfile.TemporaryDirectory(prefix="hubwright-keys-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.fixture(scope="module", params=OTHERS, ids=[KNOWN[release].name for release in OTHERS])
 def host(
-    request: pytest.FixtureRequest, operator: Operator, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, operator: Operator, keys: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Host]:
     folder = tmp_path_factory.mktemp("builder")
     site = read_toml(operator.folder / "site.toml")
-    keys = Path(tempfile.mkdtemp(prefix="hubwright-keys-"))
-    request.addfinalizer(lambda: shutil.rmtree(keys))
     builder = source(site, request.param, keys)
     elsewhere = replace(operator, folder=folder)
     vm = operator.hub["vm"]  # name and port are taken while the session's machine runs
