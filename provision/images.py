@@ -31,11 +31,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 HOST_FOLDER = PROJECT / "images" / "host"
 APT_MIRRORS = PROJECT / "images" / "apt-mirrors.sh"
 GRAPHITE_FOLDER = PROJECT / "images" / "graphite"
-BASE_PACKAGES = (
-    "ca-certificates",
-    "python3",
-    "usr-is-merged",
-)  # the last one instead of usrmerge and all of perl
+BASE_PACKAGES = ("ca-certificates", "python3")
+# Debian's way to one /usr, without usrmerge and all of perl. Ubuntu's archive has it merged already.
+MERGED = ("--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr", "--include=usr-is-merged")
 ARCHIVES_KEPT = 3
 SLIM = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
 
@@ -209,7 +207,7 @@ def bootstrap(builder: Builder, packages: Iterable[str], target: str, *options: 
     return [
         "mmdebstrap",
         "--variant=minbase",
-        "--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr",
+        *(() if builder.is_ubuntu else MERGED),
         f"--include={','.join(packages)}",
         *(f"--dpkgopt=path-exclude={path}" for path in SLIM),
         "--dpkgopt=path-include=/usr/share/doc/*/copyright",

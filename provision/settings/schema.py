@@ -261,6 +261,11 @@ class Builder(Section):
         "everybody may read.",
     )
 
+    @property
+    def is_ubuntu(self) -> bool:
+        """Of the two families only Ubuntu's archive has that component, and a hub's packages are in it."""
+        return "universe" in self.components.split()
+
 
 class Vm(Section):
     """The machine that `hubwright up` and `vagrant up` raise."""

@@ -68,7 +68,7 @@ def box_file(settings: Settings, extra: Sequence[str] = ()) -> Path:
 
 def ensure_box(settings: Settings, reporter: Reporter, extra: Sequence[str] = ()) -> Path:
     """The file of that box, which exists afterwards. Minutes, once."""
-    if platform.machine() != "x86_64" or "universe" in settings.builder.components:
+    if platform.machine() != "x86_64" or settings.builder.is_ubuntu:
         raise HubwrightError(
             "boxes can be made of Debian's archive and for x86_64 only",
             where=HERE,

@@ -141,6 +141,15 @@ def test_another_distribution_s_archive_brings_its_keys(programs: Programs, hub:
     assert " --keyring=/usr/share/keyrings/theirs.gpg " in bootstrap
 
 
+@pytest.mark.parametrize(("components", "merged"), [("main", True), ("main universe", False)])
+def test_only_debian_s_usr_has_to_be_merged(
+    programs: Programs, hub: Hub, components: str, merged: bool
+) -> None:
+    base_image(hub(f'{ARCHIVE}components = "{components}"\n'), Reporter(quiet=True))
+    (bootstrap,) = programs.called("mmdebstrap")
+    assert ("usr-is-merged" in bootstrap) is merged, "which Ubuntu's archive does not have"
+
+
 def test_a_base_image_is_made_of_the_archive_once(programs: Programs, hub: Hub) -> None:
     settings = hub(f'{ARCHIVE}components = "main universe"\nsecurity = "http://sec.example/debian"\n')
     tag = base_image(settings, Reporter(quiet=True))
