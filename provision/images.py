@@ -31,7 +31,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 HOST_FOLDER = PROJECT / "images" / "host"
 APT_MIRRORS = PROJECT / "images" / "apt-mirrors.sh"
 GRAPHITE_FOLDER = PROJECT / "images" / "graphite"
-BASE_PACKAGES = ("ca-certificates", "python3")
+BASE_PACKAGES = ("apt", "ca-certificates", "python3")
 # Debian's way to one /usr, without usrmerge and all of perl. Ubuntu's archive has it merged already.
 MERGED = ("--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr", "--include=usr-is-merged")
 ARCHIVES_KEPT = 3
