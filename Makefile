@@ -6,6 +6,9 @@ HUBWRIGHT := .venv/bin/hubwright
 UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.10 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url $(UPGRADE)
+# jsonschema's check of internationalized addresses, which nobody asks for, parses a grammar at every import: a
+# second of each start of the hub and of every visitor's server.
+HEAVY := --no-emit-package rfc3987-syntax --no-emit-package lark
 CACHE := $(or $(HUBWRIGHT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hubwright)
 
 # A network may have certificates of its own; the system's file knows them.
@@ -46,9 +49,9 @@ verify: setup ## Check the machine that `make up` raised
 
 lock: setup ## Compile the *.in files again (UPGRADE=--upgrade takes newer versions)
 	$(COMPILE) roles/locks/uv.in --output-file roles/locks/uv.txt
-	$(COMPILE) roles/locks/hub.in --output-file roles/locks/hub.txt
+	$(COMPILE) $(HEAVY) roles/locks/hub.in --output-file roles/locks/hub.txt
 	$(COMPILE) roles/locks/node.in --output-file roles/locks/node.txt
-	$(COMPILE) images/notebook/requirements.in --output-file images/notebook/requirements.txt
+	$(COMPILE) $(HEAVY) images/notebook/requirements.in --output-file images/notebook/requirements.txt
 	$(COMPILE) requirements.in --output-file requirements.txt
 	cp roles/locks/uv.txt images/notebook/uv.txt
 	$(COMPILE) images/graphite/requirements.in --output-file images/graphite/requirements.txt

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
 HUB_JSON = Path(os.environ.get("HUBWRIGHT_HUB_JSON", "/etc/jupyterhub/hub.json"))
+PATIENCE = 60.0  # seconds for Docker to make its bridge
 
 
 def configure(c: Any, hub: dict[str, Any]) -> None:
@@ -98,5 +101,27 @@ def _token(path: str) -> str:
     return Path(path).read_text(encoding="ascii").strip().partition("=")[2]
 
 
+def wait_for(address: str) -> None:
+    """Returns when this machine has the address, or patience ends and the hub may say what is wrong.
+
+    After a boot the hub's programs load while Docker still starts; the bridge that the hub listens on is
+    there only then.
+    """
+    end = time.monotonic() + PATIENCE
+    while not _is_here(address) and time.monotonic() < end:
+        time.sleep(0.1)
+
+
+def _is_here(address: str) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
 if "get_config" in globals():  # JupyterHub runs this file with get_config in its name space
-    configure(get_config(), json.loads(HUB_JSON.read_text(encoding="utf-8")))  # type: ignore[name-defined]  # noqa: F821
+    settings = json.loads(HUB_JSON.read_text(encoding="utf-8"))
+    configure(get_config(), settings)  # type: ignore[name-defined]  # noqa: F821
+    wait_for(settings["gateway"])

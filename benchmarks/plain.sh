@@ -52,7 +52,7 @@ python3 -m venv /opt/hubwright/installer
 /opt/hubwright/installer/bin/pip install --quiet --disable-pip-version-check --no-cache-dir --require-hashes -r uv.txt
 python3 -m venv --without-pip /opt/hubwright/envs/plain
 /opt/hubwright/installer/bin/uv pip install --quiet --no-cache --python /opt/hubwright/envs/plain/bin/python \
-    --require-hashes -r hub.txt -r node.txt
+    --no-deps --require-hashes -r hub.txt -r node.txt
 ln -s /opt/hubwright/envs/plain /opt/hubwright/current
 mkdir /opt/hubwright/envs/plain/node
 cp package.json package-lock.json /opt/hubwright/envs/plain/node

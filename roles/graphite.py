@@ -10,6 +10,7 @@ from roles.render import render
 NAME = "hubwright-graphite"
 VOLUME = DockerVolume(NAME)
 MEMORY = "256m"
+CPU_SHARES = 256  # a quarter of Docker's usual: visitors' servers come first
 
 
 def wanted(i: Inputs) -> bool:
@@ -35,6 +36,7 @@ def steps(i: Inputs) -> list[Resource]:
         name=NAME,
         volume=VOLUME.name,
         memory=MEMORY,
+        cpu_shares=CPU_SHARES,
         statsd_port=monitoring.statsd_port,
         graphite_port=monitoring.graphite_port,
         retention=monitoring.retention,

@@ -29,3 +29,8 @@ GRAPHITE = "graphite"
 
 HUB_PORT = 8081  # on the network's gateway: for notebook servers, the proxy and services
 PROXY_API_PORT = 8001  # on loopback
+
+# Shares of a busy processor, beside 100 for every other service and every visitor's server: CPUWeight= of
+# systemd.resource-control(5). The front door and the hub go before, measuring and tidying up come after.
+CPU_VISITORS = 400
+CPU_OPERATORS = 20

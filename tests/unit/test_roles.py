@@ -378,3 +378,23 @@ def test_title_and_announcement_are_shown(
 def test_no_role_takes_the_name_of_a_task() -> None:
     """fab has a task for each role beside those that work on whole hosts."""
     assert not set(roles.NAMES) & {"deploy", "logs", "plan", "status", "verify"}
+
+
+# --- while Docker still starts --------------------------------------------------------------------
+
+
+def test_the_hub_waits_for_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [False, False, True]
+    monkeypatch.setattr(jupyterhub_config, "_is_here", lambda _: answers.pop(0))
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    jupyterhub_config.wait_for("172.30.0.1")
+    assert answers == []
+
+
+def test_the_hub_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(jupyterhub_config, "_is_here", lambda _: False)
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    jupyterhub_config.wait_for("172.30.0.1")
+    assert jupyterhub_config.PATIENCE <= clock[0] < jupyterhub_config.PATIENCE + 1

@@ -107,8 +107,9 @@ class PythonEnv(Resource):
         lock = f"{self._path}/requirements.txt"
         with open(lock, "w", encoding="utf-8") as file:
             file.write(self.lock)
+        # The lock is all there is to know: nothing is resolved, and what it leaves out stays out.
         machine.run(
-            [uv, "pip", "install", "--python", python, "--require-hashes", "-r", lock],
+            [uv, "pip", "install", "--python", python, "--no-deps", "--require-hashes", "-r", lock],
             env=environment,
             watch=True,
         )

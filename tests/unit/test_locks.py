@@ -1,0 +1,18 @@
+"""The locks of what runs on hosts and in visitors' servers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+LOCKS = ("roles/locks/hub.txt", "images/notebook/requirements.txt")
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_no_start_waits_for_a_grammar_that_nobody_needs(lock: str) -> None:
+    """jsonschema takes rfc3987-syntax when it is there, which parses its grammar at every import."""
+    names = {line.partition("==")[0] for line in (PROJECT / lock).read_text().splitlines() if "==" in line}
+    assert {"jupyterhub", "jsonschema"} <= names
+    assert not names & {"rfc3987-syntax", "lark"}
