@@ -36,7 +36,13 @@ def steps(i: Inputs) -> list[Resource]:
             "docker",
             ("docker.io", "apparmor", "iptables"),
             unless=("dockerd", "docker"),
-            data=("/var/lib/docker", "/var/lib/containerd", "/etc/cni", "/etc/docker/key.json"),
+            data=(
+                "/var/lib/docker",
+                "/var/lib/containerd",
+                "/opt/containerd",
+                "/etc/cni",
+                "/etc/docker/key.json",
+            ),
             groups=("docker",),
         ),
         Service(
