@@ -83,6 +83,7 @@ def healthy(machine: Host) -> bool:
 
 
 def test_no_login_is_lost_when_a_part_restarts(machine: Host) -> None:
+    until(lambda: healthy(machine), "Graphite is there, however short before the machine was started")
     time.sleep(2 * ROUND)  # the logins of the tests before arrive, too
     before = counted(machine, "login.success")
     come_and_go(machine)
