@@ -40,7 +40,7 @@ e2e: ## Only the end-to-end checks
 	@provision/setup.sh --test
 	@.venv/bin/tox run -e e2e
 
-vm: ## The checks on a virtual machine; most of an hour where KVM runs no guests
+vm: ## The checks on a virtual machine; long where KVM runs no guests
 	@provision/setup.sh --vm
 	@.venv/bin/tox run -e vm
 
