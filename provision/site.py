@@ -88,11 +88,6 @@ class Survey:
     """Whether Vagrant's boxes can be had; None where nothing would take one."""
 
     @property
-    def archive_makes_boxes(self) -> bool:
-        """Ubuntu's does not, see vm/boxes.py."""
-        return self.archive is not None and "universe" not in self.archive.components
-
-    @property
     def provider(self) -> str | None:
         """The first provider that works, in the order of preference."""
         return next((name for name, finding in self.providers.items() if finding.works), None)
@@ -180,7 +175,7 @@ def site_toml(found: Survey) -> str:
     if not found.registry.works and found.archive is not None:
         tables["image"]["build_on"] = "builder"
         tables["builder"] = builder_of(found.archive)
-        if found.catalogue and not found.catalogue.works and found.archive_makes_boxes:
+        if found.catalogue and not found.catalogue.works:
             tables["vm"]["box"] = "archive"
     if found.conda and not found.conda.works:
         tables["python"]["provider"] = "system"
@@ -228,7 +223,7 @@ def decisions(found: Survey) -> list[str]:
         )
     if found.catalogue and found.catalogue.works:
         said.append("Vagrant's catalogue answers: boxes come from there")
-    elif found.catalogue and not found.registry.works and found.archive_makes_boxes:
+    elif found.catalogue and not found.registry.works and found.archive:
         said.append("Vagrant's catalogue cannot be reached: boxes are made here, of the same archive")
     elif found.catalogue:
         said.append("Vagrant's catalogue cannot be reached: [vm] box has to name a .box file")

@@ -22,7 +22,10 @@ from urllib.parse import urljoin, urlsplit
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-POLL = 0.1  # seconds
+POLL = (
+    0.1  # seconds between questions, or PAUSE times what an answer takes: on a slow machine, asking is work
+)
+PAUSE = 3
 PATIENCE = 90.0  # seconds until a server is ready, and until a kernel has answered
 
 
@@ -71,12 +74,15 @@ class Visitor:
         """Open the front door and wait for the server of one's own; returns its URL."""
         deadline = time.monotonic() + self.patience
         response = await self.get(self.url)
+        took = 0.0
         while "/user/" not in urlsplit(response.effective_url).path:
             if response.code >= 400 or time.monotonic() > deadline:
                 raise RuntimeError(f"no server: {response.code} at {response.effective_url}")
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(max(POLL, PAUSE * took))
             target = response.effective_url if "spawn-pending" in response.effective_url else self.url
+            asked = time.monotonic()
             response = await self.get(target)
+            took = time.monotonic() - asked
         if response.code != 200:
             raise RuntimeError(f"the server answers {response.code} at {response.effective_url}")
         parts = urlsplit(response.effective_url).path.split("/")

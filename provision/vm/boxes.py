@@ -1,8 +1,9 @@
 """Boxes of libvirt's provider that this computer makes itself, where Vagrant's catalogue cannot be reached.
 
-A box is Debian's own packages on a disk with one partition. It has a user `vagrant`, whose key is the one
-that Vagrant replaces, and cloud-init, which sleeps as long as nobody gives the machine a data source. It
-takes no root and no loop device: mmdebstrap and mke2fs make the file system, GRUB's core stands before it.
+A box is packages of Debian's or Ubuntu's archive on a disk with one partition. It has a user `vagrant`, whose
+key is the one that Vagrant replaces, and cloud-init, which sleeps as long as nobody gives the machine a data
+source. It takes no root and no loop device: mmdebstrap and mke2fs make the file system, GRUB's core stands
+before it.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from provision.errors import HubwrightError, SettingsError
 from provision.images import PROJECT, alone, bootstrap, cache_folder, context, digest
 from provision.process import HERE, run
 from provision.report import Reporter
-from provision.settings import Settings
+from provision.settings import Builder, Settings
 from roles.inputs import certificates
 from roles.mirrors import proxy_variables
 
 ARCHIVE = "archive"  # what [vm] box says for a box that is made here
 FOLDER = PROJECT / "images" / "box"
 GRUB = Path("/usr/lib/grub/i386-pc")
-GRUB_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux")
+GRUB_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux", "test")
 BOOT_CODE = 440  # bytes; the table of partitions follows
 SECTOR = 512
 START = 2048  # sectors before the partition: room for GRUB's core
@@ -44,17 +45,19 @@ PACKAGES = (
     "initramfs-tools",
     "iproute2",
     "kmod",
-    "linux-image-cloud-amd64",
     "openssh-server",
     "procps",
     "python3",
     "sudo",
-    "systemd-resolved",
     "systemd-sysv",
     "systemd-timesyncd",
     "udev",
     "zstd",
 )
+# The kernel for virtual machines.
+DEBIAN = ("linux-image-cloud-amd64",)
+UBUNTU = ("linux-image-virtual",)
+WITH_RESOLVED = {"jammy"}  # its systemd; later ones, and Debian's, have systemd-resolved as a package
 
 
 def box_file(settings: Settings, extra: Sequence[str] = ()) -> Path:
@@ -68,9 +71,9 @@ def box_file(settings: Settings, extra: Sequence[str] = ()) -> Path:
 
 def ensure_box(settings: Settings, reporter: Reporter, extra: Sequence[str] = ()) -> Path:
     """The file of that box, which exists afterwards. Minutes, once."""
-    if platform.machine() != "x86_64" or settings.builder.is_ubuntu:
+    if platform.machine() != "x86_64":
         raise HubwrightError(
-            "boxes can be made of Debian's archive and for x86_64 only",
+            "boxes can be made for x86_64 only",
             where=HERE,
             hint="name a box with [vm] box, for example cloud-image/ubuntu-24.04",
         )
@@ -139,6 +142,11 @@ def _files(settings: Settings) -> bytes:
     return context(FOLDER / "root", trusted)
 
 
+def _packages(builder: Builder) -> tuple[str, ...]:
+    resolved = () if builder.suite in WITH_RESOLVED else ("systemd-resolved",)
+    return (*PACKAGES, *(UBUNTU if builder.is_ubuntu else DEBIAN), *resolved)
+
+
 def _bootstrap(settings: Settings, extra: Sequence[str], disk: Path, mount: Path) -> list[str]:
     """The command that leaves the file system on `disk`. The hook's text is part of it."""
     script = (FOLDER / "customize").read_text(encoding="utf-8")
@@ -146,7 +154,7 @@ def _bootstrap(settings: Settings, extra: Sequence[str], disk: Path, mount: Path
     given = f"DISK={disk} OFFSET={offset} SIZE={(DISK - offset) // 1024}k MOUNT={mount}"
     return bootstrap(
         settings.builder,
-        sorted({*PACKAGES, *extra}),
+        sorted({*_packages(settings.builder), *extra}),
         "/dev/null",
         f"--customize-hook=tar-in {disk}.files /",
         f"--customize-hook={given}\n{script}",

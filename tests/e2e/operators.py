@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import tomli_w
 
+from provision.settings import read_toml
+
 PROJECT = Path(__file__).parents[2]
 PROGRAMS = PROJECT / ".venv" / "bin"
 PATIENCE = 600  # seconds until a command that does not end fails its test
@@ -122,6 +124,19 @@ class Operator:
             yield
         finally:
             self.write(self.hub)
+
+    @contextmanager
+    def on_site(self, **sections: Mapping[str, Any]) -> Iterator[None]:
+        """site.toml, which is laid over hub.toml, with these keys changed, while the block runs."""
+        site = self.folder / "site.toml"
+        before = site.read_text(encoding="utf-8")
+        found = read_toml(site)
+        merged = {name: {**found.get(name, {}), **keys} for name, keys in sections.items()}
+        site.write_text(tomli_w.dumps({**found, **merged}), encoding="utf-8")
+        try:
+            yield
+        finally:
+            site.write_text(before, encoding="utf-8")
 
     def write(self, hub: Mapping[str, Any]) -> None:
         self.config.write_text(tomli_w.dumps(hub), encoding="utf-8")

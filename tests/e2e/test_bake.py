@@ -14,9 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import tomli_w
 
-from provision.settings import read_toml
 from tests.e2e.hosts import Host, bare_host, docker, free_port
 from tests.e2e.operators import Operator
 from tests.visitor import visit
@@ -86,20 +84,6 @@ def baked(baker: Operator) -> tuple[Path, dict[str, str]]:
 
 
 @contextmanager
-def starting_from(operator: Operator, box: Path) -> Iterator[None]:
-    """site.toml names this box, while the block runs."""
-    site = operator.folder / "site.toml"
-    before = site.read_text(encoding="utf-8")
-    found = read_toml(site)
-    found["vm"] = {**found.get("vm", {}), "box": str(box)}
-    site.write_text(tomli_w.dumps(found), encoding="utf-8")
-    try:
-        yield
-    finally:
-        site.write_text(before, encoding="utf-8")
-
-
-@contextmanager
 def internal_network(name: str, wanted: str) -> Iterator[str]:
     """One whose containers reach this computer and nothing else; with the `wanted` range, if that is free."""
     create = ["docker", "network", "create", "--internal"]
@@ -117,7 +101,7 @@ def test_two_copies_share_nothing_and_need_no_network(
     file, before = baked
     name = baker.hub["vm"]["name"]
     taken = (baker.folder / "docker0").read_text()  # by Docker's own network, where the image was made
-    with starting_from(baker, file):
+    with baker.on_site(vm={"box": str(file)}):
         baker.hubwright("prepare")
         image = json.loads(baker.hubwright("config", "vm", "--json").out)["host_image"]
         assert image.startswith("hubwright/baked:")
@@ -146,7 +130,7 @@ def its_own_after_a_visit(host: Host) -> dict[str, str]:
 def test_next_up_has_little_left_to_do(baker: Operator, baked: tuple[Path, dict[str, str]]) -> None:
     file, before = baked
     name = baker.hub["vm"]["name"]
-    with starting_from(baker, file):
+    with baker.on_site(vm={"box": str(file)}):
         image = json.loads(baker.hubwright("config", "vm", "--json").out)["host_image"]
         try:
             said = baker.hubwright("up").err
@@ -162,5 +146,5 @@ def test_next_up_has_little_left_to_do(baker: Operator, baked: tuple[Path, dict[
 
 
 def test_box_that_is_not_there_is_named(baker: Operator) -> None:
-    with starting_from(baker, Path("nowhere.tar")):
+    with baker.on_site(vm={"box": "nowhere.tar"}):
         baker.hubwright("up", code=2).says("nowhere.tar", "there is no such file", "hubwright bake")

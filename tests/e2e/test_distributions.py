@@ -7,12 +7,9 @@ are this computer's on every host.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import platform
-import subprocess
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +20,7 @@ import tomli_w
 
 from provision.agent.distributions import KNOWN
 from provision.settings import read_toml
+from tests.e2e import ubuntu
 from tests.e2e.hosts import Host, bare_host, differences, docker, free_port, host_image
 from tests.e2e.operators import Operator
 from tests.e2e.sudoers import PASSWORD, USERS, with_password
@@ -38,9 +36,6 @@ SUITES = {
 WITH_SUDO_RS = {("debian", "13"), ("ubuntu", "26.04")}
 WITHOUT_CGROUPS_1 = {("ubuntu", "26.04")}  # systemd 258 and later
 CGROUPS_2 = Path("/sys/fs/cgroup/cgroup.controllers")
-UBUNTU = "http://archive.ubuntu.com/ubuntu"
-KEYS = "pool/main/u/ubuntu-keyring/ubuntu-keyring_2023.11.28.1_all.deb"
-KEYS_SHA256 = "36de43b15853ccae0028e9a767613770c704833f82586f28eb262f0311adb8a8"
 OWN = tuple(platform.freedesktop_os_release().get(key, "") for key in ("ID", "VERSION_ID"))
 OTHERS = [release for release in KNOWN if release != OWN]
 
@@ -57,32 +52,15 @@ def source(site: dict[str, Any], release: tuple[str, str], keys: Path) -> dict[s
         return {**builder, "suite": SUITES[release]}
     if release[0] != "ubuntu":
         pytest.skip(f"no registry answers, and apt's archive here is {OWN[0]}'s")
-    return {
-        "base": "archive",
-        "apt": UBUNTU,
-        "security": UBUNTU,
-        "suite": SUITES[release],
-        "components": "main universe",
-        "keyring": str(ubuntu_keys(keys)),
-    }
-
-
-def ubuntu_keys(folder: Path) -> Path:
-    """What Ubuntu's archive is signed with, from a package of it; skips where there is no way to that."""
     try:
-        with urllib.request.urlopen(f"{UBUNTU}/{KEYS}", timeout=30) as answer:
-            content = answer.read()
+        return ubuntu.builder(SUITES[release], keys)
     except OSError as error:
-        pytest.skip(f"no registry answers, nor does {UBUNTU}: {error}")
-    assert hashlib.sha256(content).hexdigest() == KEYS_SHA256
-    (folder / "keys.deb").write_bytes(content)
-    subprocess.run(["dpkg-deb", "--extract", folder / "keys.deb", folder], check=True)
-    return folder / "usr/share/keyrings/ubuntu-archive-keyring.gpg"
+        pytest.skip(f"no registry answers, nor does {ubuntu.ARCHIVE}: {error}")
 
 
 @pytest.fixture(scope="module")
 def keys() -> Iterator[Path]:
-    """A folder that apt can read, too, which does so as a user of its own."""
+    """A folder that everybody may read."""
     with tempfile.TemporaryDirectory(prefix="hubwright-keys-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)

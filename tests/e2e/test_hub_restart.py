@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
 from tests.e2e.hosts import Host
 from tests.visitor import Visitor
+
+LATER = 5.0  # seconds; JupyterHub itself would wait for 10
 
 
 @pytest.mark.parametrize("unit", ["jupyterhub", "docker"])
@@ -29,6 +32,31 @@ def test_kernel_and_its_websocket_survive(machine: Host, unit: str) -> None:
         assert await visitor.arrive() == server, "the hub knows whose server it is"
         again = await visitor.open_kernel()
         assert await again.run("print(1)") == "1\n"
+        await visitor.get(f"{machine.url}hub/home")
+        assert await visitor.leave() == 204
+
+    asyncio.run(scenario())
+
+
+def test_hub_answers_while_docker_does_not(machine: Host) -> None:
+    """As after a boot, when Docker comes late: only those who have a server wait for it."""
+
+    def seconds_until_it_answers() -> float:
+        began = time.monotonic()
+        machine.run("systemctl restart jupyterhub")
+        machine.wait_for_hub()
+        return time.monotonic() - began
+
+    async def scenario() -> None:
+        visitor = Visitor(machine.url)
+        server = await visitor.arrive()
+        usual = seconds_until_it_answers()
+        machine.run("systemctl kill --signal=STOP docker")
+        try:
+            assert seconds_until_it_answers() < usual + LATER
+        finally:
+            machine.run("systemctl kill --signal=CONT docker")
+        assert await visitor.arrive() == server
         await visitor.get(f"{machine.url}hub/home")
         assert await visitor.leave() == 204
 

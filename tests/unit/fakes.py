@@ -73,6 +73,10 @@ class Unit:
     starts: int = 0
 
 
+def _full(name: str) -> str:
+    return name if name.endswith(".timer") else f"{name}.service"
+
+
 @dataclass
 class Host:
     """Its root is `folder`; whoever runs the test is root there. `commands` are all that ran, in order."""
@@ -83,6 +87,8 @@ class Host:
     installed: set[str] = field(default_factory=lambda: {"base-files", "ca-certificates"})
     half_installed: set[str] = field(default_factory=set)
     units: dict[str, Unit] = field(default_factory=dict)
+    read_units: dict[str, str] = field(default_factory=dict)
+    """Path and text of what systemd has read."""
     images: set[str] = field(default_factory=set)
     networks: dict[str, dict[str, Any]] = field(default_factory=dict)
     volumes: set[str] = field(default_factory=set)
@@ -312,11 +318,16 @@ class Host:
         if verb == "show":
             return "\n".join(self._shown(name) for name in names)
         if verb == "daemon-reload":
-            for path in Path(systemd.UNITS).iterdir():
-                self.units.setdefault(path.name.removesuffix(".service"), Unit())
+            self.read_units = self._unit_files()
+            self._load_units()
             return ""
-        for unit in (self.units[name] for name in names):
+        if verb == "--no-reload":
+            verb = words[0]
+            self._load_units()
+        for name in names:
+            unit = self.units[name]
             if verb == "restart":
+                assert not self._unread(name), f"{name} restarts as systemd has read it before"
                 unit.active, unit.starts = "active", unit.starts + 1
             elif verb == "stop":
                 unit.active = "inactive"
@@ -324,14 +335,30 @@ class Host:
                 unit.enabled = verb == "enable"
         return ""
 
+    def _load_units(self) -> None:
+        for path in Path(systemd.UNITS).iterdir():
+            self.units.setdefault(path.name.removesuffix(".service"), Unit())
+
+    def _unit_files(self) -> dict[str, str]:
+        return {str(path): path.read_text() for path in Path(systemd.UNITS).rglob("[!.]*") if path.is_file()}
+
+    def _unread(self, name: str) -> bool:
+        def of_unit(files: dict[str, str]) -> dict[str, str]:
+            return {path: text for path, text in files.items() if f"/{_full(name)}" in path}
+
+        return of_unit(self._unit_files()) != of_unit(self.read_units)
+
     def _shown(self, name: str) -> str:
         unit = self.units.get(name)
-        full = name if name.endswith(".timer") else f"{name}.service"
+        full = _full(name)
         there = unit is not None and (name == "docker" or Path(f"{systemd.UNITS}/{full}").exists())
         if unit is None or not there:
             return f"Id={full}\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n"
         enabled = "enabled" if unit.enabled else "disabled"
-        return f"Id={full}\nLoadState=loaded\nActiveState={unit.active}\nUnitFileState={enabled}\n"
+        return (
+            f"Id={full}\nLoadState=loaded\nActiveState={unit.active}\nUnitFileState={enabled}\n"
+            f"NeedDaemonReload={'yes' if self._unread(name) else 'no'}\n"
+        )
 
     def _docker(self, *words: str) -> str:
         if not self.engine_answers:

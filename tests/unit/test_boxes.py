@@ -105,18 +105,27 @@ def test_only_the_latest_boxes_are_kept(hub: Hub, programs: Programs) -> None:  
 
 
 @pytest.mark.parametrize(
-    ("site", "machine"),
-    [
-        (MADE.replace('"bookworm"', '"noble"\ncomponents = "main universe"'), "x86_64"),
-        (MADE, "aarch64"),
-    ],
+    ("suite", "resolved"), [("bookworm", True), ("jammy", False), ("noble", True), ("resolute", True)]
 )
-def test_other_boxes_are_not_made(
-    hub: Hub, programs: Programs, monkeypatch: pytest.MonkeyPatch, site: str, machine: str
+def test_each_distribution_has_its_own_packages(
+    hub: Hub, programs: Programs, suite: str, resolved: bool
 ) -> None:
-    monkeypatch.setattr(platform, "machine", lambda: machine)
-    with pytest.raises(HubwrightError, match="Debian's archive") as caught:
-        boxes.ensure_box(hub(site=site), QUIET)
+    ubuntu = suite != "bookworm"
+    site = MADE.replace('"bookworm"', f'"{suite}"\ncomponents = "main universe"') if ubuntu else MADE
+    boxes.ensure_box(hub(site=site), QUIET)
+    (bootstrap,) = programs.called("mmdebstrap")
+    packages = [word for word in bootstrap.split() if word.startswith("--include=")][-1]
+    assert ("linux-image-virtual" in packages) == ubuntu
+    assert ("linux-image-cloud-amd64" in packages) != ubuntu
+    assert ("systemd-resolved" in packages) == resolved
+
+
+def test_boxes_of_other_processors_are_not_made(
+    hub: Hub, programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    with pytest.raises(HubwrightError, match="x86_64") as caught:
+        boxes.ensure_box(hub(site=MADE), QUIET)
     assert "[vm] box" in caught.value.hint
     assert programs.calls == []
 

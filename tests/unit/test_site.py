@@ -73,7 +73,10 @@ NOTHING = {"docker": NO, "libvirt": NO, "virtualbox": NO}
             },
         ),
         (Survey({**DOCKER, "libvirt": YES}, YES, DEBIAN, kvm=NO, catalogue=NO), {"vm": EMULATED}),
-        (Survey({**DOCKER, "libvirt": YES}, NO, UBUNTU, kvm=YES, catalogue=NO), UBUNTU_BUILDER),
+        (
+            Survey({**DOCKER, "libvirt": YES}, NO, UBUNTU, kvm=YES, catalogue=NO),
+            {"vm": {"box": "archive"}, **UBUNTU_BUILDER},
+        ),
         (Survey(DOCKER, YES, conda=YES), {}),
         (Survey(DOCKER, YES, conda=NO), {"python": {"provider": "system"}}),
         (
@@ -121,7 +124,7 @@ def test_site_toml_says_what_differs_from_the_defaults(
         (Survey(DOCKER, YES, kvm=NO), "no KVM (not installed): libvirt's machines are emulated"),
         (Survey(DOCKER, YES, catalogue=YES), "boxes come from there"),
         (Survey(DOCKER, NO, DEBIAN, catalogue=NO), "boxes are made here"),
-        (Survey(DOCKER, NO, UBUNTU, catalogue=NO), "[vm] box has to name a .box file"),
+        (Survey(DOCKER, NO, catalogue=NO), "[vm] box has to name a .box file"),
         (Survey(DOCKER, YES, kvm=YES), "libvirt's machines use it"),
         (Survey(NOTHING, YES), "no machine can be raised here, but existing hosts can be deployed"),
         (Survey(DOCKER, YES), "base images come from there"),

@@ -48,7 +48,7 @@ class Service:
         self.said = sink.getvalue().decode()
         results = [json.loads(line) for line in self.said.splitlines()]
         wrong = [event for event in results if event.get("status") in ("failed", "skipped")]
-        assert not wrong, wrong
+        assert not wrong, json.dumps(wrong, indent=1)
         place = str(self.host.folder)
         return {e["id"].replace(place, ""): e["status"] for e in results if e["event"] == "result"}
 

@@ -16,6 +16,7 @@ from tests.e2e.operators import Operator
 
 PATIENCE = 1800.0  # seconds for one command: programs on an emulated machine are about 12 times slower
 BOOT = 600.0  # seconds
+POLL = 2.0  # seconds: for an emulated machine every TLS handshake is work
 LIBVIRT = ["virsh", "--connect", "qemu:///system", "--quiet"]
 
 
@@ -67,7 +68,7 @@ class Machine:
                 with urllib.request.urlopen(f"{self.url}hub/health", timeout=20, context=ANY_CERTIFICATE):
                     return time.time()
             except OSError:
-                time.sleep(0.5)
+                time.sleep(POLL)
         raise AssertionError(f"no hub answers at {self.url} in {BOOT} s")
 
     def wait_until_gone(self) -> None:

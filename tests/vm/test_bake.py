@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tests.e2e.operators import Operator
-from tests.e2e.test_bake import OWN, starting_from
+from tests.e2e.test_bake import OWN
 from tests.visitor import visit
 from tests.vm.instances import Instance, disk_of, instance
 from tests.vm.machines import Machine
@@ -37,7 +37,7 @@ def test_copies_of_a_baked_machine(operator: Operator, machine: Machine, tmp_pat
         assert seen["printed"] == "42\n"
         alone = own(copy)
 
-    with starting_from(operator, baked):
+    with operator.on_site(vm={"box": str(baked)}):
         began = time.monotonic()
         operator.hubwright("up")
         note("hubwright up of a baked machine, to a hub that answers", time.monotonic() - began)

@@ -14,7 +14,7 @@ def test_console_s_last_lines_are_shown(machine: Machine) -> None:
         systemd-run --quiet --on-active=1 systemctl poweroff
         """)
     machine.wait_until_off()
-    with machine.operator.changed(vm={"boot_timeout": SOON}):
+    with machine.operator.on_site(vm={"boot_timeout": SOON}):
         done = machine.operator.hubwright("up", code=1)
     done.says("never answered SSH", "its console said last:", "login:", "[vm] boot_timeout (now 90 s)")
     assert virsh("domstate", machine.domain).strip() == "shut off", "it is not left running"

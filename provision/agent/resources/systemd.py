@@ -22,8 +22,13 @@ from .ports import require_free
 
 UNITS = "/etc/systemd/system"
 DROP_IN = "hubwright.conf"
-PROPERTIES = ("Id", "LoadState", "ActiveState", "UnitFileState", "NRestarts")
+PROPERTIES = ("Id", "LoadState", "ActiveState", "UnitFileState", "NRestarts", "NeedDaemonReload")
+ENABLED = ("enabled", "enabled-runtime", "static", "alias")
 TRIES = 5  # starts of a unit with Restart= until it is said not to stay up
+POLL = (
+    0.1  # seconds between two looks; at least PAUSE times what a look takes, for it delays what it waits for
+)
+PAUSE = 2
 
 one_at_a_time = threading.Lock()
 
@@ -41,6 +46,19 @@ class Unit(Resource):
         command = ["systemctl", "show", "--property", ",".join(PROPERTIES), "--", *names]
         units = machine.probe("systemd", lambda: parse_show(machine.run(command)))
         return units.get(self.unit_name, {})
+
+    def enable(self, machine: Machine, *, written: bool) -> None:
+        """Enable it, and have systemd read its files where these were `written` or it was not enabled before.
+
+        A reload reads the files of all units; `systemctl enable` alone would do that every time.
+        """
+        machine.forget("systemd")
+        state = self.state(machine)
+        enabled = state.get("UnitFileState") in ENABLED
+        if not enabled:
+            machine.run(["systemctl", "--no-reload", "enable", self.unit_name])
+        if written or not enabled or state.get("NeedDaemonReload") != "no":
+            machine.run(["systemctl", "daemon-reload"])
 
 
 @dataclass(frozen=True)
@@ -109,7 +127,7 @@ class Service(Unit):
                 require_free(protocol, address, port, setting, user=self.name)
         if state.get("LoadState", "not-found") == "not-found":
             return Change(f"start {self.name}", diff)
-        if state["UnitFileState"] not in ("enabled", "enabled-runtime", "static", "alias"):
+        if state["UnitFileState"] not in ENABLED:
             changes.append(f"enable {self.name}")
         if state["ActiveState"] != "active":
             changes.append(f"start {self.name} (is {state['ActiveState']})")
@@ -125,11 +143,11 @@ class Service(Unit):
         if not machine.claims(self):
             machine.claim(self, was_active=running, was_enabled=before.get("UnitFileState") == "enabled")
         with one_at_a_time:
-            if self._file_changes(machine):
+            changes = self._file_changes(machine)
+            if changes:
                 self.expect_change(machine, self._unit_id)
                 self._write_files()
-            machine.run(["systemctl", "daemon-reload"])
-            machine.run(["systemctl", "enable", self.unit_name])
+            self.enable(machine, written=bool(changes))
         stamps = self._stamps(machine)
         if not running or self._outdated(machine):
             machine.say(f"{'restarting' if running else 'starting'} {self.name}")
@@ -212,7 +230,7 @@ class Service(Unit):
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=_whatever_certificate())
         )
         last = "no answer"
-        while time.monotonic() < deadline:
+        while (looked := time.monotonic()) < deadline:
             try:
                 with opener.open(self.ready, timeout=30):
                     return
@@ -226,7 +244,7 @@ class Service(Unit):
             state = self.state(machine)
             if state.get("ActiveState") == "failed" or int(state.get("NRestarts") or 0) >= TRIES:
                 raise Problem("does not stay up")
-            time.sleep(0.1)
+            time.sleep(max(POLL, PAUSE * (time.monotonic() - looked)))
         raise Problem(f"not ready after {self.ready_timeout:.0f} s ({self.ready}: {last})")
 
     def _outdated(self, machine: Machine) -> str:

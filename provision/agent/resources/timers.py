@@ -46,11 +46,10 @@ class Timer(systemd.Unit):
     def apply(self, machine: Machine) -> None:
         machine.claim(self, created=True)
         with systemd.one_at_a_time:
-            for file in self._files:
-                if file.check(machine):
-                    write_atomically(file.path, file.content, 0o644)
-            machine.run(["systemctl", "daemon-reload"])
-            machine.run(["systemctl", "enable", self.unit_name])
+            changed = [file for file in self._files if file.check(machine)]
+            for file in changed:
+                write_atomically(file.path, file.content, 0o644)
+            self.enable(machine, written=bool(changed))
         machine.run(["systemctl", "restart", self.unit_name])
         machine.forget("systemd")
 
