@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 
 from .resources.fs import unlink
 
@@ -28,10 +27,13 @@ def is_due() -> bool:
 
 
 def forget() -> None:
-    """The machine is what it should be, by whosever run: the next boot must not bring older settings back."""
+    """The machine is what it should be, by whosever run: the next boot must not bring older settings back.
+
+    systemd does not read its units again for that. The unit may still be at its end, and without a file
+    systemd would hold its own time-out against it, from when it began.
+    """
     if not is_due():
         return
     for path in FILES:
         unlink(path)
-    subprocess.run(["systemctl", "daemon-reload"], check=False)
     shutil.rmtree(FOLDER)  # the last: a run that is cut off here does this again

@@ -224,7 +224,7 @@ def test_a_first_boot_that_ends_well_leaves_nothing_of_itself(
     assert run(machine, File(machine.path("/etc/x"), "x\n")) == 0
     assert Path(machine.path("/etc/x")).read_text() == "x\n"
     assert left(machine) == set()
-    assert ["systemctl", "daemon-reload"] in machine.commands
+    assert machine.commands == [], "a reload would end a unit that has no file and takes long"
     assert "done: 1 changed (0 s)" in capfdbinary.readouterr().out.decode()
 
 
