@@ -34,3 +34,5 @@ PROXY_API_PORT = 8001  # on loopback
 # systemd.resource-control(5). The front door and the hub go before, measuring and tidying up come after.
 CPU_VISITORS = 400
 CPU_OPERATORS = 20
+# While a machine starts (StartupCPUWeight=), all that the hub does not wait for waits for the hub.
+CPU_OPERATORS_AT_START = 1
