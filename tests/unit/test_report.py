@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -110,9 +110,12 @@ def test_lines_pass_above_the_spinner_on_a_terminal(monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def checked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What pytest was started with, instead of starting it. `returncode` is what it ends with."""
-    seen: dict[str, Any] = {"returncode": 0}
+    seen: dict[str, Any] = {"returncode": 0, "hung_up": []}
 
-    def run(argv: list[str], env: dict[str, str], **_: Any) -> Any:
+    def run(argv: list[str], env: Mapping[str, str] | None = None, **_: Any) -> Any:
+        if argv[0] == "ssh":
+            seen["hung_up"].append(argv[-1])
+            return SimpleNamespace(returncode=255)
         (config,) = (word for word in argv if word.startswith("--ssh-config="))
         text = Path(config.partition("=")[2]).read_text()
         seen.update(argv=argv, env=env, config=text, file=Path(config.partition("=")[2]))
@@ -132,6 +135,8 @@ def test_checks_run_on_every_host_and_never_here(
     assert checked["argv"][-2:] == ["-k", "visit"]
     assert checked["env"]["HUBWRIGHT_CONFIG"] == str(settings.root / "hub.toml")
     assert not checked["file"].exists()
+    assert f"ControlPath {checked['file'].parent}/" in checked["config"]
+    assert checked["hung_up"] == ["host0", "host1"]
     made, existing = checked["config"].split("Host host1\n")
     for line in ("Host host0", "HostName 127.0.0.1", "Port 2222", "User vagrant", "IdentityFile /key"):
         assert line in made
