@@ -81,7 +81,7 @@ def base_image_tag(settings: Settings) -> str:
     """The reference of the base image: the registry's, or the name of what `mmdebstrap` makes."""
     if settings.builder.base == "registry":
         return settings.builder.image
-    return f"{paths.IMAGES}/base:{digest(*bootstrap(settings.builder, BASE_PACKAGES, 'tar'))}"
+    return f"{paths.IMAGES}/base:{digest(*bootstrap(settings.builder.content, BASE_PACKAGES, 'tar'))}"
 
 
 def baked(settings: Settings) -> Path | None:

@@ -266,6 +266,11 @@ class Builder(Section):
         """Of the two families only Ubuntu's archive has that component, and a hub's packages are in it."""
         return "universe" in self.components.split()
 
+    @property
+    def content(self) -> Builder:
+        """What decides about the images that are made; keys decide only whether they are."""
+        return self.model_copy(update={"keyring": ""})
+
 
 class Vm(Section):
     """The machine that `hubwright up` and `vagrant up` raise."""

@@ -65,7 +65,7 @@ def box_file(settings: Settings, extra: Sequence[str] = ()) -> Path:
 
     `extra` packages are in it beside those that every box has.
     """
-    command = _bootstrap(settings, extra, Path("disk"), Path("mount"))
+    command = _bootstrap(settings.builder.content, extra, Path("disk"), Path("mount"))
     return cache_folder() / f"box-{digest(*command, _files(settings))}.box"
 
 
@@ -147,14 +147,14 @@ def _packages(builder: Builder) -> tuple[str, ...]:
     return (*PACKAGES, *(UBUNTU if builder.is_ubuntu else DEBIAN), *resolved)
 
 
-def _bootstrap(settings: Settings, extra: Sequence[str], disk: Path, mount: Path) -> list[str]:
+def _bootstrap(builder: Builder, extra: Sequence[str], disk: Path, mount: Path) -> list[str]:
     """The command that leaves the file system on `disk`. The hook's text is part of it."""
     script = (FOLDER / "customize").read_text(encoding="utf-8")
     offset = START * SECTOR
     given = f"DISK={disk} OFFSET={offset} SIZE={(DISK - offset) // 1024}k MOUNT={mount}"
     return bootstrap(
-        settings.builder,
-        sorted({*_packages(settings.builder), *extra}),
+        builder,
+        sorted({*_packages(builder), *extra}),
         "/dev/null",
         f"--customize-hook=tar-in {disk}.files /",
         f"--customize-hook={given}\n{script}",
@@ -171,7 +171,7 @@ def _make(
     for path, mode in ((folder, 0o755), (disk, 0o666)):
         path.chmod(mode)  # without root, the hook is another user
     Path(f"{disk}.files").write_bytes(_files(settings))
-    run(_bootstrap(settings, extra, disk, mount), on_line=say, env=proxy_variables(settings))
+    run(_bootstrap(settings.builder, extra, disk, mount), on_line=say, env=proxy_variables(settings))
     grub = ["grub-mkimage", "--format=i386-pc", "--prefix=(hd0,msdos1)/boot/grub", f"--output={core}"]
     run([*grub, *GRUB_MODULES])
     with disk.open("r+b") as file:

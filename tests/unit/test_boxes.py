@@ -79,12 +79,13 @@ def test_what_goes_in_names_the_box(hub: Hub, programs: Programs) -> None:  # no
     assert boxes.box_file(hub(site=MADE)) == plain
     assert boxes.box_file(hub(site=MADE), ("docker.io",)) != plain
     assert boxes.box_file(hub(site=MADE.replace("bookworm", "trixie"))) != plain
+    assert boxes.box_file(hub(site=f'{MADE}keyring = "/keys.gpg"')) == plain, "which only open the archive"
 
 
 def test_the_hook_is_not_part_of_another_one(hub: Hub, programs: Programs) -> None:  # noqa: ARG001
     """mmdebstrap hands a hook to a shell: a folder's name must not become a word of it."""
     settings = hub(site=MADE)
-    command = boxes._bootstrap(settings, (), Path("/tmp/a/disk"), Path("/tmp/a/mount"))
+    command = boxes._bootstrap(settings.builder, (), Path("/tmp/a/disk"), Path("/tmp/a/mount"))
     [hook] = [word for word in command if word.startswith("--customize-hook=DISK=")]
     assert hook.startswith(
         "--customize-hook=DISK=/tmp/a/disk OFFSET=1048576 SIZE=3144704k MOUNT=/tmp/a/mount\n"

@@ -10,6 +10,7 @@ import platform
 import secrets
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from provision import site
 from provision.report import Reporter
 from provision.settings import Settings, read_toml
 from provision.vm.boxes import ensure_box
+from tests.e2e import ubuntu
 from tests.e2e.hosts import free_port
 from tests.e2e.operators import PROJECT, Done, Operator
 from tests.vm import times
@@ -75,13 +77,17 @@ def libvirt() -> Iterator[None]:
             daemon.wait(30)
 
 
-def make_box(folder: Path, mirrors: dict[str, Any]) -> Path:
-    """Debian, made once of the archive that this computer's own packages come from."""
-    archive = site.own_archive()
-    assert archive is not None, "apt's sources name no archive that a box could be made of"
-    builder = {"base": "archive", **site.builder_of(archive)}
+def make_box(folder: Path, mirrors: dict[str, Any], builder: dict[str, str]) -> Path:
+    """Made once, of that archive."""
     trial = {"root": folder, "image": {"build": "."}, "builder": builder, "mirrors": mirrors}
     return ensure_box(Settings.model_validate(trial), Reporter(), PRELOADED)
+
+
+def own_builder() -> dict[str, str]:
+    """What [builder] says for the archive that this computer's own packages come from."""
+    archive = site.own_archive()
+    assert archive is not None, "apt's sources name no archive that a box could be made of"
+    return {"base": "archive", **site.builder_of(archive)}
 
 
 @pytest.fixture(scope="session")
@@ -100,12 +106,25 @@ def operator() -> Iterator[Operator]:
     try:
         operator.hubwright("init")
         found = read_toml(folder / "site.toml")
-        box = make_box(folder, found.get("mirrors", {}))
+        box = make_box(folder, found.get("mirrors", {}), own_builder())
         found["vm"] = {**found.get("vm", {}), "provider": "libvirt", "box": str(box)}
         (folder / "site.toml").write_text(tomli_w.dumps(found), encoding="utf-8")
         yield operator
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def cloud_box(operator: Operator) -> tuple[Path, str]:
+    """A box, and its cloud-init's user: Ubuntu's where its archive answers, for the other one is Debian's."""
+    mirrors = read_toml(operator.folder / "site.toml").get("mirrors", {})
+    with tempfile.TemporaryDirectory(prefix="hubwright-keys-") as folder:
+        Path(folder).chmod(0o755)
+        try:
+            builder = ubuntu.builder("noble", Path(folder))
+        except OSError:
+            return make_box(operator.folder, mirrors, own_builder()), "debian"
+        return make_box(operator.folder, mirrors, builder), "ubuntu"
 
 
 @pytest.fixture(scope="session")

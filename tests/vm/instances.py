@@ -20,6 +20,7 @@ from provision.settings import load
 from provision.vm.facts import EMULATED_CPU
 from tests.e2e.hosts import ANY_CERTIFICATE, free_port
 from tests.e2e.operators import Operator
+from tests.vm.machines import POLL
 
 HERE_FOR_IT = "10.0.2.2"  # QEMU's name for this computer's loopback
 BOOT = 1500.0  # seconds until a hub answers; emulated, a whole first boot takes some ten minutes
@@ -49,7 +50,7 @@ class Instance:
                 with urllib.request.urlopen(f"{self.url}hub/health", timeout=20, context=ANY_CERTIFICATE):
                     return
             except OSError:
-                time.sleep(1)
+                time.sleep(POLL)
         raise AssertionError(f"no hub answers at {self.url}; the console's last lines:\n{self.last_words()}")
 
     def run(self, script: str) -> str:

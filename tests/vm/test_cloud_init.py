@@ -1,4 +1,4 @@
-"""A virtual machine that gets user-data and nothing else becomes a hub."""
+"""A virtual machine of the other distribution that gets user-data and nothing else becomes a hub."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from tests.vm.instances import disk_of, instance, published
 from tests.vm.times import note
 
 
-def test_user_data_alone_makes_a_virtual_machine_the_hub(operator: Operator, tmp_path: Path) -> None:
+def test_user_data_alone_makes_a_virtual_machine_the_hub(
+    operator: Operator, cloud_box: tuple[Path, str], tmp_path: Path
+) -> None:
     seed, port = tmp_path / "seed", free_port()
     key = tmp_path / "id"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
@@ -30,15 +32,16 @@ def test_user_data_alone_makes_a_virtual_machine_the_hub(operator: Operator, tmp
         (seed / "meta-data").write_text("instance-id: first\nlocal-hostname: cloud\n", encoding="utf-8")
         (seed / "vendor-data").write_text("", encoding="utf-8")
         source = ["-smbios", f"type=1,serial=ds=nocloud-net;s={url}"]
-        disk = disk_of(Path(load(operator.config).vm.box), tmp_path)
+        box, user = cloud_box
+        disk = disk_of(box, tmp_path)
         began = time.monotonic()
-        with instance(operator, disk, "debian", key, options=source, ssh_port=port) as machine:
+        with instance(operator, disk, user, key, options=source, ssh_port=port) as machine:
             machine.wait_for_hub()
-            note("user-data alone, from power on to a hub that answers", time.monotonic() - began)
+            note(f"user-data alone ({user}), from power on to a hub that answers", time.monotonic() - began)
             patience = 30.0 + load(operator.config).server.start_timeout
             seen = asyncio.run(visit(machine.url, "print(6 * 7)", patience=patience))
             assert seen["printed"] == "42\n"
             assert "status: done" in machine.run("cloud-init status --wait")
             assert not machine.run("ls -d /var/lib/hubwright-first-boot 2>/dev/null || true")
-            there = ("-H", f"debian@127.0.0.1:{port}", "-i", str(key))
+            there = ("-H", f"{user}@127.0.0.1:{port}", "-i", str(key))
             assert operator.hubwright("plan", *there).unchanged, "and its host key is known"
