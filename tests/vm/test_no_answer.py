@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.vm.machines import Machine, virsh
 
-SOON = "90s"  # after it has an address
+SOON = "40s"  # after it has an address
 
 
 def test_console_s_last_lines_are_shown(machine: Machine) -> None:
@@ -16,5 +16,5 @@ def test_console_s_last_lines_are_shown(machine: Machine) -> None:
     machine.wait_until_off()
     with machine.operator.on_site(vm={"boot_timeout": SOON}):
         done = machine.operator.hubwright("up", code=1)
-    done.says("never answered SSH", "its console said last:", "login:", "[vm] boot_timeout (now 90 s)")
+    done.says("never answered SSH", "its console said last:", "login:", "[vm] boot_timeout (now 40 s)")
     assert virsh("domstate", machine.domain).strip() == "shut off", "it is not left running"
