@@ -45,6 +45,7 @@ PACKAGES = (
     "initramfs-tools",
     "iproute2",
     "kmod",
+    "libnss-myhostname",
     "openssh-server",
     "procps",
     "python3",
@@ -54,9 +55,9 @@ PACKAGES = (
     "udev",
     "zstd",
 )
-# The kernel for virtual machines.
+# The kernel for virtual machines, and what cloud-init would install by itself.
 DEBIAN = ("linux-image-cloud-amd64",)
-UBUNTU = ("linux-image-virtual",)
+UBUNTU = ("linux-image-virtual", "locales")
 WITH_RESOLVED = {"jammy"}  # its systemd; later ones, and Debian's, have systemd-resolved as a package
 
 

@@ -220,9 +220,9 @@ class Host:
         if name == "conda":
             made = command[command.index("--prefix") + 1]
             return self._write(f"{made}/bin/python") + self._write(f"{made}/bin/node")
-        if name == "pip":
+        if command[1:4] == ["-m", "pip", "install"]:
             assert input is not None
-            return self._write(command[0].replace("/pip", "/uv"))
+            return self._write(command[0].replace("/python", "/uv"))
         if name == "uv":
             python = command[command.index("--python") + 1]
             return self._write(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from provision.agent.resources import Problem, PythonEnv
+from provision.agent.resources import Problem, PythonEnv, python_env
 from tests.unit.fakes import LOCK, FakeMachine, Host, converge
 
 
@@ -23,7 +23,22 @@ def test_an_environment_is_switched_at_once_and_the_one_before_is_kept(host: Hos
         made.append(environment.digest)
     assert str(Path(f"{root}/current").readlink()) == f"{root}/envs/{made[-1]}"
     assert sorted(path.name for path in Path(f"{root}/envs").iterdir()) == sorted(made[-2:])
-    assert len([argv for argv in host.commands if argv[0].endswith("/pip")]) == 1  # uv is made once
+    assert len([argv for argv in host.commands if "pip" in argv and "--no-cache-dir" in argv]) == 1, (
+        "uv, once"
+    )
+
+
+@pytest.mark.parametrize("wheel", [True, False])
+def test_pip_is_not_unpacked_where_its_wheel_is(
+    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wheel: bool
+) -> None:
+    if wheel:
+        (tmp_path / "pip-23.0.1-py3-none-any.whl").touch()
+    monkeypatch.setattr(python_env, "WHEELS", str(tmp_path))
+    environment = PythonEnv(host.path("/opt/ours"), "a==1\n", "uv==1")
+    converge(FakeMachine(host), environment)
+    [venv] = [argv for argv in host.commands if "venv" in argv and argv[-1].endswith("/installer")]
+    assert ("--without-pip" in venv) == wheel
 
 
 def test_going_back_to_a_kept_environment_builds_nothing(host: Host) -> None:

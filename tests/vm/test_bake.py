@@ -35,6 +35,7 @@ def test_copies_of_a_baked_machine(operator: Operator, machine: Machine, tmp_pat
         )
         seen = asyncio.run(visit(copy.url, "print(6 * 7)", patience=machine.patience))
         assert seen["printed"] == "42\n"
+        note("its first visitor's JupyterLab, from the first request", seen["ready"])
         alone = own(copy)
 
     with operator.on_site(vm={"box": str(baked)}):

@@ -31,8 +31,9 @@ def test_user_data_alone_makes_a_virtual_machine_the_hub(
         (seed / "user-data").write_text(said.out, encoding="utf-8")
         (seed / "meta-data").write_text("instance-id: first\nlocal-hostname: cloud\n", encoding="utf-8")
         (seed / "vendor-data").write_text("", encoding="utf-8")
-        source = ["-smbios", f"type=1,serial=ds=nocloud-net;s={url}"]
         box, user = cloud_box
+        kind = "nocloud" if user == "ubuntu" else "nocloud-net"  # its old name, all that Debian 12's knows
+        source = ["-smbios", f"type=1,serial=ds={kind};s={url}"]
         disk = disk_of(box, tmp_path)
         began = time.monotonic()
         with instance(operator, disk, user, key, options=source, ssh_port=port) as machine:
@@ -41,6 +42,7 @@ def test_user_data_alone_makes_a_virtual_machine_the_hub(
             patience = 30.0 + load(operator.config).server.start_timeout
             seen = asyncio.run(visit(machine.url, "print(6 * 7)", patience=patience))
             assert seen["printed"] == "42\n"
+            note("its first visitor's JupyterLab, from the first request", seen["ready"])
             assert "status: done" in machine.run("cloud-init status --wait")
             assert not machine.run("ls -d /var/lib/hubwright-first-boot 2>/dev/null || true")
             there = ("-H", f"{user}@127.0.0.1:{port}", "-i", str(key))

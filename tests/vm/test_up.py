@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 from provision.settings import load
 from tests.e2e.operators import Done
@@ -18,6 +19,9 @@ def test_vagrant_up_alone_deploys(raised: tuple[Machine, Done]) -> None:
     assert machine.url in done.out
     settings = load(machine.operator.config)
     assert ("it is emulated" in said) == (settings.vm.accelerator == "emulation")
+    deploy = re.search(r"\d+ changed, .*\((\d+\.\d) s\)", said)
+    assert deploy, said
+    note("of that, the deploy", float(deploy[1]))
 
 
 def test_machine_is_as_large_as_the_settings_say(machine: Machine) -> None:

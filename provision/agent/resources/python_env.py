@@ -16,6 +16,7 @@ from .fs import read_text, unlink
 
 INTERPRETERS = "interpreters"  # under the root, a folder each; they go with the last environment on them
 KEPT = 2  # the environment in use and the one before it, for a rollback
+WHEELS = "/usr/share/python-wheels"  # where Debian and Ubuntu have what ensurepip installs
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 
@@ -127,14 +128,22 @@ class PythonEnv(Resource):
         if read_text(lock) != self.installer_lock or not os.path.exists(uv):
             machine.say("installing uv")
             shutil.rmtree(folder, ignore_errors=True)
-            machine.run([self._python, "-m", "venv", folder])
-            pip = [f"{folder}/bin/pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir"]
+            wheel = self._pip_wheel()
+            machine.run([self._python, "-m", "venv", *(["--without-pip"] if wheel else []), folder])
+            pip = [f"{folder}/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
             machine.run(
-                [*pip, "--require-hashes", "-r", "/dev/stdin"], input=self.installer_lock, env=environment
+                [*pip, "--no-cache-dir", "--require-hashes", "-r", "/dev/stdin"],
+                input=self.installer_lock,
+                env={**environment, "PYTHONPATH": wheel} if wheel else environment,
             )
             with open(lock, "w", encoding="utf-8") as file:
                 file.write(self.installer_lock)
         return uv
+
+    def _pip_wheel(self) -> str:
+        """What ensurepip would install pip from, if it is found: for one run pip works from it as it is."""
+        bundled = f"{self.interpreter}/lib/python3*/ensurepip/_bundled"
+        return max(glob.glob(f"{bundled if self.interpreter else WHEELS}/pip-*.whl"), default="")
 
     def _build_node(self, machine: Machine, environment: dict[str, str]) -> None:
         machine.say("installing Node programs")
