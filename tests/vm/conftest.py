@@ -121,7 +121,7 @@ def cloud_box(operator: Operator) -> tuple[Path, str]:
     with tempfile.TemporaryDirectory(prefix="hubwright-keys-") as folder:
         Path(folder).chmod(0o755)
         try:
-            builder = ubuntu.builder("noble", Path(folder))
+            builder = ubuntu.builder(os.environ.get("HUBWRIGHT_TEST_UBUNTU", "noble"), Path(folder))
         except OSError:
             return make_box(operator.folder, mirrors, own_builder()), "debian"
         return make_box(operator.folder, mirrors, builder), "ubuntu"
