@@ -38,6 +38,7 @@ __all__ = [
     "vagrant_facts",
 ]
 
+GIVES_UP = "Attempting graceful shutdown"  # Vagrant's words when a machine that it starts does not answer
 STATES = {
     "not_created": "not created",
     "poweroff": "stopped",
@@ -92,6 +93,8 @@ def up(settings: Settings, reporter: Reporter, provider: str | None = None) -> N
     kind = f"libvirt, {hypervisors.WORDS[settings.vm.accelerator]}" if provider == "libvirt" else provider
     with reporter.step(f"raise the machine {settings.vm.name} ({kind})") as step, vagrant(settings) as it:
         for line in it.up(provider=provider, stream_output=True):
+            if GIVES_UP in line:
+                console.close(settings)
             step.say(plain(line))
     forget(settings)
     settle(settings)

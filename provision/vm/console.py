@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from provision.settings import Settings
 from provision.vm.paths import console_file
@@ -16,16 +17,25 @@ def clear(settings: Settings) -> None:
     """A folder of ours, empty. libvirt's log daemon makes the file, for root to read."""
     file = console_file(settings)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.unlink(missing_ok=True)
+    for old in (file, _end(settings)):
+        old.unlink(missing_ok=True)
+
+
+def close(settings: Settings) -> None:
+    """What it says from now on is not of interest: Vagrant has given up, and shuts the machine down."""
+    file = console_file(settings)
+    if file.exists():
+        _end(settings).write_text(str(file.stat().st_size), encoding="ascii")
 
 
 def last_words(settings: Settings) -> list[str]:
-    """A heading and the last lines of the console; nothing where there is none."""
-    file = console_file(settings)
+    """A heading and the last lines of the console, before it was closed; nothing where there is none."""
+    file, end = console_file(settings), _end(settings)
     if not file.exists():
         return []
     try:
-        lines = parse(file.read_bytes()[-65536:])
+        said = file.read_bytes()
+        lines = parse(said[: int(end.read_text("ascii")) if end.exists() else len(said)][-65536:])
     except PermissionError:
         return [f"its console's last words are in {file}, for root to read"]
     if not lines:
@@ -37,3 +47,8 @@ def parse(output: bytes) -> list[str]:
     """The last lines that hold anything, as plain text."""
     text = _CONTROL.sub("", output.decode(errors="replace").replace("\r", "\n"))
     return [line.strip()[:WIDTH] for line in text.splitlines() if line.strip()][-LINES:]
+
+
+def _end(settings: Settings) -> Path:
+    """How many bytes of the console count."""
+    return console_file(settings).with_name("end")

@@ -245,6 +245,22 @@ def test_the_console_has_the_last_word(hub: Hub) -> None:
     assert console.last_words(settings) == []
 
 
+def test_what_a_shutdown_says_is_left_out(hub: Hub) -> None:
+    settings = hub()
+    file = paths.console_file(settings)
+    console.clear(settings)
+    console.close(settings)
+    assert console.last_words(settings) == []
+    file.write_bytes(b"no root device\n")
+    console.close(settings)
+    with file.open("ab") as more:
+        more.write(b"Powering off.\n")
+    assert console.last_words(settings) == ["its console said last:", "  no root device"]
+    console.clear(settings)
+    file.write_bytes(b"no root device\nPowering off.\n")
+    assert console.last_words(settings)[-1] == "  Powering off."
+
+
 def test_a_console_that_only_root_may_read_is_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = hub()
     console.clear(settings)

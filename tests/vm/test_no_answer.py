@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+from provision.settings import load
+from provision.vm.paths import console_file
 from tests.vm.machines import Machine, virsh
 
 SOON = "40s"  # after it has an address
@@ -16,5 +20,10 @@ def test_console_s_last_lines_are_shown(machine: Machine) -> None:
     machine.wait_until_off()
     with machine.operator.on_site(vm={"boot_timeout": SOON}):
         done = machine.operator.hubwright("up", code=1)
-    done.says("never answered SSH", "its console said last:", "login:", "[vm] boot_timeout (now 40 s)")
+    done.says("never answered SSH", "its console said last:", "[vm] boot_timeout (now 40 s)")
+    shown = re.findall(r"^ +(\[ *\d+\.\d+\] .+)$", done.err, re.MULTILINE)
+    said = console_file(load(machine.operator.config)).read_text(encoding="utf-8", errors="replace")
+    assert shown, done
+    assert all(line in said for line in shown)
+    assert "Powering off" not in done.err, "Vagrant has done that, when all was over"
     assert virsh("domstate", machine.domain).strip() == "shut off", "it is not left running"
