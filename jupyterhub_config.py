@@ -39,8 +39,8 @@ def _front_door(c: Any, hub: dict[str, Any]) -> None:
     c.JupyterHub.db_url = f"sqlite:///{hub['state']}/jupyterhub.sqlite"
     c.PeriodicMetricsCollector.active_users_update_interval = 300  # seconds; it is one query
     c.JupyterHub.upgrade_db = True  # backs the database up first
-    # After that, whoever has a server waits until it is found again, and nobody else does: after a boot
-    # Docker comes late.
+    # A hub that starts looks for visitors' servers. After this it lets people in meanwhile: after a boot
+    # Docker comes late, and only who has a server needs it found.
     c.JupyterHub.init_spawners_timeout = 1  # seconds
     c.JupyterHub.cookie_secret_file = f"{hub['state']}/cookie_secret"
 

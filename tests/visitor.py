@@ -22,10 +22,8 @@ from urllib.parse import urljoin, urlsplit
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-POLL = (
-    0.1  # seconds between questions, or PAUSE times what an answer takes: on a slow machine, asking is work
-)
-PAUSE = 3
+# Seconds between two questions, and at least PAUSE times what an answer takes: asking is work.
+POLL, PAUSE = 0.1, 3
 PATIENCE = 90.0  # seconds until a server is ready, and until a kernel has answered
 
 

@@ -23,12 +23,10 @@ from .ports import require_free
 UNITS = "/etc/systemd/system"
 DROP_IN = "hubwright.conf"
 PROPERTIES = ("Id", "LoadState", "ActiveState", "UnitFileState", "NRestarts", "NeedDaemonReload")
-ENABLED = ("enabled", "enabled-runtime", "static", "alias")
+ENABLED = ("enabled", "static", "alias")  # enabled-runtime ends with the next boot
 TRIES = 5  # starts of a unit with Restart= until it is said not to stay up
-POLL = (
-    0.1  # seconds between two looks; at least PAUSE times what a look takes, for it delays what it waits for
-)
-PAUSE = 2
+# Seconds between two looks, and at least PAUSE times what a look takes: it delays what it waits for.
+POLL, PAUSE = 0.1, 2
 
 one_at_a_time = threading.Lock()
 

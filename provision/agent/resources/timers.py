@@ -37,7 +37,7 @@ class Timer(systemd.Unit):
         if state.get("LoadState", "not-found") == "not-found":
             return Change(f"start the timer {self.name}", "\n".join(change.diff for change in changes))
         words = [change.summary for change in changes]
-        if state["UnitFileState"] != "enabled":
+        if state["UnitFileState"] not in systemd.ENABLED:
             words.append(f"enable the timer {self.name}")
         if state["ActiveState"] != "active":
             words.append(f"start the timer {self.name} (is {state['ActiveState']})")
