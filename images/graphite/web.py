@@ -33,7 +33,10 @@ def application(environ: dict[str, Any], respond: Respond) -> Iterable[bytes]:
 
 
 def health() -> dict[str, Any]:
-    """`started` and `flushed` are StatsD's, in Unix time: what came before `flushed` is with carbon."""
+    """`statsd` is false once StatsD has been asked to end, for it may have flushed for the last time.
+
+    `started` and `flushed` are StatsD's, in Unix time: what came before `flushed` is with carbon.
+    """
     try:
         socket.create_connection(CARBON, timeout=1).close()
         carbon = True
@@ -46,7 +49,7 @@ def health() -> dict[str, Any]:
     numbers = dict(re.findall(r"^([\w.]+): (\d+)$", said, re.MULTILINE))
     return {
         "carbon": carbon,
-        "statsd": "uptime" in numbers,
+        "statsd": numbers.get("orderly.leaving") == "0",
         "started": int(time.time()) - int(numbers.get("uptime", 0)),
         "flushed": int(numbers.get("graphite.last_flush", 0)),
     }
