@@ -91,6 +91,6 @@ def _explain(output: str) -> HubwrightError | None:
         return HubwrightError(
             "libvirt does not answer",
             where=HERE,
-            hint="`systemctl start libvirtd`; without systemd, as root, `virtlogd -d` and `libvirtd -d`",
+            hint="`systemctl start libvirtd`; without systemd, as root, `virtlogd -d; tini -s libvirtd &`",
         )
     return None

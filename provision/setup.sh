@@ -100,6 +100,7 @@ if asked --vm "$@"; then
     want e2fsprogs has mke2fs # this and what follows makes boxes
     want grub-common has grub-mkimage
     want grub-pc-bin test -e /usr/lib/grub/i386-pc/boot.img
+    [ -d /run/systemd/system ] || want tini has tini # with which libvirtd is started by hand
 fi
 if asked --test "$@"; then
     want chromium sh -c 'command -v chromium || command -v chromium-browser || command -v google-chrome'

@@ -7,14 +7,13 @@ host keys, the agent all that is the hub's.
 from __future__ import annotations
 
 import base64
-import contextlib
 import glob
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .resources import CommandFailed, Machine
+from .resources import Machine
 from .resources.fs import lstat, unlink
 
 MACHINE_ID = "/etc/machine-id"
@@ -61,8 +60,6 @@ def seal(machine: Machine, files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     with open(MACHINE_ID, "w", encoding="ascii"):  # empty, it is made at the next boot; see machine-id(5)
         pass
     yield "take away the machine's id"
-    with contextlib.suppress(CommandFailed):  # a disk that cannot do that stays larger than it has to be
-        machine.run(["fstrim", "--fstab"])
     os.sync()
 
 

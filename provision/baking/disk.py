@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from provision import hypervisors, vm
+from provision.baking.deleted import without_deleted
 from provision.errors import HubwrightError
 from provision.images import PROJECT
 from provision.process import ProgramError, run
@@ -64,18 +65,30 @@ def _flatten(settings: Settings, target: Path, reporter: Reporter) -> int:
     with reporter.step(f"stop the machine {settings.vm.name}"):
         _power_off(settings)
     disk = parse_disk(hypervisors.virsh("domblklist", "--details", virtual.domain(settings)))
-    form = ["-O", "qcow2", "-o", "compression_type=zstd"]
-    with reporter.step("compress its disk"):
-        try:
-            run(["qemu-img", "convert", "-c", *form, str(disk), str(target)])
-        except ProgramError as error:
-            if "Permission denied" not in error.output:
-                raise
-            raise HubwrightError(
-                "may not be read by this user", where=str(disk), hint="run this command as root"
-            ) from None
+    with tempfile.TemporaryDirectory(prefix=".hubwright-", dir=target.absolute().parent) as folder:
+        whole, clean = Path(folder) / "whole", Path(folder) / "clean"
+        with reporter.step("copy its disk without what was deleted there"):
+            _read(disk, whole)
+            kept = without_deleted(whole, clean)
+            whole.unlink()
+        if kept:
+            reporter.line(f"  what was deleted may still be in the file: it has {', '.join(sorted(kept))}")
+        with reporter.step("compress its disk"):
+            form = ["-f", "raw", "-O", "qcow2", "-o", "compression_type=zstd"]
+            run(["qemu-img", "convert", "-c", *form, str(clean), str(target)])
     told = json.loads(run(["qemu-img", "info", "--output=json", str(target)]))
     return int(told["virtual-size"])
+
+
+def _read(disk: Path, target: Path) -> None:
+    try:
+        run(["qemu-img", "convert", "-O", "raw", str(disk), str(target)])
+    except ProgramError as error:
+        if "Permission denied" not in error.output:
+            raise
+        raise HubwrightError(
+            "may not be read by this user", where=str(disk), hint="run this command as root"
+        ) from None
 
 
 def _power_off(settings: Settings) -> None:

@@ -82,7 +82,7 @@ def libvirt(happened: list[Any], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             return '{"virtual-size": 3221225473}'
         if "not allowed" in happened:
             raise ProgramError(argv, 1, "Could not open: Permission denied")
-        Path(argv[-1]).write_bytes(b"sectors")
+        Path(argv[-1]).write_bytes(Path(argv[-2]).read_bytes() if "-c" in argv else b"sectors")
         return ""
 
     def virsh(*words: str) -> str:
@@ -92,9 +92,15 @@ def libvirt(happened: list[Any], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             return "shut off\n" if asked > 2 and "hangs" not in happened else "in shutdown\n"
         return DISKS if words[0] == "domblklist" else ""
 
+    def without_deleted(source: Path, target: Path) -> set[str]:
+        happened.append("leave out what was deleted")
+        target.write_bytes(source.read_bytes().upper())
+        return {"xfs", "swap"} if "not only ext4" in happened else set()
+
     monkeypatch.setattr(hypervisors, "virsh", virsh)
     monkeypatch.setattr("time.sleep", lambda _: None)
     monkeypatch.setattr(disk, "run", run)
+    monkeypatch.setattr(disk, "without_deleted", without_deleted)
     return happened
 
 
@@ -103,19 +109,30 @@ def test_a_box_is_the_disk_with_the_key_that_every_box_lets_in(
 ) -> None:
     with tarfile.open(bake(hub(LIBVIRT), "hub.box")) as box:
         content = {name: box.extractfile(name).read() for name in box.getnames()}  # type: ignore[union-attr]
-    assert content.pop("box.img") == b"sectors"
+    assert content.pop("box.img") == b"SECTORS", "what is left of them"
     (metadata,) = map(json.loads, content.values())
     assert metadata == {"provider": "libvirt", "format": "qcow2", "virtual_size": 4}, "GiB, rounded up"
     files, *did = libvirt
     off = [("shutdown", "hubwright-default"), *[("domstate", "hubwright-default")] * 3]
     assert did[:5] == [*off, ("domblklist", "--details", "hubwright-default")]
     assert "/var/lib/libvirt/images/a hub.img" in did[5]
+    assert did[6] == "leave out what was deleted"
     assert b"vagrant" in files["/home/vagrant/.ssh/authorized_keys"].content
 
 
 def test_a_disk_for_clouds_lets_nobody_in(libvirt: list[Any], hub: Callable[..., Settings]) -> None:
-    assert bake(hub(LIBVIRT), "hub.qcow2").read_bytes() == b"sectors"
+    settings = hub(LIBVIRT)
+    assert bake(settings, "hub.qcow2").read_bytes() == b"SECTORS"
     assert not [path for path in libvirt[0] if "authorized_keys" in path]
+    assert not list(settings.root.glob(".hubwright-*")), "copies on the way"
+
+
+def test_a_disk_that_may_still_hold_what_was_deleted_says_so(
+    libvirt: list[Any], hub: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    libvirt.append("not only ext4")
+    bake(hub(LIBVIRT), "hub.qcow2")
+    assert "what was deleted may still be in the file: it has swap, xfs" in capsys.readouterr().err
 
 
 def test_a_disk_that_may_not_be_read_says_what_to_do(

@@ -57,7 +57,6 @@ def machine(host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
         path.write_text("of this machine\n")
     host.script("journalctl", "--relinquish-var", answer="")
     host.script("apt-get", "clean", answer="")
-    host.script("fstrim", answer=host.fails("cannot"))
     return host
 
 

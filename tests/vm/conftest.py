@@ -5,10 +5,12 @@ One machine serves a whole session: raised by the first that needs it, destroyed
 
 from __future__ import annotations
 
+import grp
 import os
 import platform
 import secrets
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
@@ -31,6 +33,7 @@ from tests.vm.machines import LIBVIRT, PATIENCE, Machine, virsh
 
 # What a deploy would install takes apt minutes on an emulated machine.
 PRELOADED = ("docker.io", "iptables", "openssl", "python3-venv")
+KVM = Path("/dev/kvm")
 
 ORDER = (
     "test_bad_input",
@@ -65,9 +68,13 @@ def libvirt() -> Iterator[None]:
         yield
         return
     daemons = []
+    was = permit_kvm()
     try:
         for program in ("virtlogd", "libvirtd"):
-            daemons.append(subprocess.Popen([f"/usr/sbin/{program}"], stderr=subprocess.DEVNULL))
+            # libvirtd waits until each QEMU has gone from the table of processes, half a minute if need be:
+            # tini sees to that where process 1 does not.
+            argv = ["tini", "-s", "--", f"/usr/sbin/{program}"]
+            daemons.append(subprocess.Popen(argv, stderr=subprocess.DEVNULL))
             time.sleep(2)
         virsh("list")
         yield
@@ -75,6 +82,23 @@ def libvirt() -> Iterator[None]:
         for daemon in reversed(daemons):
             daemon.terminate()
             daemon.wait(30)
+        if was:
+            os.chown(KVM, was.st_uid, was.st_gid)
+            KVM.chmod(stat.S_IMODE(was.st_mode))
+
+
+def permit_kvm() -> os.stat_result | None:
+    """What udev does: libvirt's QEMU may use it. Returns how it was, or None where there is none.
+
+    libvirtd finds out as root that KVM is there; if its QEMU may not use it then, it asks anew, for seconds,
+    at each step.
+    """
+    if not KVM.exists():
+        return None
+    was = KVM.stat()
+    os.chown(KVM, -1, grp.getgrnam("kvm").gr_gid)
+    KVM.chmod(0o660)
+    return was
 
 
 def make_box(folder: Path, mirrors: dict[str, Any], builder: dict[str, str]) -> Path:

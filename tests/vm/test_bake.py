@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
+import subprocess
 import time
 from pathlib import Path
 
@@ -20,14 +22,28 @@ def own(machine: Machine | Instance) -> dict[str, str]:
     return dict(line.split() for line in machine.run(OWN).splitlines())
 
 
+def found(content: bytes, disk: Path, folder: Path) -> bool:
+    """Whether the content is anywhere on a disk, a qcow2."""
+    raw = folder / "raw"
+    subprocess.run(["qemu-img", "convert", "-O", "raw", str(disk), str(raw)], check=True)
+    try:
+        with raw.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as sectors:
+            return sectors.find(content) >= 0
+    finally:
+        raw.unlink()
+
+
 def test_copies_of_a_baked_machine(operator: Operator, machine: Machine, tmp_path: Path) -> None:
     before = own(machine)
     assert len(before) >= 8
+    secret = machine.run("cat /etc/jupyterhub/secrets/culler.env").strip().encode()
     baked = tmp_path / "hub.box"
     began = time.monotonic()
     operator.hubwright("bake", "--yes", str(baked))
     note(f"bake, a box of {baked.stat().st_size / 1e6:.0f} MB", time.monotonic() - began)
-    with instance(operator, disk_of(baked, tmp_path), "vagrant", INSECURE, alone=True) as copy:
+    box = disk_of(baked, tmp_path)
+    assert not found(secret, box, tmp_path), "deleted is gone"
+    with instance(operator, box, "vagrant", INSECURE, alone=True) as copy:
         began = time.monotonic()
         copy.wait_for_hub()
         note(
