@@ -1,7 +1,7 @@
-"""What was deleted on a disk stays there until something else is written in its place. Images leave it out.
+"""What was deleted on a disk stays there until something is written in its place. Images leave it out.
 
-A machine cannot see to that by itself: vagrant-libvirt makes its disk as a qcow2 of version 2 on top of another,
-and that has no way to note what the machine discards (fstrim).
+A machine cannot see to that by itself: vagrant-libvirt makes its disk as a qcow2 of version 2 on top of
+another, and that has no way to note what the machine discards (fstrim).
 """
 
 from __future__ import annotations
