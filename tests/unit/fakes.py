@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import grp
 import io
-import json
 import os
 import pwd
 import re
@@ -37,6 +36,8 @@ from provision.agent.resources import (
 )
 from provision.settings import Settings
 from roles.inputs import ImageSource, Inputs
+from tests.unit.fake_docker import Docker
+from tests.unit.fake_systemd import Systemd, Unit
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Resource)
@@ -67,18 +68,7 @@ LOCK = "jupyterhub==6.1.1 --hash=sha256:00\nnodejs-wheel==24.19 --hash=sha256:01
 
 
 @dataclass
-class Unit:
-    active: str = "inactive"
-    enabled: bool = False
-    starts: int = 0
-
-
-def _full(name: str) -> str:
-    return name if name.endswith(".timer") else f"{name}.service"
-
-
-@dataclass
-class Host:
+class Host(Systemd, Docker):
     """Its root is `folder`; whoever runs the test is root there. `commands` are all that ran, in order."""
 
     folder: Path
@@ -86,14 +76,7 @@ class Host:
     groups: dict[str, list[str]] = field(default_factory=lambda: {"root": [], "nobody": []})
     installed: set[str] = field(default_factory=lambda: {"base-files", "ca-certificates"})
     half_installed: set[str] = field(default_factory=set)
-    units: dict[str, Unit] = field(default_factory=dict)
-    read_units: dict[str, str] = field(default_factory=dict)
-    """Path and text of what systemd has read."""
-    images: set[str] = field(default_factory=set)
-    networks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    volumes: set[str] = field(default_factory=set)
     taken_ports: set[int] = field(default_factory=set)
-    engine_answers: bool = True
     answering: bool = True
     commands: list[list[str]] = field(default_factory=list)
     scripted: list[tuple[tuple[str, ...], Answer]] = field(default_factory=list)
@@ -311,95 +294,6 @@ class Host:
             self.half_installed -= set(names)
             if "docker.io" in names:
                 del self.units["docker"], self.groups["docker"]
-        return ""
-
-    def _systemctl(self, verb: str, *words: str) -> str:
-        names = [word.removesuffix(".service") for word in words if word.endswith((".service", ".timer"))]
-        if verb == "show":
-            return "\n".join(self._shown(name) for name in names)
-        if verb == "daemon-reload":
-            self.read_units = self._unit_files()
-            self._load_units()
-            return ""
-        if verb == "--no-reload":
-            verb = words[0]
-            self._load_units()
-        for name in names:
-            unit = self.units[name]
-            if verb == "restart":
-                assert not self._unread(name), f"{name} restarts as systemd has read it before"
-                unit.active, unit.starts = "active", unit.starts + 1
-            elif verb == "stop":
-                unit.active = "inactive"
-            elif verb in ("enable", "disable"):
-                unit.enabled = verb == "enable"
-        return ""
-
-    def _load_units(self) -> None:
-        for path in Path(systemd.UNITS).iterdir():
-            self.units.setdefault(path.name.removesuffix(".service"), Unit())
-
-    def _unit_files(self) -> dict[str, str]:
-        return {str(path): path.read_text() for path in Path(systemd.UNITS).rglob("[!.]*") if path.is_file()}
-
-    def _unread(self, name: str) -> bool:
-        def of_unit(files: dict[str, str]) -> dict[str, str]:
-            return {path: text for path, text in files.items() if f"/{_full(name)}" in path}
-
-        return of_unit(self._unit_files()) != of_unit(self.read_units)
-
-    def _shown(self, name: str) -> str:
-        unit = self.units.get(name)
-        full = _full(name)
-        there = unit is not None and (name == "docker" or Path(f"{systemd.UNITS}/{full}").exists())
-        if unit is None or not there:
-            return f"Id={full}\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n"
-        enabled = "enabled" if unit.enabled else "disabled"
-        return (
-            f"Id={full}\nLoadState=loaded\nActiveState={unit.active}\nUnitFileState={enabled}\n"
-            f"NeedDaemonReload={'yes' if self._unread(name) else 'no'}\n"
-        )
-
-    def _docker(self, *words: str) -> str:
-        if not self.engine_answers:
-            raise self.fails("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.")
-        match words:
-            case ("network", "ls", *_):
-                return "\n".join(["bridge", *self.networks])
-            case ("ps", *_):
-                return ""
-            case ("network", "inspect", *names):
-                return json.dumps([self.networks[name] for name in names])
-            case ("network", "create", *_):
-                option = dict(word.rpartition("=")[::2] for word in words if "com.docker" in word)
-                pool = {
-                    "Subnet": words[words.index("--subnet") + 1],
-                    "Gateway": words[words.index("--gateway") + 1],
-                }
-                self.networks[words[-1]] = {"Name": words[-1], "IPAM": {"Config": [pool]}, "Options": option}
-            case ("volume", "ls", *_):
-                return "\n".join(sorted(self.volumes))
-            case ("volume", "create", name):
-                self.volumes.add(name)
-            case ("volume", "rm", name):
-                self.volumes.remove(name)
-            case ("network", "rm", name):
-                del self.networks[name]
-            case ("image", "ls", *_):
-                return "\n".join(sorted(self.images))
-            case ("image", "rm", *_, name):
-                self.images.discard(name)
-            case ("tag", _, name):
-                self.images.add(name)
-            case ("build", "--tag", name, *_):
-                self.images.add(name)
-            case ("pull", name):
-                self.images.add(name)
-            case ("load", *_):
-                self.images.add("their/image:1")
-                return "Loaded image: their/image:1\n"
-            case _:
-                pytest.fail(f"no answer is scripted for docker {words}")
         return ""
 
 

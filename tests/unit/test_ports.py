@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from provision.agent.resources import Problem, Service, ports
-from tests.unit.fakes import FakeMachine, Host, Unit
+from tests.unit.fake_systemd import Unit
+from tests.unit.fakes import FakeMachine, Host
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

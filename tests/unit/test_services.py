@@ -10,7 +10,8 @@ import pytest
 
 from provision.agent.resources import File, Problem, Service, systemd
 from provision.agent.resources.systemd import parse_show
-from tests.unit.fakes import FakeMachine, Host, Unit, converge, theirs
+from tests.unit.fake_systemd import Unit
+from tests.unit.fakes import FakeMachine, Host, converge, theirs
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from provision.agent.channel import Channel
 from provision.agent.state import State
 from provision.bundle import RoleSteps, manifest
 from provision.settings import Settings
-from tests.unit.fakes import DISTRIBUTION, Host, Unit, inputs, relocated
+from tests.unit.fake_systemd import Unit
+from tests.unit.fakes import DISTRIBUTION, Host, inputs, relocated
 
 HIDDEN = "correct-horse-battery"
 UNITS = ("jupyterhub", "jupyterhub-proxy", "hubwright-culler")
