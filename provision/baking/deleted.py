@@ -72,11 +72,13 @@ def _emptied(source: int, start: int, size: int, part: Path) -> Iterator[int]:
         with part.open("w+b") as file:
             file.truncate(size)
             _copy(source, start, size, file.fileno(), 0)
+        check = [f"{SBIN}/e2fsck", "-f", "-y"]
         try:
-            run([f"{SBIN}/e2fsck", "-f", "-y", "-E", "discard", str(part)])
+            run([*check, str(part)])
         except ProgramError as error:
             if error.exit_code != 1:  # that is: something was mended
                 raise
+        run([*check, "-E", "discard", str(part)])  # which it does only where there was nothing to mend
         with part.open("rb") as file:
             yield file.fileno()
     finally:

@@ -7,6 +7,8 @@ import re
 from tests.e2e.hosts import Host
 from tests.e2e.operators import Done, Operator
 
+LOGINS = "journalctl --quiet --unit=ssh --output=cat | grep --count '^Accepted publickey for vagrant' || true"
+
 
 def failed(done: Done) -> set[str]:
     """Names of the checks that did not hold."""
@@ -15,10 +17,12 @@ def failed(done: Done) -> set[str]:
 
 def test_good_machine_passes(operator: Operator, machine: Host) -> None:
     servers = "docker ps --quiet --filter network=hubwright"
-    before = machine.run(servers)
+    before, logins = machine.run(servers), int(machine.run(LOGINS))
     done = operator.fab("verify")
     assert re.search(r"\b\d\d passed", done.out)
     assert machine.run(servers) == before, "servers that it started have ended"
+    assert int(machine.run(LOGINS)) == logins + 1, "all checks go through one connection"
+    assert not machine.succeeds("pgrep --full 'sshd: vagrant'"), "which has ended"
 
 
 def test_broken_machine_is_noticed(operator: Operator, machine: Host) -> None:
