@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -356,12 +357,13 @@ def prepare(ctx: Context, provider: str | None) -> None:
 
 
 @cli.command(hidden=True)
+@click.option("--access", help="How to log in: JSON with ssh_config's HostName, Port, User and IdentityFile.")
 @click.pass_obj
-def settle(ctx: Context) -> None:
+def settle(ctx: Context, access: str | None) -> None:
     """What a machine needs that has just started or woken; the Vagrantfile calls it."""
     from provision import vm
 
-    vm.settle(ctx.settings)
+    vm.settle(ctx.settings, json.loads(access) if access else None)
 
 
 def _converge(

@@ -7,7 +7,7 @@ import json
 import shutil
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from provision import hypervisors
@@ -38,6 +38,7 @@ __all__ = [
     "vagrant_facts",
 ]
 
+ACCESS = ("HostName", "Port", "User", "IdentityFile")
 GIVES_UP = "Attempting graceful shutdown"  # Vagrant's words when a machine that it starts does not answer
 STATES = {
     "not_created": "not created",
@@ -100,12 +101,16 @@ def up(settings: Settings, reporter: Reporter, provider: str | None = None) -> N
     settle(settings)
 
 
-def settle(settings: Settings) -> None:
-    """After a virtual machine has started or woken: its clock is right, and ports from here lead to it."""
+def settle(settings: Settings, access: Mapping[str, str] | None = None) -> None:
+    """After a virtual machine has started or woken: its clock is right, and ports from here lead to it.
+
+    `access`: how to log in, in ssh_config's words. Without it Vagrant is asked, which refuses to answer while
+    it starts the machine itself, once in a while.
+    """
     provider = made_with(settings)
     if provider == "docker":
         return
-    found = _ask_for_target(settings)
+    found = _remember(settings, access) if access else _ask_for_target(settings)
     if provider == "libvirt":
         if not forward.runs(settings):
             forward.start(settings)
@@ -194,9 +199,13 @@ def forget(settings: Settings) -> None:
 
 
 def _ask_for_target(settings: Settings) -> Target:
-    """Asks Vagrant, and remembers. Another address than before ends the relay that led there."""
     with vagrant(settings) as it:
-        text = json.dumps(it.conf())
+        return _remember(settings, it.conf())
+
+
+def _remember(settings: Settings, access: Mapping[str, str]) -> Target:
+    """Another address than before ends the relay that led there."""
+    text = json.dumps({key: str(access[key]).strip('"') for key in ACCESS})
     file = target_file(settings)
     if not file.exists() or file.read_text(encoding="utf-8") != text:
         forget(settings)
@@ -210,8 +219,7 @@ def _ask_for_target(settings: Settings) -> Target:
 
 def _parse_target(text: str) -> Target:
     conf = json.loads(text)
-    identity = Path(conf["IdentityFile"].strip('"'))
-    return Target(conf["HostName"], int(conf["Port"]), conf["User"], identity, vouched=True)
+    return Target(conf["HostName"], int(conf["Port"]), conf["User"], Path(conf["IdentityFile"]), vouched=True)
 
 
 # A machine that slept wakes with the time of when it fell asleep; its hardware clock shows this computer's.
