@@ -14,8 +14,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from provision import hypervisors, images, kvm, vm
+from provision.cli import cli
 from provision.errors import HubwrightError
 from provision.report import Reporter
 from provision.settings import Settings
@@ -312,6 +314,22 @@ def test_vagrant_is_asked_for_the_address_once_after_each_start(hub: Hub, vagran
     vm.halt(settings, QUIET)
     vm.target(settings)
     assert vagrant.calls.count("conf") == 2
+
+
+@pytest.mark.usefixtures("programs")
+def test_a_vagrant_at_work_tells_how_to_log_in_and_is_not_asked(hub: Hub, vagrant: Vagrant) -> None:
+    settings = hub("[vm]\nprovider = 'libvirt'")
+    made(vm.dotfile(settings), "libvirt")
+    access = {"HostName": "192.0.2.8", "Port": 22, "User": "vagrant", "IdentityFile": "/its key"}
+    told = CliRunner().invoke(
+        cli, ["--config", str(settings.root / "hub.toml"), "settle", "--access", json.dumps(access)]
+    )
+    assert told.exit_code == 0, told.output
+    assert vagrant.calls == ["relay", "set the clock"]
+    found = vm.target(settings)
+    assert (found.host, found.port, found.identity) == ("192.0.2.8", 22, Path("/its key"))
+    text = (images.PROJECT / "Vagrantfile").read_text(encoding="utf-8")
+    assert set(re.findall(r"(\w+): (?:info\[|key\b)", text)) == set(access), "as the Vagrantfile tells it"
 
 
 @pytest.mark.usefixtures("programs", "vagrant")
