@@ -17,13 +17,14 @@ from provision.process import ProgramError, run
 SBIN = "/usr/sbin"  # not in everybody's PATH
 SECTOR = 512
 CHECKED = {"ext2", "ext3", "ext4"}
+UNKNOWN = "something unknown"
 HOLDS_NOTHING = {"", "vfat"}  # no file system; the boot loader's
 
 
 def without_deleted(disk: Path, target: Path) -> set[str]:
     """Copy a raw disk as a sparse file, without what belongs to no file of its file systems.
 
-    Returns what kinds were copied as they are, deleted files and all: other file systems than ext4, and swap.
+    Returns what was copied as it is, deleted files and all: other file systems than ext4, swap, UNKNOWN.
     Raises ProgramError when a file system is broken; `target` is left half written then.
     """
     kept = set()
@@ -39,6 +40,8 @@ def without_deleted(disk: Path, target: Path) -> set[str]:
                 copied = start + size
             elif kind not in HOLDS_NOTHING:
                 kept.add(kind)
+        if not (copied or kept):
+            kept.add(UNKNOWN)  # what looks empty as a whole is not understood
         _copy(source.fileno(), copied, disk.stat().st_size - copied, out.fileno(), copied)
     return kept
 
@@ -54,14 +57,14 @@ def partitions(disk: Path) -> list[tuple[int, int]]:
 
 
 def file_system(disk: Path, start: int, size: int) -> str:
-    """blkid's name of what begins there, or nothing."""
+    """blkid's name of what begins there, or nothing; UNKNOWN where it cannot tell."""
     place = ["--offset", str(start), "--size", str(size)]
     try:
         told = run(
             [f"{SBIN}/blkid", "--probe", *place, "--output", "value", "--match-tag", "TYPE", str(disk)]
         )
-    except ProgramError:  # exit code 2: it knows nothing that looks like this
-        return ""
+    except ProgramError as error:
+        return "" if error.exit_code == 2 else UNKNOWN  # 2: there is nothing that it knows
     return told.strip()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.baking.deleted import SBIN, partitions, without_deleted
+from provision.baking.deleted import SBIN, UNKNOWN, partitions, without_deleted
 from provision.process import ProgramError
 from provision.vm import boxes
 
@@ -92,6 +92,13 @@ def test_what_is_not_understood_is_copied_and_named(tmp_path: Path) -> None:
     program(f"{SBIN}/mkswap", str(swap))
     assert without_deleted(swap, image) == {"swap"}
     assert image.read_bytes() == swap.read_bytes()
+
+
+def test_a_disk_that_makes_no_sense_is_not_said_to_be_clean(tmp_path: Path) -> None:
+    disk, image = tmp_path / "disk", tmp_path / "image"
+    disk.write_bytes(b"\0" * 8192 + SECRET * 1000)
+    assert without_deleted(disk, image) == {UNKNOWN}
+    assert image.read_bytes() == disk.read_bytes()
 
 
 def test_a_broken_file_system_is_an_error(ext4: Path, tmp_path: Path) -> None:
