@@ -138,7 +138,8 @@ def test_graphite_is_away_and_the_hub_does_not_care(machine: Host) -> None:
     time.sleep(ROUND)  # the sender has looked
     machine.run(f"until [ $(($(date +%s) % 10)) = 7 ]; do sleep 0.1; done; systemctl start {GRAPHITE}")
     until(lambda: healthy(machine), "Graphite is there again")
-    assert 2 <= health(machine)["started"] % 10 <= 8, "no flush is near the borders of carbon's ten seconds"
+    began = health(machine)["started"]  # as whole seconds tell, which may be one too early
+    assert 1 <= began % 10 <= 6, "no flush is near the borders of carbon's ten seconds"
     until(lambda: counted(machine, "login.success") == before + 1, "what happened meanwhile is told later")
 
 
