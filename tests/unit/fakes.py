@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import grp
 import io
 import os
@@ -11,10 +10,10 @@ import re
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import pytest
 
@@ -23,8 +22,6 @@ from provision.agent.distributions import Distribution
 from provision.agent.machine import LocalMachine
 from provision.agent.resources import (
     CommandFailed,
-    Problem,
-    Resource,
     certificates,
     conda,
     files,
@@ -39,8 +36,6 @@ from roles.inputs import ImageSource, Inputs
 from tests.unit.fake_docker import Docker
 from tests.unit.fake_systemd import Systemd, Unit
 
-T = TypeVar("T")
-R = TypeVar("R", bound=Resource)
 Answer = str | Exception | Callable[[], str]
 
 ROOT_FOLDERS = (
@@ -297,67 +292,6 @@ class Host(Systemd, Docker):
         return ""
 
 
-@dataclass
-class FakeMachine:
-    """resources.Machine over a made-up host: claims and looks in memory, blobs given by the test."""
-
-    host: Host
-    resources: tuple[Resource, ...] = ()
-    options: dict[str, Any] = field(default_factory=lambda: {"apt_lock_wait": 1})
-    blobs: dict[str, bytes] = field(default_factory=dict)
-    said: list[str] = field(default_factory=list)
-    known: dict[str, dict[str, Any]] = field(default_factory=dict)
-    looks: dict[str, Any] = field(default_factory=dict)
-    distribution: Distribution = DISTRIBUTION
-
-    def run(self, argv: Sequence[str], **options: Any) -> str:
-        return self.host.run(argv, **options)
-
-    def probe(self, name: str, read: Callable[[], T]) -> T:
-        if name not in self.looks:
-            self.looks[name] = read()
-        seen: T = self.looks[name]
-        return seen
-
-    def forget(self, name: str) -> None:
-        self.looks.pop(name, None)
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-    def claim(self, resource: Resource, **facts: Any) -> None:
-        for name in ("backup", "blobs", "services"):  # they appear with the first claim, as on a real host
-            Path(self.state(name)).mkdir(parents=True, exist_ok=True)
-        self.known[resource.id] = {**self.known.get(resource.id, {}), **facts}
-
-    def claims(self, resource: Resource) -> dict[str, Any]:
-        return self.known.get(resource.id, {})
-
-    @contextlib.contextmanager
-    def blob(self, digest: str) -> Iterator[str]:
-        if digest not in self.blobs:
-            raise Problem("the driver has gone")
-        path = Path(self.state("blobs", digest))
-        path.write_bytes(self.blobs[digest])
-        yield str(path)
-        path.unlink()
-
-    def peers(self, kind: type[R]) -> list[R]:
-        return [resource for resource in self.resources if isinstance(resource, kind)]
-
-    def find(self, id: str) -> Resource | None:  # noqa: A002
-        return next((resource for resource in self.resources if resource.id == id), None)
-
-    def state(self, *parts: str) -> str:
-        return "/".join([self.host.path("/var/lib/hubwright"), *parts])
-
-    def option(self, name: str) -> Any:
-        return self.options[name]
-
-    def packages(self, names: Sequence[str]) -> list[str]:
-        return self.distribution.packages(names)
-
-
 def relocated(value: Any, host: Host) -> Any:
     """A manifest, or a part of one, with every place on the host moved into the made-up one."""
     if isinstance(value, dict):
@@ -374,28 +308,6 @@ def inputs(settings: Settings) -> Inputs:
         for name, digit in (("notebook", "a"), ("graphite", "c"))
     }
     return Inputs.read(settings, sources)
-
-
-def machine_for(host: Host, *resources: Resource) -> FakeMachine:
-    """A machine of that host with these resources, and with an engine if they want one."""
-    if any(resource.id.startswith("docker-") for resource in resources):
-        host.installed.add("docker.io")
-        host.units.setdefault("docker", Unit("active", enabled=True))
-        host.groups.setdefault("docker", [])
-    return FakeMachine(host, resources, blobs={"0a" * 32: b"context", "0b" * 32: b"archive"})
-
-
-def converge(machine: FakeMachine, *resources: Resource) -> list[str]:
-    """What the loop does; the summaries of what was changed."""
-    changes = []
-    for resource in resources:
-        change = resource.check(machine)
-        if change is not None:
-            changes.append(change.summary)
-            resource.apply(machine)
-            rest = resource.check(machine)
-            assert rest is None, rest
-    return changes
 
 
 def theirs(host: Host, path: str, text: str, mode: int = 0o644) -> Path:

@@ -22,7 +22,8 @@ from provision.errors import SettingsError
 from provision.settings import Mirrors, Python, Settings
 from roles import miniconda
 from roles import python as role
-from tests.unit.fakes import LOCK, FakeMachine, Host, converge, inputs
+from tests.unit.fake_machine import FakeMachine, converge
+from tests.unit.fakes import LOCK, Host, inputs
 from tests.unit.test_whole_hub import Service
 
 URL = "https://x.example/Miniconda3-{}.sh"

@@ -9,7 +9,8 @@ import pytest
 
 from provision.agent.resources import DockerImage, DockerNetwork, Problem
 from provision.agent.resources.docker import parse_loaded, parse_networks
-from tests.unit.fakes import FakeMachine, Host, converge, machine_for
+from tests.unit.fake_machine import FakeMachine, converge, machine_for
+from tests.unit.fakes import Host
 from tests.unit.test_resources import every_kind
 
 

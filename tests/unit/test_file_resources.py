@@ -20,7 +20,8 @@ from provision.agent.resources import (
     Problem,
     Resource,
 )
-from tests.unit.fakes import FakeMachine, Host, converge, theirs
+from tests.unit.fake_machine import FakeMachine, converge
+from tests.unit.fakes import Host, theirs
 
 
 def test_a_file_that_was_there_comes_back_as_it_was(host: Host) -> None:

@@ -15,7 +15,8 @@ from provision.agent.resources.ports import Holder, parse_sockets, parse_unit
 from provision.errors import SettingsError
 from provision.settings import Settings
 from roles.vhost import vhost
-from tests.unit.fakes import FakeMachine, Host
+from tests.unit.fake_machine import FakeMachine
+from tests.unit.fakes import Host
 
 PROGRAMS = Path(__file__).parents[2] / "services" / "front_door"
 

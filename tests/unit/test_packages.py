@@ -12,7 +12,8 @@ import pytest
 from provision.agent.distributions import Distribution
 from provision.agent.resources import AptPackages, Problem, packages
 from provision.agent.resources.packages import parse_dpkg, parse_lock_holder, parse_simulation
-from tests.unit.fakes import FakeMachine, Host, converge
+from tests.unit.fake_machine import FakeMachine, converge
+from tests.unit.fakes import Host
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from provision.agent.resources import Problem, Service, ports
+from tests.unit.fake_machine import FakeMachine
 from tests.unit.fake_systemd import Unit
-from tests.unit.fakes import FakeMachine, Host
+from tests.unit.fakes import Host
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

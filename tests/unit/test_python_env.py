@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from provision.agent.resources import Problem, PythonEnv, python_env
-from tests.unit.fakes import LOCK, FakeMachine, Host, converge
+from tests.unit.fake_machine import FakeMachine, converge
+from tests.unit.fakes import LOCK, Host
 
 
 def test_an_environment_is_switched_at_once_and_the_one_before_is_kept(host: Host) -> None:

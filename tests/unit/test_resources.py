@@ -32,7 +32,8 @@ from provision.agent.resources import (
     User,
     from_json,
 )
-from tests.unit.fakes import LOCK, FakeMachine, Host, converge, machine_for
+from tests.unit.fake_machine import FakeMachine, converge, machine_for
+from tests.unit.fakes import LOCK, Host
 
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 CONDITIONS = {"FreePort", "ResolvableName"}  # which hold or do not; nobody makes them

@@ -18,7 +18,8 @@ from provision.agent.resources import Directory, DockerNetwork, File, Service
 from provision.agent.state import State
 from provision.bundle import manifest
 from provision.settings import Settings
-from tests.unit.fakes import DISTRIBUTION, FakeMachine, Host, relocated
+from tests.unit.fake_machine import FakeMachine
+from tests.unit.fakes import DISTRIBUTION, Host, relocated
 from tests.unit.test_whole_hub import Service as Hub
 
 OF_THE_NETWORK = ("apt-get", "download", "conda", "pip", "uv", "npm", "node", "bash")

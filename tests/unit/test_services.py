@@ -10,8 +10,9 @@ import pytest
 
 from provision.agent.resources import File, Problem, Service, systemd
 from provision.agent.resources.systemd import parse_show
+from tests.unit.fake_machine import FakeMachine, converge
 from tests.unit.fake_systemd import Unit
-from tests.unit.fakes import FakeMachine, Host, converge, theirs
+from tests.unit.fakes import Host, theirs
 
 
 @pytest.mark.parametrize(

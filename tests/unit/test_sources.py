@@ -8,7 +8,8 @@ import pytest
 
 from provision.agent.resources import AptSources, Problem
 from provision.agent.resources.sources import Entry, archive_name, entries
-from tests.unit.fakes import SOURCES, FakeMachine, Host
+from tests.unit.fake_machine import FakeMachine
+from tests.unit.fakes import SOURCES, Host
 
 MIRROR = "http://mirror.example/debian"
 SECURITY = "http://mirror.example/debian-security"

@@ -62,7 +62,7 @@ class _Line(Channel):
         self.host = host
 
     def blob(self, digest: str) -> Any:
-        from tests.unit.fakes import FakeMachine
+        from tests.unit.fake_machine import FakeMachine
 
         machine = FakeMachine(self.host, blobs={digest: b"a build context"})
         return machine.blob(digest)
