@@ -14,7 +14,7 @@ from provision import hypervisors, kvm
 from provision.errors import HubwrightError
 from provision.report import Reporter
 from provision.settings import Settings
-from provision.vm import console, driver, paths, virtual
+from provision.vm import virtual
 from tests.unit.programs import Programs, failed, not_installed
 
 Hub = Callable[..., Settings]
@@ -186,89 +186,3 @@ def test_a_machine_of_somebody_else_is_left_alone(hub: Hub, programs: Programs) 
 def test_nothing_left_is_nothing_to_do(hub: Hub, programs: Programs) -> None:
     virtual.remove_orphans(hub())
     assert not programs.called(f"{VIRSH} vol-list")
-
-
-# --- what Vagrant says ---------------------------------------------------------------------------
-
-NO_BOX = """
-The box 'nobody/nothing' could not be found or
-could not be accessed in the remote catalog. If this is a private
-box on HashiCorp's Vagrant Cloud, please verify you're logged in via
-"""
-NO_ANSWER = """
-Timed out while waiting for the machine to boot. This means that
-Vagrant was unable to communicate with the guest machine within
-"""
-
-
-@pytest.mark.parametrize(
-    ("said", "what", "hint"),
-    [
-        (NO_BOX, "there is no box cloud-image/ubuntu-24.04", "[vm] box"),
-        ("The provider 'libvirt' could not be found, but was requested", "vagrant-libvirt", "setup.sh --vm"),
-        (NO_ANSWER, "it was started, but never answered SSH", "[vm] boot_timeout (now 300 s)"),
-        ("Fog::Errors::TimeoutError: The specified wait_for timeout", "never answered SSH", "boot_timeout"),
-        (
-            "qemu-system-x86_64: cannot set up guest memory 'pc.ram': Cannot allocate memory",
-            "4.0 GiB",
-            "memory",
-        ),
-    ],
-)
-def test_words_of_vagrant(hub: Hub, said: str, what: str, hint: str) -> None:
-    error = driver.explain(said, hub())
-    assert error is not None
-    assert what in error.what
-    assert hint in error.hint
-
-
-def test_other_words_are_left_as_they_are(hub: Hub) -> None:
-    assert driver.explain("The machine is locked by another process", hub()) is None
-
-
-def test_the_console_has_the_last_word(hub: Hub) -> None:
-    settings = hub()
-    file = paths.console_file(settings)
-    console.clear(settings)
-    assert console.last_words(settings) == []
-    file.touch()
-    assert console.last_words(settings) == ["its console is silent"]
-    output = b"".join(b"\x1b[0;32m  OK  \x1b[0m line %d\r\n" % number for number in range(50))
-    file.write_bytes(output + b"\x1b[2JKernel panic \xe2\x80\xa6\x07\r\n\r\n")
-    error = driver.explain(NO_ANSWER, settings)
-    assert error is not None
-    lines = error.what.splitlines()
-    assert lines[1] == "its console said last:"
-    assert lines[-2:] == ["  OK   line 49", "  Kernel panic"]
-    assert len(lines) == 2 + console.LINES
-    console.clear(settings)
-    assert console.last_words(settings) == []
-
-
-def test_what_a_shutdown_says_is_left_out(hub: Hub) -> None:
-    settings = hub()
-    file = paths.console_file(settings)
-    console.clear(settings)
-    console.close(settings)
-    assert console.last_words(settings) == []
-    file.write_bytes(b"no root device\n")
-    console.close(settings)
-    with file.open("ab") as more:
-        more.write(b"Powering off.\n")
-    assert console.last_words(settings) == ["its console said last:", "  no root device"]
-    console.clear(settings)
-    file.write_bytes(b"no root device\nPowering off.\n")
-    assert console.last_words(settings)[-1] == "  Powering off."
-
-
-def test_a_console_that_only_root_may_read_is_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = hub()
-    console.clear(settings)
-    file = paths.console_file(settings)
-    file.touch()
-
-    def refuse(_: Path) -> bytes:
-        raise PermissionError
-
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    assert console.last_words(settings) == [f"its console's last words are in {file}, for root to read"]

@@ -1,0 +1,97 @@
+"""A Vagrant that makes its machine at once, and the programs beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from provision import hypervisors, images, kvm, vm
+from provision.settings import Settings
+from provision.vm import container, forward, virtual
+from tests.unit.programs import Programs, failed
+
+
+def inspected(*, running: bool = True, port: int = 8000, hub_port: int = 443) -> str:
+    """What Docker tells of a machine."""
+    bindings = {
+        "22/tcp": [{"HostIp": "127.0.0.1", "HostPort": "2222"}],
+        f"{hub_port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}],
+    }
+    return json.dumps([{"State": {"Running": running}, "HostConfig": {"PortBindings": bindings}}])
+
+
+def made(notes: Path, provider: str) -> None:
+    """Vagrant's notes say from now on that it has made the machine."""
+    folder = notes / "machines" / "default" / provider
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "id").write_text("0123456789ab")
+
+
+def machine_programs(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Programs:
+    """Programs of a computer on which every provider works."""
+    monkeypatch.setenv("HUBWRIGHT_CACHE", str(cache))
+    programs = Programs.install(monkeypatch, container, hypervisors, images, kvm)
+
+    def keygen(argv: list[str], **_: object) -> str:
+        Path(argv[-1]).write_text("private")
+        Path(f"{argv[-1]}.pub").write_text("ssh-ed25519 AAAA hubwright\n")
+        return ""
+
+    programs.answers["ssh-keygen"] = keygen
+    programs.answers["qemu-system-x86_64 -accel kvm"] = failed(exit_code=kvm.REACHED_THE_END)
+    return programs
+
+
+class Vagrant:
+    """python-vagrant, as far as it is used. `up` makes the machine that Docker then tells of."""
+
+    def __init__(self, programs: Programs) -> None:
+        self.programs = programs
+        self.calls: list[str] = []
+        self.state = "running"
+        self.notes = Path()
+
+    def up(self, provider: str, stream_output: bool) -> Iterator[str]:
+        assert stream_output
+        self.calls.append(f"up {provider}")
+        made(self.notes, provider)
+        self.programs.answers["docker container inspect"] = inspected()
+        yield "==> default: Creating the container...\n"
+
+    def halt(self) -> None:
+        self.calls.append("halt")
+
+    def destroy(self) -> None:
+        self.calls.append("destroy")
+
+    def status(self) -> list[SimpleNamespace]:
+        self.calls.append("status")
+        return [SimpleNamespace(state=self.state)]
+
+    def conf(self) -> dict[str, str]:
+        self.calls.append("conf")
+        return {"HostName": "192.0.2.7", "Port": "22", "User": "vagrant", "IdentityFile": '"/a key"'}
+
+    @classmethod
+    def install(cls, monkeypatch: pytest.MonkeyPatch, programs: Programs) -> Vagrant:
+        """In place of the real one; what else would reach a machine is noted here, or does nothing."""
+        fake = cls(programs)
+
+        @contextmanager
+        def for_settings(settings: Settings) -> Iterator[Vagrant]:
+            fake.notes = vm.dotfile(settings)
+            yield fake
+
+        monkeypatch.setattr(vm, "vagrant", for_settings)
+        monkeypatch.setattr(vm, "_greets", lambda _: True)
+        monkeypatch.setattr(vm, "_refuse_taken_port", lambda _: None)
+        monkeypatch.setattr(vm, "command", lambda *_: fake.calls.append("set the clock"))
+        monkeypatch.setattr(forward, "start", lambda _: fake.calls.append("relay"))
+        monkeypatch.setattr(forward, "runs", lambda _: False)
+        monkeypatch.setattr(virtual, "MEMINFO", Path("/nowhere"))
+        return fake
