@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.settings import load
-from provision.vm.facts import EMULATED_CPU
+from provision.vm.facts import EMULATED_CPU, EMULATED_FEATURES
 from tests.e2e.hosts import ANY_CERTIFICATE, free_port
 from tests.e2e.operators import Operator
 from tests.vm.machines import POLL
@@ -83,7 +83,8 @@ def instance(
     ports = free_port(), ssh_port or free_port()
     vm = load(operator.config).vm
     forwards = f"hostfwd=tcp:127.0.0.1:{ports[0]}-:443,hostfwd=tcp:127.0.0.1:{ports[1]}-:22"
-    machine = ["-accel", "kvm", "-cpu", "host"] if vm.accelerator == "kvm" else ["-cpu", EMULATED_CPU]
+    emulated = ",".join([EMULATED_CPU, *(f"{feature}=on" for feature in EMULATED_FEATURES)])
+    machine = ["-accel", "kvm", "-cpu", "host"] if vm.accelerator == "kvm" else ["-cpu", emulated]
     argv = ["qemu-system-x86_64", *machine, "-smp", str(vm.cpus), "-m", f"{vm.memory // 1024**2}"]
     argv += ["-drive", f"file={folder}/disk,if=virtio,format=qcow2", "-device", "virtio-rng-pci"]
     argv += ["-nic", f"user,model=virtio-net-pci,restrict={'on' if alone else 'off'},{forwards}"]

@@ -6,6 +6,8 @@ import asyncio
 import json
 import re
 
+import pytest
+
 from provision.settings import load
 from tests.e2e.operators import Done
 from tests.visitor import visit
@@ -38,6 +40,16 @@ def test_it_is_the_machine_that_docker_does_not_fake(machine: Machine) -> None:
     assert machine.run("stat --file-system --format=%T /sys/fs/cgroup").strip() == "cgroup2fs"
     assert machine.run("cat /sys/module/apparmor/parameters/enabled").strip() == "Y"
     assert machine.run("systemd-detect-virt").strip() in ("qemu", "kvm")
+
+
+def test_emulated_processor_can_what_programs_ask_for(machine: Machine) -> None:
+    """And Linux does not change its tables of pages at every call of it: costly in emulation."""
+    if load(machine.operator.config).vm.accelerator == "kvm":
+        pytest.skip("it has this computer's processor")
+    levels = machine.run("/lib64/ld-linux-x86-64.so.2 --help")
+    assert re.search(r"x86-64-v2 \(supported", levels), levels
+    assert re.search(r"^flags.*\baes\b", machine.run("cat /proc/cpuinfo"), re.MULTILINE)
+    assert machine.run("cat /sys/devices/system/cpu/vulnerabilities/meltdown") == "Not affected\n"
 
 
 def test_visitor_gets_a_kernel_from_outside(machine: Machine) -> None:
