@@ -1,4 +1,7 @@
-"""A machine of the tests' own, from raising it to destroying it. One that `make up` raised is left alone."""
+"""A machine of the tests' own, from raising it to destroying it. One that `make up` raised is left alone.
+
+Two processes share the tests: one has those of that machine, the other what has hosts of its own.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +43,10 @@ ORDER = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else -1)
+    # Side by side (`--dist loadgroup`) modules stay whole, and those that share the machine stay together.
+    shared = {item.path for item in items if "raised" in getattr(item, "fixturenames", ())}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("machine" if item.path in shared else item.path.stem))
 
 
 @pytest.fixture(scope="session")

@@ -150,6 +150,17 @@ def test_a_part_of_the_container_that_dies_comes_back(machine: Host) -> None:
     assert machine.run(f"docker inspect --format='{{{{.Id}}}}' {GRAPHITE}") != started
 
 
+def test_graphite_s_own_database_is_up_to_date(machine: Host) -> None:
+    """As it came with the image, and after another version of Graphite had the volume."""
+    complete = f"docker exec {GRAPHITE} django-admin migrate --check --settings=graphite.settings"
+    machine.run(complete)
+    version = machine.run(f"cat {VOLUME}/version")
+    machine.run(f"systemctl stop {GRAPHITE}; echo 1.0 >{VOLUME}/version; systemctl start {GRAPHITE}")
+    until(lambda: healthy(machine), "it has started anew")
+    assert machine.run(f"cat {VOLUME}/version") == version
+    machine.run(complete)
+
+
 def test_a_full_disk_of_graphite_is_graphite_s_own_trouble(machine: Host) -> None:
     machine.run(f"systemctl stop {GRAPHITE}; mount -t tmpfs -o size=64k,mode=0777 tmpfs {VOLUME}")
     try:
