@@ -1,6 +1,6 @@
 """A machine of the tests' own, from raising it to destroying it. One that `make up` raised is left alone.
 
-Two processes share the tests: one has those of that machine, the other what has hosts of its own.
+Two processes share the tests: one has those whose machines Vagrant raises, the other those with bare hosts.
 """
 
 from __future__ import annotations
@@ -41,12 +41,17 @@ ORDER = (
 )
 
 
+RAISE = {"raised", "baker"}  # fixtures whose machines Vagrant raises
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else -1)
-    # Side by side (`--dist loadgroup`) modules stay whole, and those that share the machine stay together.
-    shared = {item.path for item in items if "raised" in getattr(item, "fixturenames", ())}
+    # Side by side (`--dist loadgroup`): modules stay whole, and those that raise machines stay together, for
+    # Vagrant allows one at a time for each Vagrantfile.
+    raising = {item.path for item in items if RAISE & set(getattr(item, "fixturenames", ()))}
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("machine" if item.path in shared else item.path.stem))
+        item.add_marker(pytest.mark.xdist_group("vagrant" if item.path in raising else item.path.stem))
 
 
 @pytest.fixture(scope="session")
