@@ -88,6 +88,12 @@ def explain(said: str, settings: Settings) -> HubwrightError | None:
             hint="mend what its console names, or give it more time with [vm] boot_timeout"
             f" (now {vm.boot_timeout} s); `hubwright up` starts anew",
         )
+    if "machine because it is locked!" in words:
+        return HubwrightError(
+            "another Vagrant is at work, on this machine or on one of another hub.toml",
+            where=where,
+            hint="wait for it to end, then run this again: Vagrant does one thing at a time here",
+        )
     if "Cannot allocate memory" in words or "cannot set up guest memory" in words:
         return HubwrightError(
             f"this computer could not give it {vm.memory / 1024**3:.1f} GiB of memory",

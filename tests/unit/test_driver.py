@@ -28,6 +28,11 @@ NO_ANSWER = """
 Timed out while waiting for the machine to boot. This means that
 Vagrant was unable to communicate with the guest machine within
 """
+LOCKED = """
+Vagrant can't use the requested machine because it is locked! This
+means that another Vagrant process is currently reading or modifying
+the machine. Please wait for that Vagrant process to end and try
+"""
 
 
 def test_what_vagrant_says_last_is_in_the_error(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,6 +92,7 @@ def test_lines_of_vagrant(line: str, plain: str) -> None:
         ("The provider 'libvirt' could not be found, but was requested", "vagrant-libvirt", "setup.sh --vm"),
         (NO_ANSWER, "it was started, but never answered SSH", "[vm] boot_timeout (now 300 s)"),
         ("Fog::Errors::TimeoutError: The specified wait_for timeout", "never answered SSH", "boot_timeout"),
+        (LOCKED, "another Vagrant is at work", "wait for it to end"),
         (
             "qemu-system-x86_64: cannot set up guest memory 'pc.ram': Cannot allocate memory",
             "4.0 GiB",
