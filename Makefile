@@ -3,6 +3,7 @@
 .PHONY: help setup up test lint unit e2e vm verify lock docs destroy clean
 
 HUBWRIGHT := .venv/bin/hubwright
+E2E := .venv/bin/tox run-parallel --parallel-live -e e2e-vagrant,e2e-bare
 UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.10 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url $(UPGRADE)
@@ -28,7 +29,8 @@ up: setup ## Raise a machine, deploy onto it, and print the URL of a hub that wo
 
 test: ## Every check of the project, the end-to-end ones on a real machine included
 	@provision/setup.sh --test
-	@.venv/bin/tox run -e lint,unit,e2e
+	@.venv/bin/tox run -e lint,unit
+	@$(E2E)
 
 lint: setup ## Style and types
 	@.venv/bin/tox run -e lint
@@ -38,7 +40,7 @@ unit: setup ## The checks that take seconds: no network, no processes
 
 e2e: ## Only the end-to-end checks
 	@provision/setup.sh --test
-	@.venv/bin/tox run -e e2e
+	@$(E2E)
 
 vm: ## The checks on a virtual machine; long where KVM runs no guests
 	@provision/setup.sh --vm

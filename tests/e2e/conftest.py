@@ -1,6 +1,7 @@
 """A machine of the tests' own, from raising it to destroying it. One that `make up` raised is left alone.
 
-Two processes share the tests: one has those whose machines Vagrant raises, the other those with bare hosts.
+`make e2e` runs two halves side by side: modules whose machines Vagrant raises, which does one thing at a time
+for each Vagrantfile, and those with bare hosts.
 """
 
 from __future__ import annotations
@@ -44,14 +45,17 @@ ORDER = (
 RAISE = {"raised", "baker"}  # fixtures whose machines Vagrant raises
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist looks at the groups
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "vagrant: Vagrant raises a machine for this module")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else -1)
-    # Side by side (`--dist loadgroup`): modules stay whole, and those that raise machines stay together, for
-    # Vagrant allows one at a time for each Vagrantfile.
     raising = {item.path for item in items if RAISE & set(getattr(item, "fixturenames", ()))}
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("vagrant" if item.path in raising else item.path.stem))
+        if item.path in raising:
+            item.add_marker(pytest.mark.vagrant)
 
 
 @pytest.fixture(scope="session")
