@@ -151,11 +151,12 @@ def test_a_part_of_the_container_that_dies_comes_back(machine: Host) -> None:
 
 
 def test_graphite_s_own_database_is_up_to_date(machine: Host) -> None:
-    """As it came with the image, and after another version of Graphite had the volume."""
+    """As it came with the image, and after another version of Graphite left one that lacks everything."""
     complete = f"docker exec {GRAPHITE} django-admin migrate --check --settings=graphite.settings"
     machine.run(complete)
     version = machine.run(f"cat {VOLUME}/version")
-    machine.run(f"systemctl stop {GRAPHITE}; echo 1.0 >{VOLUME}/version; systemctl start {GRAPHITE}")
+    machine.run(f"systemctl stop {GRAPHITE}; cd {VOLUME}; echo 1.0 >version; : >graphite.db")
+    machine.run(f"systemctl start {GRAPHITE}")
     until(lambda: healthy(machine), "it has started anew")
     assert machine.run(f"cat {VOLUME}/version") == version
     machine.run(complete)
