@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provision.errors import Exit, HubwrightError
-from provision.options import Context, HostOptions, host_options, json_option, role_option
+from provision.options import Context, HostOptions, consent, host_options, json_option, role_option
 from provision.report import Reporter
 
 if TYPE_CHECKING:
@@ -208,8 +208,7 @@ def bake(ctx: Context, file: Path, with_secrets: bool, yes: bool) -> None:
     """
     from provision import baking, vm
 
-    if not yes:
-        click.confirm(f"Remove the machine {ctx.settings.vm.name}, its work included?", abort=True, err=True)
+    consent(f"Remove the machine {ctx.settings.vm.name}, its work included?", yes=yes)
     _converge(ctx, HostOptions(), "apply", (), as_json=False)
     baking.bake(ctx.settings, ctx.reporter, file, with_secrets=with_secrets)
     vm.destroy(ctx.settings, ctx.reporter)
@@ -281,8 +280,7 @@ def destroy(ctx: Context, on: HostOptions, yes: bool) -> None:
         if on.hosts
         else f"the machine {ctx.settings.vm.name}"
     )
-    if not yes:
-        click.confirm(f"Remove {what}, visitors' work included?", abort=True, err=True)
+    consent(f"Remove {what}, visitors' work included?", yes=yes)
     if on.hosts:
         _converge(ctx, on, "apply", (), as_json=False, remove=True)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from provision.errors import Exit, HubwrightError
 from provision.report import Reporter
 
 if TYPE_CHECKING:
@@ -93,6 +95,22 @@ def host_options(command: Callable[..., Any]) -> Callable[..., Any]:
         )
 
     return wrapped
+
+
+def consent(question: str, *, yes: bool) -> None:
+    """Returns when a person agrees to a removal, or has by --yes; all else ends the command."""
+    if yes:
+        return
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise  # ctrl-C
+        click.echo(err=True)  # the question's line has no end yet
+        what = "nobody is there to answer that; nothing is removed"
+        raise HubwrightError(what, hint="add --yes", code=Exit.USAGE) from None
+    if not agreed:
+        raise HubwrightError("nothing is removed")
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
