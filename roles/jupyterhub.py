@@ -90,7 +90,7 @@ def steps(i: Inputs) -> list[Resource]:
             render("jupyterhub.service.j2", token_file=proxy.TOKEN.path),
             watches=tuple(resource.id for resource in watched),
             # Through the front door: the hub listens before it has told the proxy the way to it.
-            ready=f"{proxy.address(i)}/hub/health",
+            ready=f"{i.settings.own_door}/hub/health",
             ready_below=400,
         ),
     ]

@@ -32,12 +32,5 @@ def service(i: Inputs) -> Service:
     )
 
 
-def address(i: Inputs) -> str:
-    """Where the host itself finds the front door."""
-    tls_ = i.settings.tls
-    host = tls_.listen if tls_.mode == "behind-proxy" else "127.0.0.1"
-    return f"{tls_.own_scheme}://{f'[{host}]' if ':' in host else host}:{i.settings.hub.port}"
-
-
 def steps(i: Inputs) -> list[Resource]:
     return [Directory(paths.SECRETS, mode=0o711), TOKEN, service(i)]

@@ -39,6 +39,8 @@ class Visitor:
     """One browser's worth of cookies. `url` is the hub's front door and ends in a slash.
 
     `ca`: file of the certificates that the hub's own is checked with; without one, any certificate will do.
+    `through`: scheme, host and port that are asked in place of those of `url`, as a web server in front of
+    the hub would ask them.
     """
 
     url: str
@@ -47,6 +49,7 @@ class Visitor:
     """URL of the visitor's own server, once `arrive` has returned."""
     ca: str | None = None
     patience: float = PATIENCE
+    through: str = ""
 
     async def get(self, url: str, **options: Any) -> HTTPResponse:
         """Follows redirects and keeps cookies, as a browser does. `effective_url` is where it ended."""
@@ -63,8 +66,10 @@ class Visitor:
             headers |= {"X-XSRFToken": self.cookie("_xsrf", url), "Referer": url}
         options |= {"follow_redirects": False, "allow_nonstandard_methods": True}
         options |= {"request_timeout": self.patience}
-        request = HTTPRequest(url, method, headers=headers, **self.trust, **options)
+        place, host = self._place(url)
+        request = HTTPRequest(place, method, headers=headers | host, **self.trust, **options)
         response = await AsyncHTTPClient().fetch(request, raise_error=False)
+        response.effective_url = url
         self._keep_cookies(url, response)
         return response
 
@@ -117,6 +122,13 @@ class Visitor:
         fitting = sorted(self._sent(url), key=lambda item: -len(item[1].path))
         return "; ".join(f"{name}={c.value}" for name, c in fitting)
 
+    def _place(self, url: str) -> tuple[str, dict[str, str]]:
+        """What to ask for a URL, and the header that says what was meant."""
+        if not self.through:
+            return url, {}
+        parts, door = urlsplit(url), urlsplit(self.through)
+        return parts._replace(scheme=door.scheme, netloc=door.netloc).geturl(), {"Host": parts.netloc}
+
     def _sent(self, url: str) -> list[tuple[str, Cookie]]:
         """The cookies that a browser sends there: secure ones over https only."""
         parts = urlsplit(url)
@@ -145,8 +157,10 @@ class Kernel:
     async def connect(self) -> None:
         url = f"{self.visitor.server}api/kernels/{self.id}/channels"
         headers = {"Cookie": self.visitor.cookie_header(url), "Origin": self.visitor.url.rstrip("/")}
-        target = f"ws{url.removeprefix('http')}?_xsrf={self.visitor.cookie('_xsrf', url)}"
-        self.socket = await websocket_connect(HTTPRequest(target, headers=headers, **self.visitor.trust))
+        place, host = self.visitor._place(url)
+        target = f"ws{place.removeprefix('http')}?_xsrf={self.visitor.cookie('_xsrf', url)}"
+        request = HTTPRequest(target, headers=headers | host, **self.visitor.trust)
+        self.socket = await websocket_connect(request)
 
     async def run(self, code: str) -> str:
         """What the code prints; RuntimeError with the error that it raises, or when the socket closes."""

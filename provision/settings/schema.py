@@ -361,6 +361,12 @@ class Settings(Section):
         """The port that sends visitors to https, or 0 where there is none."""
         return self.tls.redirect_port if self.tls.own_scheme == "https" else 0
 
+    @property
+    def own_door(self) -> str:
+        """Where the host itself finds the hub: scheme, address and port."""
+        host = self.tls.listen if self.tls.mode == "behind-proxy" else "127.0.0.1"
+        return f"{self.tls.own_scheme}://{f'[{host}]' if ':' in host else host}:{self.hub.port}"
+
     def path(self, relative: Path) -> Path:
         """A path of the settings as an absolute one."""
         return relative if relative.is_absolute() else self.root / relative

@@ -142,7 +142,20 @@ def probes(host: Host, _once: Callable[..., Any]) -> Probes:
 
 @pytest.fixture(scope="module")
 def front_door(settings: Settings) -> str:
-    return f"{settings.tls.own_scheme}://127.0.0.1:{settings.hub.port}/"
+    """Where these checks, on the host, find the hub; the URL ends in a slash."""
+    return f"{settings.own_door}/"
+
+
+@pytest.fixture(scope="module")
+def browsed(settings: Settings) -> tuple[str, str]:
+    """The URL that a visitor's browser shows, and what is asked for it in earnest.
+
+    The checks take the part of a web server in front, where there is one.
+    """
+    if settings.tls.mode != "behind-proxy":
+        return f"{settings.own_door}/", ""
+    name = settings.hub.domain or "localhost"
+    return f"https://{f'[{name}]' if ':' in name else name}/", settings.own_door
 
 
 @pytest.fixture(scope="module")
@@ -152,13 +165,18 @@ def hub_api(settings: Settings) -> str:
 
 @pytest.fixture(scope="module")
 def visitors(
-    host: Host, probes: Probes, front_door: str, hub_api: str, settings: Settings, _once: Callable[..., Any]
+    host: Host,
+    probes: Probes,
+    browsed: tuple[str, str],
+    hub_api: str,
+    settings: Settings,
+    _once: Callable[..., Any],
 ) -> list[Visitor]:
     """Two, who came at the same time. Their servers and accounts go when the session ends."""
 
     def make() -> Iterator[list[Visitor]]:
         patience = 30 + settings.server.start_timeout
-        came = probes.on_host("visitors", "arrive", front_door, VISITORS, patience)
+        came = probes.on_host("visitors", "arrive", *browsed, VISITORS, patience)
         try:
             containers = json.loads(host.check_output("docker inspect $(docker ps --quiet --no-trunc)"))
             by_user = {
@@ -172,7 +190,7 @@ def visitors(
                 for number, visit in enumerate(came)
             ]
         finally:
-            probes.on_host("visitors", "leave", front_door)
+            probes.on_host("visitors", "leave", *browsed)
             if settings.server.idle_timeout:
                 calls = [f"DELETE /users/{visit['user']}" for visit in came]
                 probes.on_host("call", hub_api, CULLER_TOKEN, *calls)

@@ -37,5 +37,5 @@ def test_log_of_a_server_has_limits(visitor: Visitor) -> None:
     assert {"max-size", "max-file"} <= set(config["Config"])
 
 
-def test_containers_outlive_the_engine(host: Host) -> None:
+def test_engine_is_told_to_leave_containers_running(host: Host) -> None:
     assert host.check_output("docker info --format='{{.LiveRestoreEnabled}}'") == "true"

@@ -8,6 +8,7 @@ from testinfra.host import Host
 from provision.settings import Settings
 from tests.verify.conftest import Probes, Visitor
 
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 KILLED = 137
 MARGIN = 128 << 20
 PERIOD = 0.2  # seconds; the kernel grants time in advance for less than that
@@ -77,7 +78,10 @@ def test_root_in_the_container_has_no_privileges(host: Host, visitor: Visitor) -
     assert "not permitted" in done.stderr
 
 
-def test_container_sees_nothing_of_the_host(host: Host, visitor: Visitor) -> None:
-    assert visitor.container["Mounts"] == []
+def test_container_sees_nothing_of_the_host(host: Host, visitor: Visitor, settings: Settings) -> None:
+    """But for the authorities that it shall trust, which it cannot change."""
+    mounts = [(mount["Destination"], mount["RW"]) for mount in visitor.container["Mounts"]]
+    wanted = settings.mirrors.notebooks and settings.mirrors.ca_certificates
+    assert mounts == ([(AUTHORITIES, False)] if wanted else [])
     for path in ("/var/run/docker.sock", "/etc/jupyterhub", "/opt/hubwright"):
         assert host.run("docker exec %s test -e %s", visitor.id, path).rc == 1

@@ -14,6 +14,8 @@ from testinfra.host import Host
 from provision.settings import Settings
 from tests.verify.conftest import Probes, Visitor
 
+Page = Callable[[str], tuple[int, Any, str]]  # see `page`
+
 UNITS = ("hubwright-graphite", "hubwright-metrics", "hubwright-status")
 TOKEN = "/etc/jupyterhub/secrets/metrics.env"
 SECRETS = (TOKEN, "/etc/jupyterhub/secrets/status.env")
@@ -137,6 +139,18 @@ def test_another_user_cannot_read_its_secrets(host: Host, path: str) -> None:
 # --- the status page ------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def page(probes: Probes, front_door: str, settings: Settings) -> Page:
+    """What a browser is shown at a path of the hub: status, headers and text. Through the front door."""
+    behind = ["--behind"] if settings.tls.mode == "behind-proxy" else []
+
+    def shown(path: str) -> tuple[int, Any, str]:
+        [[status, headers, body]] = probes.on_host("page", *behind, f"{front_door}{path}")
+        return status, headers, body
+
+    return shown
+
+
 @pytest.fixture
 def ticket(host: Host) -> str:
     """The path that lets in, as `hubwright dashboard` prints it."""
@@ -146,10 +160,9 @@ def ticket(host: Host) -> str:
 
 
 @pytest.mark.usefixtures("_wanted")
-def test_an_operator_sees_all_of_it(probes: Probes, front_door: str, ticket: str) -> None:
-    """Through the hub's front door, as from outside."""
+def test_an_operator_sees_all_of_it(page: Page, ticket: str) -> None:
     began = time.monotonic()
-    [[status, headers, body]] = probes.on_host("page", f"{front_door}{ticket}")
+    status, headers, body = page(ticket)
     assert status == 200
     assert time.monotonic() - began < 10
     for word in ("People here now", "Memory in use", "Disk in use", "Last deploys", "<table>", "<svg"):
@@ -163,22 +176,22 @@ def test_an_operator_sees_all_of_it(probes: Probes, front_door: str, ticket: str
 
 
 @pytest.mark.usefixtures("_wanted")
-def test_a_ticket_lets_in_once(probes: Probes, front_door: str, ticket: str) -> None:
-    twice = [probes.on_host("page", f"{front_door}{ticket}")[0][0] for _ in range(2)]
+def test_a_ticket_lets_in_once(page: Page, ticket: str) -> None:
+    twice = [page(ticket)[0] for _ in range(2)]
     assert twice == [200, 403]
 
 
 @pytest.mark.usefixtures("_wanted")
 @pytest.mark.parametrize("word", ["", "?ticket=", "?ticket=9999999999.0000000000000000.00"])
-def test_a_forged_ticket_does_not(probes: Probes, front_door: str, word: str) -> None:
-    [[status, _, body]] = probes.on_host("page", f"{front_door}services/status/enter{word}")
+def test_a_forged_ticket_does_not(page: Page, word: str) -> None:
+    status, _, body = page(f"services/status/enter{word}")
     assert status == 403
     assert "Memory" not in body
 
 
 @pytest.mark.usefixtures("_wanted")
-def test_a_stranger_sees_what_the_settings_allow(probes: Probes, front_door: str, settings: Settings) -> None:
-    [[status, _, body]] = probes.on_host("page", f"{front_door}services/status/")
+def test_a_stranger_sees_what_the_settings_allow(page: Page, settings: Settings) -> None:
+    status, _, body = page("services/status/")
     assert status == (200 if settings.monitoring.public_summary else 403)
     assert ("People here now" in body) is settings.monitoring.public_summary
     for word in ("Memory in use", "Last deploys"):
@@ -186,8 +199,8 @@ def test_a_stranger_sees_what_the_settings_allow(probes: Probes, front_door: str
 
 
 @pytest.mark.usefixtures("_wanted")
-def test_no_ticket_stands_in_a_log(host: Host, probes: Probes, front_door: str, ticket: str) -> None:
-    probes.on_host("page", f"{front_door}{ticket}")
+def test_no_ticket_stands_in_a_log(host: Host, page: Page, ticket: str) -> None:
+    page(ticket)
     word = ticket.partition("=")[2]
     units = " ".join(f"--unit={unit}" for unit in ("jupyterhub", "jupyterhub-proxy", *UNITS))
     log = host.check_output(f"journalctl --quiet --output=cat --since=-10min {units}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 from testinfra.host import Host
 
@@ -9,6 +11,7 @@ from provision.settings import Settings
 from tests.verify.conftest import Probes, Visitor
 
 HUB_API, PROXY_API, DOCKER_API = 8081, 8001, 2375
+EVERYWHERE = ("0.0.0.0", "::")
 
 
 @pytest.mark.parametrize("unit", ["docker", "jupyterhub-proxy", "jupyterhub"])
@@ -19,9 +22,11 @@ def test_unit_runs_and_is_enabled(host: Host, unit: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def addresses(host: Host) -> list[str]:
+def addresses(host: Host, settings: Settings) -> list[str]:
     """All addresses of the host; those of IPv6 in brackets."""
     found = ["127.0.0.1", *host.check_output("hostname --all-ip-addresses").split()]
+    if settings.tls.listen not in (*found, *EVERYWHERE):
+        found.append(settings.tls.listen)
     return [f"[{address}]" if ":" in address else address for address in found]
 
 
@@ -37,10 +42,16 @@ def _at(reached: set[str], port: int) -> set[str]:
     return {target.rpartition(":")[0] for target in reached if target.endswith(f":{port}")}
 
 
-def test_front_door_is_open_on_every_address(
+def test_front_door_is_open_where_it_should_be(
     reached: set[str], addresses: list[str], settings: Settings
 ) -> None:
-    assert _at(reached, settings.hub.port) == set(addresses)
+    """On every address; behind another web server on that which the settings name."""
+    expected = set(addresses)
+    if settings.tls.mode == "behind-proxy" and settings.tls.listen not in EVERYWHERE:
+        expected = {urlsplit(settings.own_door).netloc.rpartition(":")[0]}
+    elif settings.tls.listen == "0.0.0.0":
+        expected = {address for address in addresses if ":" not in address}
+    assert _at(reached, settings.hub.port) == expected
 
 
 def test_hub_api_is_open_to_containers_only(reached: set[str], settings: Settings) -> None:

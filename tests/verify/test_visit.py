@@ -16,14 +16,14 @@ def test_everyone_has_an_account_and_a_container(visitors: list[Visitor]) -> Non
     assert len({visitor.id for visitor in visitors}) == len(visitors)
 
 
-def test_own_server_lets_its_visitor_in(probes: Probes, front_door: str, visitor: Visitor) -> None:
-    assert probes.on_host("visitors", "enter", front_door, visitor.number, visitor.number) == 200
+def test_own_server_lets_its_visitor_in(probes: Probes, browsed: tuple[str, str], visitor: Visitor) -> None:
+    assert probes.on_host("visitors", "enter", *browsed, visitor.number, visitor.number) == 200
 
 
 def test_server_shuts_out_other_visitors(
-    probes: Probes, front_door: str, visitor: Visitor, another_visitor: Visitor
+    probes: Probes, browsed: tuple[str, str], visitor: Visitor, another_visitor: Visitor
 ) -> None:
-    assert probes.on_host("visitors", "enter", front_door, another_visitor.number, visitor.number) == 403
+    assert probes.on_host("visitors", "enter", *browsed, another_visitor.number, visitor.number) == 403
 
 
 def test_containers_do_not_reach_each_other(

@@ -1,4 +1,7 @@
-"""Opens pages as a browser does: `page.py URL …` prints status, headers and text of each, redirects done."""
+"""Opens pages as a browser does: `page.py URL …` prints status, headers and text of each, redirects done.
+
+With `--behind` first it does so as a web server that browsers speak https with.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,18 @@ import ssl
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 
 
-def page(url: str) -> list[object]:
+def page(url: str, encrypted: Sequence[str]) -> list[object]:
+    """`encrypted`: schemes over which secure cookies travel."""
     anybody = ssl.create_default_context()
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE  # test_tls.py looks at the certificate
+    policy = http.cookiejar.DefaultCookiePolicy(secure_protocols=encrypted)
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}),
         urllib.request.HTTPSHandler(context=anybody),
-        urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()),
+        urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar(policy)),
     )
     try:
         answer = opener.open(url, timeout=30)
@@ -28,4 +34,6 @@ def page(url: str) -> list[object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps([page(url) for url in sys.argv[1:]]))
+    behind = sys.argv[1] == "--behind"
+    schemes = ("http", "https") if behind else ("https",)
+    print(json.dumps([page(url, schemes) for url in sys.argv[1 + behind :]]))

@@ -1,4 +1,7 @@
-"""Several visitors at once: `arrive URL N SECONDS`, `enter URL WHO WHOSE`, `leave URL`. Notes cookies."""
+"""Several visitors: `arrive URL THROUGH N SECONDS`, `enter URL THROUGH WHO WHOSE`, `leave URL THROUGH`.
+
+THROUGH is where they are let in, as Visitor has it, or nothing. Their cookies are noted beside this file.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ NOTES = Path(__file__).with_name("visitors.json")
 CODE = "print(6 * 7)"
 
 
-async def arrive(url: str, count: str, patience: str) -> list[dict[str, str]]:
+async def arrive(url: str, through: str, count: str, patience: str) -> list[dict[str, str]]:
     """Everyone's user name, and what a kernel of the first one printed."""
-    everyone = [Visitor(url, patience=float(patience)) for _ in range(int(count))]
+    everyone = [Visitor(url, patience=float(patience), through=through) for _ in range(int(count))]
     came = await asyncio.gather(*(visitor.arrive() for visitor in everyone), return_exceptions=True)
     NOTES.touch(0o600)
     NOTES.write_text(json.dumps([pack(visitor) for visitor in everyone if visitor.server]), encoding="utf-8")
@@ -28,26 +31,26 @@ async def arrive(url: str, count: str, patience: str) -> list[dict[str, str]]:
         kernel = await everyone[0].open_kernel()
         printed = await kernel.run(CODE)
     except BaseException:
-        await leave(url)
+        await leave(url, through)
         raise
     return [{"user": v.user, "printed": printed} for v in everyone]
 
 
-async def enter(url: str, who: str, whose: str) -> int:
+async def enter(url: str, through: str, who: str, whose: str) -> int:
     """The status with which a visitor is shown another one's server, once the hub has said who they are."""
-    everyone = unpack(url)
+    everyone = unpack(url, through)
     response = await everyone[int(who)].get(f"{everyone[int(whose)].server}lab")
     return int(response.code)
 
 
-async def leave(url: str) -> list[int]:
+async def leave(url: str, through: str) -> list[int]:
     """Everyone ends their own server; the status that each was given."""
 
     async def one(visitor: Visitor) -> int:
         await visitor.get(urljoin(url, "/hub/home"))  # gives the cookie that a request to the hub needs
         return await visitor.leave()
 
-    return await asyncio.gather(*(one(visitor) for visitor in unpack(url)))
+    return await asyncio.gather(*(one(visitor) for visitor in unpack(url, through)))
 
 
 def pack(visitor: Visitor) -> dict[str, Any]:
@@ -55,12 +58,13 @@ def pack(visitor: Visitor) -> dict[str, Any]:
     return {"server": visitor.server, "cookies": cookies}
 
 
-def unpack(url: str) -> list[Visitor]:
+def unpack(url: str, through: str) -> list[Visitor]:
     return [
         Visitor(
             url,
             {(name, path): Cookie(value, path, secure) for name, path, value, secure in one["cookies"]},
             one["server"],
+            through=through,
         )
         for one in json.loads(NOTES.read_text(encoding="utf-8"))
     ]
