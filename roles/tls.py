@@ -25,6 +25,8 @@ PROXY = "jupyterhub-proxy"
 RENEWAL = "hubwright-certificate"
 WEBROOT = f"{paths.ACME}/webroot"
 ACME_CA = f"{paths.ACME}/directory-ca.pem"
+# What certbot has when somebody else uses it too; the hub's own certificate is in paths.ACME.
+CERTBOTS_OWN = ("/etc/letsencrypt/renewal/*.conf", "/etc/letsencrypt/live/*/fullchain.pem")
 
 _FOLDER = "services/front_door/"
 
@@ -118,7 +120,12 @@ def _from_acme(i: Inputs, path: str) -> list[Resource]:
     arguments += ["--webroot", WEBROOT, "--state", state]
     found: list[Resource] = [
         AptPackages("tls", ("openssl",)),
-        AptPackages("certbot", ("certbot",), data=("/etc/letsencrypt", "/var/log/letsencrypt")),
+        AptPackages(
+            "certbot",
+            ("certbot",),
+            data=("/etc/letsencrypt", "/var/log/letsencrypt"),
+            in_use=CERTBOTS_OWN,
+        ),
         Directory(state, mode=0o700, purge=True),
     ]
     if i.acme_ca:

@@ -13,7 +13,7 @@ from provision.agent.distributions import Distribution
 from provision.agent.resources import AptPackages, Problem, packages
 from provision.agent.resources.packages import parse_dpkg, parse_lock_holder, parse_simulation
 from tests.unit.fake_machine import FakeMachine, converge
-from tests.unit.fakes import Host
+from tests.unit.fakes import Host, theirs
 
 
 @pytest.mark.parametrize(
@@ -98,6 +98,21 @@ def test_data_that_packages_left_goes_unless_it_was_there(host: Host) -> None:
     (mine / "image").mkdir(parents=True)
     set_.remove(machine)
     assert (mine.exists(), theirs_.exists()) == (False, True)
+
+
+def test_all_stays_while_somebody_uses_it(host: Host) -> None:
+    data = Path(host.path("/etc/letsencrypt"))
+    set_ = AptPackages("x", ("certbot",), data=(str(data),), in_use=(f"{data}/renewal/*.conf",))
+    machine = FakeMachine(host)
+    converge(machine, set_)
+    renewal = theirs(host, "/etc/letsencrypt/renewal/theirs.conf", "")
+    assert set_.remove(machine) == f"somebody has {renewal}"
+    assert renewal.exists()
+    assert host.ran("apt-get", "purge") == []
+    renewal.unlink()
+    assert set_.remove(machine) is None
+    assert "certbot" not in host.installed
+    assert not data.exists()
 
 
 def test_what_was_claimed_is_recorded_before_the_installation(host: Host) -> None:

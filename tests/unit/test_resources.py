@@ -144,3 +144,14 @@ def test_a_certificate_is_trusted_once_it_is_in_the_bundle(host: Host) -> None:
     host.script("update-ca-certificates", answer="")  # does nothing
     certificate.apply(machine)
     assert certificate.check(machine) is not None
+
+
+def test_a_certificate_of_a_run_that_was_cut_short_still_goes(host: Host) -> None:
+    certificate, machine = TrustedCertificate("ca", PEM), FakeMachine(host)
+    host.script("update-ca-certificates", answer=OSError("killed"))
+    with pytest.raises(OSError, match="killed"):
+        certificate.apply(machine)
+    host.scripted.clear()
+    assert len(converge(machine, certificate)) == 1
+    certificate.remove(machine)
+    assert list(Path(host.path("/usr/local/share/ca-certificates")).iterdir()) == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from provision.agent.resources import File, Problem, Service, systemd
+from provision.agent.resources import File, Problem, Service, Timer, systemd
 from provision.agent.resources.systemd import parse_show
 from tests.unit.fake_machine import FakeMachine, converge
 from tests.unit.fake_systemd import Unit
@@ -174,6 +174,25 @@ def test_a_unit_of_others_is_left_as_it_was(host: Host, was: Unit) -> None:
     assert host.units["docker"].active == "active"
     service.remove(machine)
     assert (host.units["docker"].active, host.units["docker"].enabled) == (was.active, was.enabled)
+
+
+@pytest.mark.parametrize("was", [Unit("active", enabled=True), Unit("inactive", enabled=False)])
+@pytest.mark.parametrize(
+    "resource", [Service("x", "[Service]\nExecStart=/ours\n"), Timer("x", "[Timer]\n", "[Service]\n")]
+)
+def test_a_unit_file_of_others_comes_back(host: Host, resource: Service | Timer, was: Unit) -> None:
+    name = resource.unit_name.removesuffix(".service")
+    file = theirs(host, f"/etc/systemd/system/{resource.unit_name}", "[Unit]\nDescription=theirs\n")
+    host.units[name] = Unit(was.active, was.enabled)
+    host.run(["systemctl", "daemon-reload"])
+    machine = FakeMachine(host)
+    converge(machine, resource)
+    assert "theirs" not in file.read_text()
+    resource.remove(machine)
+    resource.remove(machine)  # a removal that was cut short is done again
+    assert file.read_text() == "[Unit]\nDescription=theirs\n"
+    assert (host.units[name].active, host.units[name].enabled) == (was.active, was.enabled)
+    assert (host.units[name].starts > 1) is (was.active == "active"), "with its own file"
 
 
 def test_a_service_of_an_earlier_manifest_is_stopped_though_nobody_asked_for_it(

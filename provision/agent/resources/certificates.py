@@ -34,7 +34,8 @@ class TrustedCertificate(Resource):
         return Change(f"trust the certificate authority {self.name}")
 
     def apply(self, machine: Machine) -> None:
-        machine.claim(self, created=not os.path.exists(self._path))
+        # A file that is there may be ours, of a run that was cut short: what was claimed then still holds.
+        machine.claim(self, **({} if os.path.exists(self._path) else {"created": True}))
         os.makedirs(FOLDER, exist_ok=True)
         write_atomically(self._path, self.pem, 0o644)
         machine.run(["update-ca-certificates"])

@@ -105,7 +105,7 @@ class File(Resource):
             machine.claim(self, created=True)
         elif not machine.claims(self):
             machine.claim(self)  # makes the folder that the backup goes to
-            machine.claim(self, backup=_back_up(machine, self.path))
+            machine.claim(self, backup=back_up(machine, self.path))
         if read_text(self.path) == self.content:
             set_access(self.path, self.mode, self.owner, self.group)
         else:
@@ -205,7 +205,8 @@ def _name(number: int, database: Any) -> str:
     return str(entry[0])
 
 
-def _back_up(machine: Machine, path: str) -> str:
+def back_up(machine: Machine, path: str) -> str:
+    """Where a copy of somebody else's file is kept, as it is; needs a claim that was made before."""
     backup = machine.state("backup", hashlib.sha256(path.encode()).hexdigest()[:16])
     shutil.copy2(path, backup, follow_symlinks=False)
     return backup

@@ -32,6 +32,7 @@ class AptPackages(Resource):
     in place of docker.io's). `data`: paths that the packages' programs fill. `groups`: those that
     a purge leaves. Removal purges what came with the installation, dependencies, new data and groups
     included, and nothing that was there before. A package that leaves the set stays until the set goes.
+    `in_use`: patterns of what others keep by means of the packages; while there is any, all stays.
     """
 
     name: str
@@ -39,6 +40,7 @@ class AptPackages(Resource):
     unless: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    in_use: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -69,6 +71,8 @@ class AptPackages(Resource):
 
     def remove(self, machine: Machine) -> str | None:
         ours = machine.claims(self).get("installed", [])
+        if ours and (used := [path for pattern in self.in_use for path in sorted(glob.glob(pattern))]):
+            return f"somebody has {used[0]}"
         present = parse_dpkg(machine.run(LIST_PACKAGES), whole=False) & set(ours)
         if present:
             with one_at_a_time:

@@ -13,10 +13,11 @@ import time
 import urllib.error
 import urllib.request
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .base import Change, CommandFailed, Machine, Problem, Resource
-from .files import File
+from .files import File, back_up
 from .fs import lstat, read_text, unlink, write_atomically
 from .ports import require_free
 
@@ -57,6 +58,49 @@ class Unit(Resource):
             machine.run(["systemctl", "--no-reload", "enable", self.unit_name])
         if written or not enabled or state.get("NeedDaemonReload") != "no":
             machine.run(["systemctl", "daemon-reload"])
+
+    def note(self, machine: Machine, files: Sequence[File]) -> None:
+        """Before the first change: how the unit was, with copies of files that somebody else has there."""
+        if machine.claims(self):
+            return
+        state = self.state(machine)
+        machine.claim(self)  # makes the folder that the copies go to
+        machine.claim(
+            self,
+            was_active=state.get("ActiveState") == "active",
+            was_enabled=state.get("UnitFileState") == "enabled",
+            copies={
+                file.path: back_up(machine, file.path) for file in files if file.content and lstat(file.path)
+            },
+        )
+
+    def take_away(self, machine: Machine, files: Sequence[File], *, ours: bool) -> None:
+        """Leave the unit as `note` found it. `ours`: one of the files is the unit itself."""
+        claims = machine.claims(self)
+        was_active, was_enabled = claims.get("was_active"), claims.get("was_enabled")
+        machine.forget("systemd")  # an earlier look did not ask for what is no longer wanted
+        if self._is_there(machine):
+            if ours or not was_active:
+                machine.run(["systemctl", "stop", self.unit_name])
+            if ours or not was_enabled:
+                machine.run(["systemctl", "disable", self.unit_name])
+        copies = claims.get("copies", {})
+        for file in files:
+            if file.path not in copies:
+                _put(file.path, "")
+            elif os.path.exists(copies[file.path]):  # else an earlier try has put it back
+                shutil.move(copies[file.path], file.path)
+        if any(file.content for file in files):
+            machine.run(["systemctl", "daemon-reload"])
+        machine.forget("systemd")
+        if ours and (was_active or was_enabled) and self._is_there(machine):
+            if was_enabled:
+                machine.run(["systemctl", "enable", self.unit_name])
+            if was_active:
+                machine.run(["systemctl", "restart", self.unit_name])
+
+    def _is_there(self, machine: Machine) -> bool:
+        return self.state(machine).get("LoadState", "not-found") != "not-found"
 
 
 @dataclass(frozen=True)
@@ -136,10 +180,8 @@ class Service(Unit):
         return Change("; ".join(changes), diff)
 
     def apply(self, machine: Machine) -> None:
-        before = self.state(machine)
-        running = before.get("ActiveState") == "active"
-        if not machine.claims(self):
-            machine.claim(self, was_active=running, was_enabled=before.get("UnitFileState") == "enabled")
+        running = self.state(machine).get("ActiveState") == "active"
+        self.note(machine, self._files)
         with one_at_a_time:
             changes = self._file_changes(machine)
             if changes:
@@ -157,17 +199,7 @@ class Service(Unit):
         machine.forget("systemd")
 
     def remove(self, machine: Machine) -> str | None:
-        claims = machine.claims(self)
-        machine.forget("systemd")  # an earlier look did not ask for what is no longer wanted
-        if self.state(machine).get("LoadState", "not-found") != "not-found":
-            if not claims.get("was_active"):
-                machine.run(["systemctl", "stop", self.unit_name])
-            if not claims.get("was_enabled"):
-                machine.run(["systemctl", "disable", self.unit_name])
-        if self.unit or self.drop_in:
-            for file in self._files:
-                _put(file.path, "")
-            machine.run(["systemctl", "daemon-reload"])
+        self.take_away(machine, self._files, ours=bool(self.unit))
         unlink(self._stamp_file(machine))
         machine.forget("systemd")
         return None
@@ -175,7 +207,7 @@ class Service(Unit):
     def seal(self, machine: Machine) -> str | None:
         """A unit of ours waits until an apply starts it: what it needs is not there yet after a boot."""
         machine.forget("systemd")  # an earlier look asked for other units
-        if self.state(machine).get("LoadState", "not-found") == "not-found":
+        if not self._is_there(machine):
             return None
         there = [path for path in self.own if os.path.exists(path)]
         if self.unit or there:

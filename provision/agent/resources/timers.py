@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from . import systemd
 from .base import Change, Machine
 from .files import File
-from .fs import unlink, write_atomically
+from .fs import write_atomically
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Timer(systemd.Unit):
         return Change("; ".join(words), "\n".join(change.diff for change in changes)) if words else None
 
     def apply(self, machine: Machine) -> None:
-        machine.claim(self, created=True)
+        self.note(machine, self._files)
         with systemd.one_at_a_time:
             changed = [file for file in self._files if file.check(machine)]
             for file in changed:
@@ -55,7 +55,7 @@ class Timer(systemd.Unit):
 
     def seal(self, machine: Machine) -> str | None:
         machine.forget("systemd")  # an earlier look asked for other units
-        if self.state(machine).get("LoadState", "not-found") == "not-found":
+        if not self._is_there(machine):
             return None
         machine.run(["systemctl", "stop", self.unit_name])
         machine.run(["systemctl", "disable", self.unit_name])
@@ -63,13 +63,6 @@ class Timer(systemd.Unit):
         return f"stop the timer {self.name}"
 
     def remove(self, machine: Machine) -> str | None:
-        if machine.claims(self).get("created"):
-            machine.forget("systemd")  # an earlier look did not ask for what is no longer wanted
-            if self.state(machine).get("LoadState", "not-found") != "not-found":
-                machine.run(["systemctl", "stop", self.unit_name])
-                machine.run(["systemctl", "disable", self.unit_name])
-            for file in self._files:
-                unlink(file.path)
-            machine.run(["systemctl", "daemon-reload"])
-            machine.forget("systemd")
+        if machine.claims(self):
+            self.take_away(machine, self._files, ours=True)
         return None
