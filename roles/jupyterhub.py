@@ -10,8 +10,6 @@ from roles import culler, graphite, metrics, mirrors, notebook_image, paths, pro
 from roles.inputs import Inputs
 from roles.render import render
 
-LOG_OPTIONS = {"max-size": "5m", "max-file": "2"}
-
 
 class TokenHolder(Protocol):
     """A role whose service calls the hub's API."""
@@ -65,7 +63,7 @@ def steps(i: Inputs) -> list[Resource]:
     owned: dict[str, Any] = {"owner": paths.USER, "group": paths.USER}
     settings = File(paths.HUB_JSON, hub_json(i), mode=0o600, secret=True, **owned)
     config = File(paths.HUB_CONFIG, i.files["jupyterhub_config.py"])
-    code = [*i.code("ready_spawner.py"), *i.pages("page.html", "spawn_pending.html")]
+    code = [*i.code("hub_guard.py", "ready_spawner.py"), *i.pages("page.html", "spawn_pending.html")]
     tokens = [role.TOKEN for role in _with_tokens(i)]
     front_door = (proxy.service(i), tls.program(i, "front_door.mjs"))
     watched = (

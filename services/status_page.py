@@ -201,7 +201,9 @@ async def serve(file: Path) -> None:
     settings = json.loads(file.read_text(encoding="utf-8"))
     graphite = Graphite(settings["graphite"], settings["prefix"])
     application = make(graphite, _key(), settings["title"], public=settings["public"])
-    application.listen(settings["port"], "127.0.0.1")
+    # Strangers reach it through the front door, and nothing is sent to it.
+    bounds: dict[str, Any] = {"max_body_size": 1024, "body_timeout": 5, "idle_connection_timeout": 60}
+    application.listen(settings["port"], "127.0.0.1", **bounds)
     await asyncio.Event().wait()
 
 

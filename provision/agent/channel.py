@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from .resources import Problem
+from .resources.fs import sha256_of
 from .state import State
 
 CHUNK = 1 << 20
@@ -59,10 +60,13 @@ class Channel:
 
     @contextlib.contextmanager
     def blob(self, digest: str) -> Iterator[str]:
-        """The path of the blob while the block runs. Asks the driver for it; Problem when it goes away."""
+        """The path of the blob while the block runs. Asks the driver for it; Problem when it goes away.
+
+        One that an earlier run has left is used, if a power cut has not damaged it.
+        """
         assert self._state is not None
         kept = self._state.path("blobs", digest)
-        if not os.path.exists(kept):
+        if sha256_of(kept) != digest:
             self.emit("need", blob=digest)
             with self._arrival:
                 self._arrival.wait_for(lambda: digest in self._arrived or self.gone.is_set())

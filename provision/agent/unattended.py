@@ -9,17 +9,16 @@ The manifest asks for it with the key `unattended`:
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from .channel import CHUNK, Channel
+from .channel import Channel
 from .resources import Problem
 from .resources.download import Advice, download
-from .resources.fs import read_text
+from .resources.fs import read_text, sha256_of
 from .state import State
 
 AGAIN = "then start this unit again, or the machine"
@@ -56,7 +55,7 @@ class Journal(Channel):
     def blob(self, digest: str) -> Iterator[str]:
         place = self._places.get(digest, "")
         if "://" not in place:
-            if _digest(place) != digest:
+            if sha256_of(place) != digest:
                 raise Problem(f"{place or 'a large input'} is missing or damaged", "make the machine anew")
             yield place
             return
@@ -105,15 +104,3 @@ def words(event: str, data: Mapping[str, Any]) -> list[str]:
 
 def _hint(data: Mapping[str, Any]) -> list[str]:
     return [f" next: {data['hint']}"] if data.get("hint") else []
-
-
-def _digest(path: str) -> str:
-    """The SHA-256 of a file; nothing when it is not there."""
-    seen = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while chunk := file.read(CHUNK):
-                seen.update(chunk)
-    except FileNotFoundError:
-        return ""
-    return seen.hexdigest()

@@ -8,14 +8,17 @@ Standard library only: it runs before the hub's own Python is there.
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
 import re
-import socket
+from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 CHALLENGE = re.compile(r"/\.well-known/acme-challenge/([A-Za-z0-9_-]+)")  # tokens: RFC 8555, section 8
+DEADLINE = 5.0  # seconds for a request, however slowly it comes
+LONGEST = 16384  # bytes of a request
+UNFINISHED = (OSError, ValueError, EOFError, asyncio.LimitOverrunError, asyncio.TimeoutError)
 HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?")
 
 
@@ -30,58 +33,59 @@ def location(host: str, path: str, port: int, domain: str = "") -> str | None:
     return f"https://{name}{'' if port == 443 else f':{port}'}{path if path.startswith('/') else '/'}"
 
 
-class Handler(BaseHTTPRequestHandler):
-    timeout = 5  # seconds for whoever does not finish a request
-    server: Server
+@dataclass(frozen=True)
+class Redirect:
+    """What is answered: `to` is the port of https, `webroot` the folder of challenges, if there is one."""
 
-    def answer(self) -> None:
-        asked = CHALLENGE.fullmatch(self.path)
-        if asked and self.server.webroot:
-            self._show(self.server.webroot / ".well-known" / "acme-challenge" / asked[1])
-            return
-        target = location(self.headers.get("Host", ""), self.path, self.server.to, self.server.domain)
+    to: int
+    domain: str = ""
+    webroot: Path | None = None
+
+    def answer(self, method: str, path: str, host: str) -> bytes:
+        """The whole answer to a request; `host` is its header, or nothing."""
+        asked = CHALLENGE.fullmatch(path)
+        if asked and self.webroot:
+            try:
+                body = (self.webroot / ".well-known" / "acme-challenge" / asked[1]).read_bytes()
+            except OSError:
+                return reply(method, HTTPStatus.NOT_FOUND, b"no such challenge\n")
+            return reply(method, HTTPStatus.OK, body)
+        target = location(host, path, self.to, self.domain)
         if target is None:
-            self._reply(HTTPStatus.BAD_REQUEST, b"which host?\n")
-        else:
-            self._reply(HTTPStatus.PERMANENT_REDIRECT, b"", Location=target)
+            return reply(method, HTTPStatus.BAD_REQUEST, b"which host?\n")
+        return reply(method, HTTPStatus.PERMANENT_REDIRECT, b"", f"Location: {target}")
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer  # noqa: N815
-
-    def _show(self, path: Path) -> None:
-        try:
-            self._reply(HTTPStatus.OK, path.read_bytes())
-        except OSError:
-            self._reply(HTTPStatus.NOT_FOUND, b"no such challenge\n")
-
-    def _reply(self, status: HTTPStatus, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", "text/plain")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def version_string(self) -> str:
-        return "hubwright"
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing: every scanner of the internet knocks here."""
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answers one request. Nothing is said to who does not finish one, and nothing is logged: every
+        scanner of the internet knocks here.
+        """
+        with contextlib.suppress(*UNFINISHED):
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE)
+            writer.write(self.answer(*parse_request(head.decode("latin-1"))))
+        writer.close()
 
 
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
+def parse_request(head: str) -> tuple[str, str, str]:
+    """Method, path and the header Host, which may be missing; ValueError for what is no request."""
+    request, *lines = head.split("\r\n")
+    method, path, _ = request.split(" ")
+    if not (path.isascii() and path.isprintable()):  # it goes into a header of the answer
+        raise ValueError("no such path")
+    headers = (line.partition(":") for line in lines)
+    return method, path, next((value.strip() for name, _, value in headers if name.lower() == "host"), "")
 
-    def __init__(self, port: int, to: int, domain: str, webroot: Path | None) -> None:
-        self.to, self.domain, self.webroot = to, domain, webroot
-        self.address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
-        super().__init__(("", port), Handler)
 
-    def server_bind(self) -> None:
-        if self.address_family == socket.AF_INET6:
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        super().server_bind()
+def reply(method: str, status: HTTPStatus, body: bytes, *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", "Server: hubwright", "Connection: close", *headers]
+    lines += ["Content-Type: text/plain", f"Content-Length: {len(body)}", "", ""]
+    return "\r\n".join(lines).encode("latin-1") + (b"" if method == "HEAD" else body)
+
+
+async def listen(redirect: Redirect, port: int) -> None:
+    """Serves on every address of both families, until the end."""
+    server = await asyncio.start_server(redirect.serve, None, port, limit=LONGEST)
+    async with server:
+        await server.serve_forever()
 
 
 def main() -> None:
@@ -91,7 +95,7 @@ def main() -> None:
     parser.add_argument("--domain", default="")
     parser.add_argument("--webroot", type=Path)
     given = parser.parse_args()
-    Server(given.port, given.to, given.domain, given.webroot).serve_forever()
+    asyncio.run(listen(Redirect(given.to, given.domain, given.webroot), given.port))
 
 
 if __name__ == "__main__":

@@ -80,9 +80,17 @@ def test_two_blobs_come_in_any_order(driver: Driver) -> None:
 
 
 def test_a_blob_that_an_earlier_run_fetched_is_not_asked_for_again(driver: Driver) -> None:
-    (driver.blobs / "kept").write_bytes(b"there")
-    assert driver.take("kept") == b"there"
+    digest = hashlib.sha256(b"there").hexdigest()
+    (driver.blobs / digest).write_bytes(b"there")
+    assert driver.take(digest) == b"there"
     assert driver.heard == []
+
+
+def test_a_blob_that_a_power_cut_has_emptied_is_asked_for_again(driver: Driver) -> None:
+    digest = driver.send(b"there")
+    (driver.blobs / digest).write_bytes(b"")
+    assert driver.take(digest) == b"there"
+    assert [event["blob"] for event in driver.heard] == [digest]
 
 
 def test_a_blob_whose_use_fails_is_kept_for_the_next_run(driver: Driver) -> None:

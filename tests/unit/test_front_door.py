@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -23,10 +25,11 @@ PROGRAMS = Path(__file__).parents[2] / "services" / "front_door"
 
 def program(name: str) -> ModuleType:
     """A program that stands alone on the host."""
-    spec = importlib.util.spec_from_file_location(name, PROGRAMS / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"front_door_{name}", PROGRAMS / f"{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
@@ -74,6 +77,50 @@ def test_where_port_80_leads(host: str, path: str, port: int, domain: str, targe
 def test_only_challenges_are_shown(path: str, token: str | None) -> None:
     match = redirect.CHALLENGE.fullmatch(path)
     assert (match[1] if match else None) == token
+
+
+def asked(sent: bytes, webroot: Path | None = None) -> bytes:
+    """What port 80 answers to this, which ends in the middle when it is no whole request."""
+    said = bytearray()
+    writer = SimpleNamespace(write=said.extend, close=lambda: None)
+
+    async def scenario() -> None:
+        reader = asyncio.StreamReader(limit=redirect.LONGEST)
+        reader.feed_data(sent)
+        await redirect.Redirect(443, webroot=webroot).serve(reader, writer)
+
+    asyncio.run(scenario())
+    return bytes(said)
+
+
+def test_a_request_of_port_80_is_answered(tmp_path: Path) -> None:
+    token = tmp_path / ".well-known" / "acme-challenge" / "abc"
+    token.parent.mkdir(parents=True)
+    token.write_text("proof")
+    challenge = b" /.well-known/acme-challenge/abc HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert asked(b"GET" + challenge, tmp_path).endswith(b"\r\nContent-Length: 5\r\n\r\nproof")
+    assert asked(b"HEAD" + challenge, tmp_path).endswith(b"\r\nContent-Length: 5\r\n\r\n")
+    assert asked(b"GET" + challenge).startswith(b"HTTP/1.1 308 ")
+    assert asked(b"GET" + challenge.replace(b"abc", b"other"), tmp_path).startswith(b"HTTP/1.1 404 ")
+    answer = asked(b"POST /a HTTP/1.1\r\nHOST: hub.example.org\r\nA: b\r\n\r\n")
+    assert b"\r\nLocation: https://hub.example.org/a\r\n" in answer
+    assert asked(b"GET /a HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /a HTTP/1.1\r\nHost: x\r\n",
+        b"GET /" + b"a" * 20000,
+        b"GET /a\nSet-Cookie:b HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /\xe9 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"nonsense\r\n\r\n",
+    ],
+    ids=["unfinished", "endless", "injected", "not ASCII", "nonsense"],
+)
+def test_who_does_not_finish_a_request_is_hung_up_on(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redirect, "DEADLINE", 0.05)
+    assert asked(sent) == b""
 
 
 # --- the certificate ------------------------------------------------------------------------------

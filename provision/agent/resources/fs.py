@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import grp
+import hashlib
 import os
 import pwd
 import shutil
@@ -23,6 +24,18 @@ def write_atomically(path: str, content: str, mode: int, owner: str = "root", gr
     except BaseException:
         unlink(temporary)
         raise
+
+
+def sha256_of(path: str) -> str:
+    """SHA-256 of a file in hexadecimal digits; nothing when it is not there."""
+    seen = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while chunk := file.read(1 << 20):
+                seen.update(chunk)
+    except FileNotFoundError:
+        return ""
+    return seen.hexdigest()
 
 
 def set_access(path: str, mode: int, owner: str, group: str) -> None:

@@ -117,6 +117,7 @@ class PythonEnv(Resource):
         if self.node:
             self._build_node(machine, environment)
         shutil.rmtree(cache, ignore_errors=True)
+        os.sync()  # after a power cut the mark may not be there without what it stands for
         with open(f"{self._path}/.complete", "w", encoding="utf-8"):
             pass
 

@@ -1,4 +1,4 @@
-"""Asks the hub's API with a file's token: `call.py URL FILE 'METHOD /path' …` prints status and body."""
+"""Asks the hub's API with a file's token: `call.py URL FILE 'METHOD /path' …` prints each status and body."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pathlib import Path
 
 
 def call(url: str, token: str, method: str, path: str) -> list[object]:
-    body = b"{}" if method == "POST" else None
+    sent = b"{}" if method == "POST" else None
     headers = {"Authorization": f"token {token}", "Content-Type": "application/json"}
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(urllib.request.Request(url + path, body, headers, method=method)) as answer:
-            return [answer.status, json.loads(answer.read() or b"null")]
+        with opener.open(urllib.request.Request(url + path, sent, headers, method=method)) as answer:
+            body = answer.read().decode()
+            is_json = answer.headers.get_content_type() == "application/json"
+            return [answer.status, json.loads(body or "null") if is_json else body]
     except urllib.error.HTTPError as error:
         return [error.code, None]
 

@@ -1,0 +1,35 @@
+"""Bounds for what strangers may ask of the hub's own web server.
+
+Notebook containers reach it without the proxy in between. By default a request may carry 100 MB, take any
+time for it, and keep its connection for an hour; each connection is a file that the hub has open.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from jupyterhub import log
+from tornado.httpserver import HTTPServer
+
+LARGEST = 1 << 20  # bytes; forms and calls of the API are a few hundred
+SLOWEST = 20.0  # seconds for a body
+IDLE = 75.0  # seconds until a connection that asks for nothing is closed
+
+
+def bound_requests() -> None:
+    """Every HTTPServer that this process makes from now on keeps to these bounds."""
+    HTTPServer.initialize = functools.partialmethod(  # type: ignore[method-assign, assignment]
+        HTTPServer.initialize, max_body_size=LARGEST, body_timeout=SLOWEST, idle_connection_timeout=IDLE
+    )
+
+
+def count_known_methods_only() -> None:
+    """A metric is kept for each method that was asked for, even for one that somebody has made up."""
+    count = log.prometheus_log_method
+
+    def count_known(handler: Any) -> None:
+        if handler.request.method in handler.SUPPORTED_METHODS:
+            count(handler)
+
+    log.prometheus_log_method = count_known
