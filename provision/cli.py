@@ -50,7 +50,8 @@ def cli(ctx: click.Context, config: Path, verbose: int, quiet: bool) -> None:
     On an existing host:  hubwright plan  -H user@host
                           hubwright apply -H user@host
 
-    Exit codes: 0 done, 1 failed, 2 bad usage or settings, 3 `plan` found changes.
+    Exit codes: 0 all went well, 1 something failed, 2 a setting or an option is wrong, 3 `plan` found
+    something to change.
     """
     ctx.obj = Context(config, Reporter(quiet=quiet, verbose=verbose))
 

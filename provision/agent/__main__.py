@@ -248,7 +248,6 @@ class Run:
             "by": os.environ.get("SUDO_USER") or "root",
             "changed": self.changed,
             "failed": sorted(self.failed),
-            "settings": self.shared.options.get("settings", ""),
         }
         try:
             self.state.journal(entry)

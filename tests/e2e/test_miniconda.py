@@ -1,6 +1,6 @@
 """The hub on an interpreter from conda: there, newer, and back, and what is refused on the way.
 
-conda itself is a stand-in, see conda_stand_in: no channel can be reached from where the project is built.
+conda itself is a stand-in, see conda_stand_in, so that the tests need no channel.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ VIRTUALBOX = """\
 def test_stanza_of_virtualbox_is_valid(
     operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """VirtualBox itself is not here; for Vagrant to check the keys, a program with a version is enough."""
+    """Debian has no VirtualBox; for Vagrant to check the keys, a program with a version is enough."""
     program = tmp_path / "VBoxManage"
     program.write_text(VIRTUALBOX)
     program.chmod(0o755)

@@ -1,6 +1,6 @@
 """Installers that stand in for Miniconda's, behind a web server of the tests' own.
 
-They are not Miniconda. No conda channel can be reached from where the project is built, so the tests bring
+They are not Miniconda. So that the tests need no conda channel, they bring
 an installer that behaves like the real ones in the ways that the project relies on: `installer.sh` and
 `conda.py` say which. The interpreter and the Node that come out of it are real. What they cannot prove: that
 conda solves the specifications which it is given, and that its packages hold what the project expects.
