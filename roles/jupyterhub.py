@@ -90,5 +90,6 @@ def steps(i: Inputs) -> list[Resource]:
             # Through the front door: the hub listens before it has told the proxy the way to it.
             ready=f"{i.settings.own_door}/hub/health",
             ready_below=400,
+            ports=(("tcp", i.settings.network.gateway, paths.HUB_PORT, ""),),
         ),
     ]

@@ -29,6 +29,7 @@ def service(i: Inputs) -> Service:
         unit,
         watches=(TOKEN.id, tls.program(i, "front_door.mjs").id, python.environment(i).id),
         ready=f"http://127.0.0.1:{paths.PROXY_API_PORT}/",
+        ports=(("tcp", "127.0.0.1", paths.PROXY_API_PORT, ""),),
     )
 
 

@@ -40,6 +40,14 @@ class Driver:
         self.writer.flush()
         return digest
 
+    def send_when_asked(self, content: bytes) -> None:
+        def answer() -> None:
+            while not self.heard:
+                time.sleep(0.001)
+            self.send(content)
+
+        threading.Thread(target=answer, daemon=True).start()
+
     def take(self, digest: str) -> bytes:
         with self.channel.blob(digest) as path:
             return Path(path).read_bytes()
@@ -59,14 +67,8 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
 
 @pytest.mark.parametrize("content", [b"", b"small", b"\n{}\n" * 9, b"x" * (2 * CHUNK + 1)])
 def test_a_blob_arrives_whole_and_is_deleted_after_use(driver: Driver, content: bytes) -> None:
+    driver.send_when_asked(content)
     digest = hashlib.sha256(content).hexdigest()
-
-    def answer() -> None:
-        while not driver.heard:
-            time.sleep(0.001)
-        driver.send(content)
-
-    threading.Thread(target=answer).start()
     assert driver.take(digest) == content
     assert driver.heard == [{"event": "need", "blob": digest}]
     assert list(driver.blobs.iterdir()) == []
@@ -87,10 +89,10 @@ def test_a_blob_that_an_earlier_run_fetched_is_not_asked_for_again(driver: Drive
 
 
 def test_a_blob_that_a_power_cut_has_emptied_is_asked_for_again(driver: Driver) -> None:
-    digest = driver.send(b"there")
+    digest = hashlib.sha256(b"there").hexdigest()
     (driver.blobs / digest).write_bytes(b"")
+    driver.send_when_asked(b"there")
     assert driver.take(digest) == b"there"
-    assert [event["blob"] for event in driver.heard] == [digest]
 
 
 def test_a_blob_whose_use_fails_is_kept_for_the_next_run(driver: Driver) -> None:

@@ -49,6 +49,22 @@ def test_a_port_that_somebody_has_is_named_before_anything_is_done(host: Host, s
     assert not host.ran("systemctl", "restart")
 
 
+def test_a_port_of_a_service_that_is_ending_is_its_own(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.taken_ports = {8125}
+    host.units["ours"] = Unit("deactivating")
+    monkeypatch.setattr(ports, "find_holder", lambda *_: ports.Holder("python", 7, "ours"))
+    service = Service("ours", UNIT, ports=PORTS)
+    assert service.check(FakeMachine(host, (service,))) is not None
+
+
+def test_a_port_that_no_setting_moves_is_said_to_be_fixed(host: Host) -> None:
+    host.taken_ports = {8081}
+    service = Service("ours", UNIT, ports=(("tcp", "172.30.0.1", 8081, ""),))
+    with pytest.raises(Problem) as caught:
+        service.check(FakeMachine(host, (service,)))
+    assert caught.value.hint == "stop that; this port is fixed"
+
+
 def test_a_port_of_a_running_service_is_its_own(host: Host) -> None:
     service = Service("ours", UNIT, ports=PORTS)
     machine = FakeMachine(host, (service,))

@@ -71,13 +71,19 @@ class Holder:
 
 
 def require_free(protocol: str, address: str, port: int, setting: str, *, user: str) -> None:
-    """Problem when somebody has the port that `user` needs; `setting` is the key that chooses another one."""
+    """Problem when somebody else has the port that the unit `user` needs.
+
+    `setting` is the key that chooses another one; nothing where none does.
+    """
     if is_free(protocol, address, port):
         return
-    holder = find_holder(protocol, port) or "another program"
+    holder = find_holder(protocol, port)
+    if holder and holder.unit == user:
+        return  # it is about to end
+    whose = holder or "another program"
     raise Problem(
-        f"{user} needs {protocol.upper()} port {port} of {address}, which {holder} has taken",
-        f"stop that, or choose another port in {setting}",
+        f"{user} needs {protocol.upper()} port {port} of {address}, which {whose} has taken",
+        f"stop that, or choose another port in {setting}" if setting else "stop that; this port is fixed",
     )
 
 
@@ -91,7 +97,8 @@ def is_free(protocol: str, address: str, port: int) -> bool:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return False
-            raise
+            if error.errno != errno.EADDRNOTAVAIL:  # Docker makes that address later
+                raise
     return True
 
 

@@ -115,7 +115,7 @@ class Service(Unit):
     `ready_timeout`: seconds until then, enough for an emulated machine with other work. A service that
     dies is noticed before.
     `ports`: protocol (tcp or udp), address and number of what it listens on, and the setting that chooses
-    it. While it does not run, nobody else may have them.
+    it, or nothing. While it does not run, nobody else may have them.
     `reload`: reload before a restart, for what has to be in force when the restart comes (dockerd's
     live-restore).
     `own`: files and folders that the program makes once, for this machine alone.
