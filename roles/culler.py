@@ -16,7 +16,7 @@ SCOPES: tuple[str, ...] = (
     "read:users:activity",
     "read:servers",
     "delete:servers",
-    "admin:users",
+    "delete:users",
 )
 
 

@@ -313,7 +313,7 @@ def test_the_culler_is_known_to_the_hub_while_it_is_on(
     c = configured(hub(alone))
     assert c.JupyterHub.services == [{"name": "idle-culler", "api_token": "00ff=="}]
     (role,) = c.JupyterHub.load_roles
-    assert (role["services"], "admin:users" in role["scopes"]) == (["idle-culler"], True)
+    assert (role["services"], "delete:users" in role["scopes"]) == (["idle-culler"], True)
     off = configured(hub(f"{alone}[server]\nidle_timeout = 0"))
     assert (off.JupyterHub.services, off.JupyterHub.load_roles) == ([], [])
 

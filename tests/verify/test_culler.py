@@ -56,6 +56,7 @@ def test_token_lists_users_with_their_servers(probes: Probes, hub_api: str, visi
 @pytest.mark.parametrize(
     "line",
     [
+        "POST /users/{user}-s-friend",
         "POST /users/{user}/tokens",
         "GET /users/{user}/tokens",
         "POST /users/{user}/server",
