@@ -22,6 +22,7 @@ from .ports import require_free
 
 UNITS = "/etc/systemd/system"
 DROP_IN = "hubwright.conf"
+PYTHON = "/usr/bin/python3"
 PROPERTIES = ("Id", "LoadState", "ActiveState", "UnitFileState", "NRestarts", "NeedDaemonReload")
 ENABLED = ("enabled", "static", "alias")  # enabled-runtime ends with the next boot
 TRIES = 5  # starts of a unit with Restart= until it is said not to stay up
@@ -75,6 +76,8 @@ class Service(Unit):
     `reload`: reload before a restart, for what has to be in force when the restart comes (dockerd's
     live-restore).
     `own`: files and folders that the program makes once, for this machine alone.
+    `holds`: a program for the system's python3 and its arguments, which fails when what the unit made is
+    gone: for one that runs nothing by itself, and is active all the same.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Service(Unit):
     ports: tuple[tuple[str, str, int, str], ...] = ()
     drop_in: str = ""
     own: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -161,6 +165,11 @@ class Service(Unit):
         machine.forget("systemd")  # an earlier look did not ask for what is no longer wanted
         if self.state(machine).get("LoadState", "not-found") != "not-found":
             if not claims.get("was_active"):
+                if (
+                    self.holds
+                ):  # what it made may be there though it is not active; only its stop takes it away
+                    with contextlib.suppress(CommandFailed):
+                        machine.run(["systemctl", "start", self.unit_name])
                 machine.run(["systemctl", "stop", self.unit_name])
             if not claims.get("was_enabled"):
                 machine.run(["systemctl", "disable", self.unit_name])
@@ -254,7 +263,17 @@ class Service(Unit):
         changed |= {id_ for id_ in self.watches if (found := machine.find(id_)) and found.check(machine)}
         if self._file_changes(machine):
             changed.add(self._unit_id)
-        return f"changed: {', '.join(sorted(key.partition(':')[2] for key in changed))}" if changed else ""
+        if changed:
+            return f"changed: {', '.join(sorted(key.partition(':')[2] for key in changed))}"
+        return "" if self._holds(machine) else "what it made is gone"
+
+    def _holds(self, machine: Machine) -> bool:
+        try:
+            if self.holds:
+                machine.run([PYTHON, *self.holds])
+        except CommandFailed:
+            return False
+        return True
 
     def _at_start(self, machine: Machine) -> dict[str, str]:
         """The stamps of when it was last started by us; none when that is not known."""
