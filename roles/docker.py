@@ -26,7 +26,12 @@ def fence(i: Inputs) -> list[Resource]:
         *(f"--closed={range_}" for range_ in network.closed),
     ]
     unit = render(f"{FENCE}.service.j2", program=program.path, arguments=arguments)
-    return [program, Service(FENCE, unit, watches=(program.id,), holds=(program.path, "check"))]
+    return [
+        # Somebody else's engine may have come without.
+        AptPackages("fence", ("iptables",), unless=("iptables-save", "iptables-restore")),
+        program,
+        Service(FENCE, unit, watches=(program.id,), holds=(program.path, "check")),
+    ]
 
 
 def steps(i: Inputs) -> list[Resource]:
