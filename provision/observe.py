@@ -21,7 +21,7 @@ OPTIONAL = (
     "hubwright-metrics",
     "hubwright-status",
 )
-UNITS = ("jupyterhub", "jupyterhub-proxy", "docker", *OPTIONAL)
+UNITS = ("jupyterhub", "jupyterhub-proxy", "docker", "hubwright-fence", *OPTIONAL)
 
 # One program on the host answers everything at once, as JSON.
 _QUESTIONS = """\

@@ -10,6 +10,28 @@ from roles.render import render
 DAEMON_JSON = "/etc/docker/daemon.json"
 LOG_MAX_SIZE = "10m"
 LOG_MAX_FILES = "3"
+FENCE = "hubwright-fence"
+
+
+def fence(i: Inputs) -> list[Resource]:
+    """What containers on the notebooks' bridge do not reach, and who does not reach the hub's API."""
+    [program] = i.code("fence.py")
+    network = i.settings.network
+    arguments = [
+        f"--bridge={paths.BRIDGE}",
+        f"--subnet={network.subnet}",
+        f"--gateway={network.gateway}",
+        f"--hub-port={paths.HUB_PORT}",
+        *(f"--port={port}" for port in i.settings.public_ports),
+        *(f"--closed={range_}" for range_ in network.closed),
+    ]
+    unit = render(f"{FENCE}.service.j2", program=program.path, arguments=arguments)
+    return [
+        # Somebody else's engine may have come without.
+        AptPackages("fence", ("iptables",), unless=("iptables-save", "iptables-restore")),
+        program,
+        Service(FENCE, unit, watches=(program.id,), holds=(program.path, "check")),
+    ]
 
 
 def steps(i: Inputs) -> list[Resource]:
@@ -53,5 +75,6 @@ def steps(i: Inputs) -> list[Resource]:
             # The last one holds the networks' addresses, chosen to be free where the engine started first.
             own=("/etc/docker/key.json", "/var/lib/docker/engine-id", "/var/lib/docker/network"),
         ),
+        *fence(i),  # before there is a network to be fenced, and after it is gone
         DockerNetwork(paths.NETWORK, network.subnet, network.gateway, paths.BRIDGE),
     ]

@@ -21,6 +21,7 @@ from .values import (
     Port,
     PortPair,
     PythonVersion,
+    Range,
     Retention,
     Sha256,
     Size,
@@ -98,6 +99,12 @@ class Network(Section):
     """The network that notebook servers and the hub share."""
 
     subnet: str = Field("172.30.0.0/20", description="IPv4 range, free on the host, at least a /24.")
+    closed: Annotated[tuple[Range, ...], Field(strict=False)] = Field(
+        (),
+        description="IPv4 ranges beyond the host that notebooks do not reach, but for DNS: a LAN that is no "
+        "business of strangers. Mirrors and proxies that notebooks use have to stand outside them. "
+        "169.254.0.0/16, where clouds keep their metadata, is always closed.",
+    )
 
     @model_validator(mode="after")
     def _large_enough(self) -> Network:
@@ -360,6 +367,13 @@ class Settings(Section):
     def redirect_port(self) -> int:
         """The port that sends visitors to https, or 0 where there is none."""
         return self.tls.redirect_port if self.tls.own_scheme == "https" else 0
+
+    @property
+    def public_ports(self) -> tuple[int, ...]:
+        """The host's TCP ports in visitors' URLs. Another web server in front has its usual ones."""
+        if self.tls.mode == "behind-proxy":
+            return (80, 443)
+        return tuple(port for port in (self.hub.port, self.redirect_port) if port)
 
     @property
     def own_door(self) -> str:

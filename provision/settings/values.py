@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
@@ -141,6 +141,20 @@ def is_loopback(host: str) -> bool:
     return ip_address(host).is_loopback if is_address(host) else host == "localhost"
 
 
+def _range(value: str) -> str:
+    try:
+        network = IPv4Network(value, strict=False)
+    except ValueError:
+        network = None
+    if network is None or not re.fullmatch(r"[0-9.]+/[0-9]{1,2}", value):
+        raise ValueError(f'"{value}" should be an IPv4 range such as "10.0.0.0/8"; one address ends in /32')
+    if str(network) != value:
+        raise ValueError(
+            f'"{value}" should be "{network}", which begins with the first address of that range'
+        )
+    return value
+
+
 def _sha256(value: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{64}", value.lower()):
         raise ValueError("should be 64 hex digits")
@@ -188,6 +202,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 PortPair = Annotated[str, AfterValidator(_port_pair)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Address = Annotated[str, AfterValidator(_address)]
+Range = Annotated[str, AfterValidator(_range)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Folder = Annotated[str, AfterValidator(_folder)]
 Registry = Annotated[str, AfterValidator(parse_registry)]

@@ -34,6 +34,7 @@ ORDER = (
     "test_bad_input",
     "test_unfit_hosts",
     "test_existing_host",
+    "test_fence",
     "test_distributions",
     "test_cloud_init",
     "test_bake",

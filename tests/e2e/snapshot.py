@@ -36,6 +36,7 @@ DATABASE = "/var/lib/jupyterhub/jupyterhub.sqlite"
 LIVE = (DATABASE, "/var/lib/jupyterhub")
 UNITS = (
     "docker",
+    "hubwright-fence",
     "jupyterhub",
     "jupyterhub-proxy",
     "hubwright-redirect",
@@ -85,6 +86,11 @@ def files(roots: Iterable[str], *, times: bool) -> dict[str, list[object]]:
     return found
 
 
+def fence() -> list[str]:
+    """The rules of our own chains; Docker's come and go with containers."""
+    return [line for line in ask("iptables-save", "-t", "filter") if "HUBWRIGHT-" in line]
+
+
 def managed() -> dict[str, object]:
     properties = "--property=Id,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic,MainPID,NRestarts"
     return {
@@ -94,6 +100,7 @@ def managed() -> dict[str, object]:
         "containers": ask("docker", "ps", "--all", "--no-trunc", "--quiet"),
         "networks": ask("docker", "network", "ls", "--no-trunc", "--quiet"),
         "packages": ask("dpkg-query", "--show"),
+        "fence": fence(),
     }
 
 
@@ -111,6 +118,7 @@ def host() -> dict[str, object]:
             path.name for path in Path("/tmp").iterdir() if not path.name.startswith((".", "systemd-"))
         ),
         "links": sorted(re.split("[ @]", line)[0] for line in ask("ip", "-brief", "link")),
+        "fence": fence(),
     }
 
 

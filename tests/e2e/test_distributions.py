@@ -102,7 +102,7 @@ def test_hub_from_bare_to_bare_again(operator: Operator, host: Host, there: tupl
     applied = host.snapshot("managed")
     assert operator.hubwright("apply", *there).unchanged
     assert host.snapshot("managed") == applied
-    operator.hubwright("verify", *there[:4], "-k", "health or test_docker")
+    operator.hubwright("verify", *there[:4], "-k", "health or test_docker or test_fence")
 
     operator.hubwright("destroy", *there, "--yes")
     host.cut_power()  # what only the kernel still holds, such as Docker's bridge, goes with the next start

@@ -190,6 +190,8 @@ class Host(Systemd, Docker):
         name = Path(command[0]).name
         if command[1:] and command[1].endswith("/keep_certificate.py"):
             return self._write(command[command.index("--path") + 1]) if command[2] == "renew" else ""
+        if command[1:] and command[1].endswith("/fence.py"):
+            return ""
         if command[1:3] == ["-m", "venv"]:
             return self._venv(command[0], command[-1])
         if command[1:] == ["--version"]:

@@ -98,6 +98,34 @@ def test_a_changed_unit_restarts_its_service(watched: tuple[FakeMachine, File, S
     assert "Nice=1" in Path(f"{systemd.UNITS}/ours.service").read_text()
 
 
+def test_what_an_active_unit_has_made_and_somebody_took_away_is_made_anew(host: Host) -> None:
+    service = Service("ours", "[Service]\n", holds=("/opt/fence.py", "check"))
+    machine = FakeMachine(host, (service,))
+    converge(machine, service)
+    assert converge(machine, service) == []
+    look = ("/usr/bin/python3", "/opt/fence.py")
+    host.script(*look, answer=host.fails("gone"))
+
+    def start() -> str:
+        host.script(*look, answer="")
+        return ""
+
+    host.script("systemctl", "restart", answer=start)
+    assert converge(machine, service) == ["restart ours (what it made is gone)"]
+
+
+def test_what_a_unit_has_made_goes_with_it_though_it_does_not_run(host: Host) -> None:
+    """Only its stop takes that away, and systemd stops nothing that is not active."""
+    service = Service("ours", "[Service]\n", holds=("/opt/fence.py", "check"))
+    machine = FakeMachine(host, (service,))
+    converge(machine, service)
+    host.units["ours"].active = "inactive"
+    host.commands.clear()
+    host.script("systemctl", "start", answer=host.fails("no"))
+    service.remove(machine)
+    assert [argv[1] for argv in host.ran("systemctl") if argv[1] in ("start", "stop")] == ["start", "stop"]
+
+
 def drop_in(name: str) -> Path:
     return Path(f"{systemd.UNITS}/{name}.service.d/hubwright.conf")
 

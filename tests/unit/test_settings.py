@@ -134,6 +134,23 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("[network]\nsubnet = '10.0.0.0/25'", "subnet should be a /24 or larger"),
         ("[network]\nsubnet = '10.0.0.1/20'", "subnet: 10.0.0.1/20 has host bits set"),
         ("[network]\nsubnet = 'fd00::/64'", "subnet: "),
+        ("[network]\nclosed = '10.0.0.0/8'", "network.closed: should be a list"),
+        (
+            "[network]\nclosed = ['10.1.0.0/8']",
+            'network.closed: "10.1.0.0/8" should be "10.0.0.0/8", which begins',
+        ),
+        (
+            "[network]\nclosed = ['10.0.0.0/8', '192.168.1.1/24']",
+            '"192.168.1.1/24" should be "192.168.1.0/24"',
+        ),
+        ("[network]\nclosed = ['10.0.0.1']", 'network.closed: "10.0.0.1" should be an IPv4 range'),
+        (
+            "[network]\nclosed = ['10.0.0.0/255.0.0.0']",
+            'network.closed: "10.0.0.0/255.0.0.0" should be an IPv4 range',
+        ),
+        ("[network]\nclosed = ['10.0.0.0/33']", 'network.closed: "10.0.0.0/33" should be an IPv4 range'),
+        ("[network]\nclosed = ['fd00::/8']", 'network.closed: "fd00::/8" should be an IPv4 range'),
+        ("[network]\nclosed = ['the office']", 'network.closed: "the office" should be an IPv4 range'),
         ("[image]\nreference = 'jupyter/base:latest'", "image.reference: should end in @sha256:"),
         (
             "[image]\nbuild = 'a'\narchive = 'b'",
@@ -201,6 +218,11 @@ def test_no_durations(given: object) -> None:
 )
 def test_the_host_has_the_first_address(hub: Callable[..., Settings], subnet: str, gateway: str) -> None:
     assert hub(f"[network]\nsubnet = '{subnet}'").network.gateway == gateway
+
+
+@pytest.mark.parametrize("ranges", [(), ("10.0.0.0/8", "192.168.7.3/32"), ("0.0.0.0/0",)])
+def test_ranges_can_be_closed(hub: Callable[..., Settings], ranges: tuple[str, ...]) -> None:
+    assert hub(f"[network]\nclosed = {list(ranges)}").network.closed == ranges
 
 
 # --- layers --------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ from tests.unit.fake_systemd import Unit
 from tests.unit.fakes import DISTRIBUTION, Host, inputs, relocated
 
 HIDDEN = "correct-horse-battery"
-UNITS = ("jupyterhub", "jupyterhub-proxy", "hubwright-culler")
+FENCE = "hubwright-fence"
+UNITS = ("jupyterhub", "jupyterhub-proxy", "hubwright-culler", FENCE)
 
 
 class Service:
@@ -91,7 +92,7 @@ def test_a_bare_host_becomes_a_hub_and_a_second_run_changes_nothing(
     assert host.tree() == before
     assert starts(host) == runs
     assert {argv[0] for argv in host.commands} == {"dpkg-query", "docker", "systemctl", "/usr/bin/python3"}
-    assert len(host.commands) <= 7  # one look for each kind of thing, not one for each thing
+    assert len(host.commands) <= 8  # one look for each kind of thing, not one for each thing
 
 
 def test_the_plan_of_a_bare_host_is_what_apply_then_does(
@@ -101,7 +102,8 @@ def test_the_plan_of_a_bare_host_is_what_apply_then_does(
     planned = service("plan", settings)
     assert service.host.tree() == before
     assert set(planned.values()) == {"would-change"}
-    assert set(service("apply", settings)) == set(planned)
+    brought = {"packages:fence"}  # by Docker's packages meanwhile
+    assert set(service("apply", settings)) == set(planned) - brought
     assert service("plan", settings) == {}
 
 
@@ -182,8 +184,9 @@ def test_turning_the_culler_off_removes_it_and_only_it(
     ("text", "restarted"),
     [
         ("[server]\npids = 512", {"jupyterhub"}),
-        ("[hub]\nport = 9000", {"jupyterhub", "jupyterhub-proxy", "hubwright-redirect"}),
-        ("[tls]\nmode = 'off'", {"jupyterhub", "jupyterhub-proxy"}),
+        ("[hub]\nport = 9000", {"jupyterhub", "jupyterhub-proxy", "hubwright-redirect", FENCE}),
+        ("[tls]\nmode = 'off'", {"jupyterhub", "jupyterhub-proxy", FENCE}),
+        ("[network]\nclosed = ['10.0.0.0/8']", {FENCE}),
         ("[server]\nmax_age = '1d'", {"hubwright-culler"}),
         ("[deploy]\napt_lock_wait = 5", set()),
         ("[vm]\ncpus = 7", set()),

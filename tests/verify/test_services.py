@@ -14,7 +14,7 @@ HUB_API, PROXY_API, DOCKER_API = 8081, 8001, 2375
 EVERYWHERE = ("0.0.0.0", "::")
 
 
-@pytest.mark.parametrize("unit", ["docker", "jupyterhub-proxy", "jupyterhub"])
+@pytest.mark.parametrize("unit", ["docker", "hubwright-fence", "jupyterhub-proxy", "jupyterhub"])
 def test_unit_runs_and_is_enabled(host: Host, unit: str) -> None:
     service = host.service(unit)
     assert service.is_running

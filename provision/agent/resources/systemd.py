@@ -23,6 +23,7 @@ from .ports import require_free
 
 UNITS = "/etc/systemd/system"
 DROP_IN = "hubwright.conf"
+PYTHON = "/usr/bin/python3"
 PROPERTIES = ("Id", "LoadState", "ActiveState", "UnitFileState", "NRestarts", "NeedDaemonReload")
 ENABLED = ("enabled", "static", "alias")  # enabled-runtime ends with the next boot
 TRIES = 5  # starts of a unit with Restart= until it is said not to stay up
@@ -119,6 +120,8 @@ class Service(Unit):
     `reload`: reload before a restart, for what has to be in force when the restart comes (dockerd's
     live-restore).
     `own`: files and folders that the program makes once, for this machine alone.
+    `holds`: a program for the system's python3 and its arguments, which fails when what the unit made is
+    gone: for one that runs nothing by itself, and is active all the same.
     """
 
     name: str
@@ -131,6 +134,7 @@ class Service(Unit):
     ports: tuple[tuple[str, str, int, str], ...] = ()
     drop_in: str = ""
     own: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -199,6 +203,11 @@ class Service(Unit):
         machine.forget("systemd")
 
     def remove(self, machine: Machine) -> str | None:
+        machine.forget("systemd")  # an earlier look did not ask for what is no longer wanted
+        if self.holds and self._is_there(machine):
+            # What it made may be there though it is not active, and only its stop takes that away.
+            with contextlib.suppress(CommandFailed):
+                machine.run(["systemctl", "start", self.unit_name])
         self.take_away(machine, self._files, ours=bool(self.unit))
         unlink(self._stamp_file(machine))
         machine.forget("systemd")
@@ -286,7 +295,17 @@ class Service(Unit):
         changed |= {id_ for id_ in self.watches if (found := machine.find(id_)) and found.check(machine)}
         if self._file_changes(machine):
             changed.add(self._unit_id)
-        return f"changed: {', '.join(sorted(key.partition(':')[2] for key in changed))}" if changed else ""
+        if changed:
+            return f"changed: {', '.join(sorted(key.partition(':')[2] for key in changed))}"
+        return "" if self._holds(machine) else "what it made is gone"
+
+    def _holds(self, machine: Machine) -> bool:
+        try:
+            if self.holds:
+                machine.run([PYTHON, *self.holds])
+        except CommandFailed:
+            return False
+        return True
 
     def _at_start(self, machine: Machine) -> dict[str, str]:
         """The stamps of when it was last started by us; none when that is not known."""

@@ -1,0 +1,184 @@
+"""The fence around the notebooks' network: what its containers reach of the host, and of what lies behind it.
+
+    fence.py up --bridge NAME --subnet RANGE --gateway ADDRESS --hub-port N [--port N]… [--closed RANGE]…
+    fence.py check      ends with 1 when rules are not as `up` left them
+    fence.py stop       takes them away, unless they are needed meanwhile
+
+The rules stand in two chains of iptables. They only close: what they let pass goes on to the rules of others.
+One transaction of iptables-restore changes all of them, so that no moment is without. Standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+INWARD, OUTWARD = "HUBWRIGHT-IN", "HUBWRIGHT-OUT"
+# Docker keeps what stands there when it starts: docs.docker.com/engine/network/packet-filtering-firewalls/
+DOCKER_USER = "DOCKER-USER"
+# RFC 3927; clouds keep their metadata there, an instance's credentials among them.
+LINK_LOCAL = "169.254.0.0/16"
+DNS = ("-p udp --dport 53", "-p tcp --dport 53")
+
+UNIT, DOCKER = "hubwright-fence.service", "docker.service"
+RECORD = Path("/run/hubwright-fence/rules")
+WAIT = 30  # seconds for another program that changes rules
+PLACES = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+@dataclass(frozen=True)
+class Fence:
+    """`ports`: of the host, open to notebooks. `closed`: ranges beyond the host that are not."""
+
+    bridge: str
+    subnet: str
+    gateway: str
+    hub_port: int
+    ports: tuple[int, ...] = ()
+    closed: tuple[str, ...] = ()
+
+    def rules(self) -> list[str]:
+        hub = f"-d {self.gateway}/32 -p tcp --dport {self.hub_port}"
+        inward = [
+            "-i lo -j RETURN",
+            # A neighbour may have a route to the gateway's address.
+            f"! -i {self.bridge} {hub} -j DROP",
+            f"! -i {self.bridge} -j RETURN",
+            # Of connections that the host has opened: the hub's and the proxy's to servers.
+            "-m conntrack --ctstate RELATED,ESTABLISHED --ctdir REPLY -j RETURN",
+            f"{hub} -j RETURN",
+            *(f"-p tcp --dport {port} -j RETURN" for port in self.ports),
+            *(f"{dns} -j RETURN" for dns in DNS),  # a host may be its own resolver
+            "-j REJECT",
+        ]
+        outward = [
+            f"-d {self.subnet} -j RETURN",
+            *(f"{dns} -j RETURN" for dns in DNS),
+            *(f"-d {range_} -j REJECT" for range_ in (LINK_LOCAL, *self.closed)),
+        ]
+        return [f"-A {INWARD} {rule}" for rule in inward] + [f"-A {OUTWARD} {rule}" for rule in outward]
+
+
+def ours(saved: str) -> list[str]:
+    """The rules of our chains and those that lead there, from what iptables-save prints."""
+    return [
+        line
+        for line in saved.splitlines()
+        if line.startswith("-A ") and {INWARD, OUTWARD}.intersection(line.split())
+    ]
+
+
+def chains(saved: str) -> set[str]:
+    return {line[1:].split()[0] for line in saved.splitlines() if line.startswith(":")}
+
+
+def to_put_up(fence: Fence, saved: str) -> str:
+    """For iptables-restore --noflush: the fence's rules in place of all that are there of an earlier one."""
+    # Naming a chain empties it, which nobody may do to Docker's.
+    named = [INWARD, OUTWARD, *({DOCKER_USER} - chains(saved))]
+    return _transaction(
+        *(f":{chain} - [0:0]" for chain in named),
+        *_without_jumps(saved),
+        *fence.rules(),
+        f"-I INPUT 1 -j {INWARD}",
+        # Docker leads to its users' chain when it makes networks; 20.10 not when it starts beside containers
+        # that run, should all rules have been flushed.
+        f"-I FORWARD 1 -i {fence.bridge} -j {OUTWARD}",
+        f"-I {DOCKER_USER} 1 -i {fence.bridge} -j {OUTWARD}",
+    )
+
+
+def to_take_away(saved: str) -> str:
+    """For iptables-restore --noflush; empty when nothing is there."""
+    there = sorted({INWARD, OUTWARD} & chains(saved))
+    if not there:
+        return ""
+    return _transaction(
+        *_without_jumps(saved), *(f"-F {chain}" for chain in there), *(f"-X {chain}" for chain in there)
+    )
+
+
+def _without_jumps(saved: str) -> list[str]:
+    jumps = [rule for rule in ours(saved) if rule.split()[1] not in (INWARD, OUTWARD)]
+    return [f"-D {rule.removeprefix('-A ')}" for rule in jumps]
+
+
+def _transaction(*lines: str) -> str:
+    return "\n".join(["*filter", *lines, "COMMIT", ""])
+
+
+def stays(jobs: str) -> bool:
+    """Whether the rules are needed though the unit stops, by the lines of `systemctl list-jobs`.
+
+    A unit that restarts is back in a moment. Docker takes it along when it stops, but not notebooks.
+    """
+    kinds = {row[1]: row[2] for row in map(str.split, jobs.splitlines()) if len(row) > 2}
+    return kinds.get(UNIT, "").endswith("restart") or kinds.get(DOCKER, "").endswith(("stop", "restart"))
+
+
+def put_up(fence: Fence) -> None:
+    _restore(to_put_up(fence, _saved()))
+    RECORD.write_text("\n".join(ours(_saved())), encoding="utf-8")
+
+
+def check() -> str:
+    """What is wrong, or nothing."""
+    if not RECORD.exists():
+        return "the fence is not up"
+    recorded = RECORD.read_text(encoding="utf-8").splitlines()
+    return "" if ours(_saved()) == recorded else "rules of the fence are missing, or others than it made"
+
+
+def stop() -> None:
+    if stays(_run("systemctl", "list-jobs", "--no-legend", "--plain", UNIT, DOCKER)):
+        sys.stderr.write("notebooks may be running meanwhile: the rules stay\n")
+    elif text := to_take_away(_saved()):
+        _restore(text)
+
+
+def _saved() -> str:
+    return _run("iptables-save", "--table", "filter")
+
+
+def _restore(text: str) -> None:
+    _run("iptables-restore", "--noflush", f"--wait={WAIT}", text=text)
+
+
+def _run(*argv: str, text: str = "") -> str:
+    around = {**os.environ, "PATH": f"{PLACES}:{os.environ.get('PATH', '/usr/bin:/bin')}"}
+    done = subprocess.run(argv, input=text, env=around, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(argv)}: exit code {done.returncode}\n{text}")
+    return done.stdout
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("check")
+    verbs.add_parser("stop")
+    up = verbs.add_parser("up")
+    for name in ("--bridge", "--subnet", "--gateway"):
+        up.add_argument(name, required=True)
+    up.add_argument("--hub-port", type=int, required=True)
+    up.add_argument("--port", type=int, action="append", default=[])
+    up.add_argument("--closed", action="append", default=[])
+    return parser.parse_args()
+
+
+def main() -> None:
+    a = _arguments()
+    if a.verb == "up":
+        put_up(Fence(a.bridge, a.subnet, a.gateway, a.hub_port, tuple(a.port), tuple(a.closed)))
+    elif a.verb == "stop":
+        stop()
+    elif wrong := check():
+        sys.exit(wrong)
+
+
+if __name__ == "__main__":
+    main()
