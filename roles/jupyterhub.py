@@ -45,6 +45,7 @@ def hub_json(i: Inputs) -> str:
         "memory": s.server.memory,
         "cpu": s.server.cpu,
         "pids": s.server.pids,
+        "disk": s.server.disk,
         "start_timeout": s.server.start_timeout,
         "certificates": mirrors.notebooks_certificates(s),
         "environment": {**mirrors.notebooks(s), **s.server.environment, **secrets},
@@ -65,7 +66,7 @@ def steps(i: Inputs) -> list[Resource]:
     owned: dict[str, Any] = {"owner": paths.USER, "group": paths.USER}
     settings = File(paths.HUB_JSON, hub_json(i), mode=0o600, secret=True, **owned)
     config = File(paths.HUB_CONFIG, i.files["jupyterhub_config.py"])
-    code = [*i.code("ready_spawner.py"), *i.pages("page.html", "spawn_pending.html")]
+    code = [*i.code("ready_spawner.py"), *i.pages("page.html", "spawn_pending.html", "not_running.html")]
     tokens = [role.TOKEN for role in _with_tokens(i)]
     front_door = (proxy.service(i), tls.program(i, "front_door.mjs"))
     watched = (

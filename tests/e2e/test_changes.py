@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+
+import pytest
 
 from tests.e2e.hosts import Host
 from tests.e2e.operators import Operator
@@ -36,6 +39,11 @@ def limit(machine: Host, server: str) -> int:
     containers = json.loads(machine.run("docker inspect $(docker ps --quiet)"))
     [found] = [c for c in containers if f"JUPYTERHUB_USER={user}" in c["Config"]["Env"]]
     return int(found["HostConfig"]["Memory"])
+
+
+def taken(machine: Host) -> int:
+    """Servers that run."""
+    return len(machine.run("docker ps --quiet --filter network=hubwright").split())
 
 
 def users(machine: Host) -> list[str]:
@@ -97,3 +105,33 @@ def test_idle_servers_end_and_their_users_go(machine: Host) -> None:
     machine.run(CULL_AT_ONCE)
     assert machine.run("docker ps --all --quiet --filter network=hubwright") == ""
     assert users(machine) == []
+
+
+def test_server_that_writes_too_much_ends_and_no_other(operator: Operator, machine: Host) -> None:
+    async def scenario() -> None:
+        greedy, modest = Visitor(machine.url), Visitor(machine.url)
+        await asyncio.gather(greedy.arrive(), modest.arrive())
+        kernel, another = await asyncio.gather(greedy.open_kernel(), modest.open_kernel())
+        container = (await kernel.run("import socket; print(socket.gethostname())")).strip()
+        with pytest.raises(RuntimeError, match="File too large"):
+            await kernel.run("open('whole', 'wb').truncate((200 << 20) + 1)")
+        await another.run("answer = 42; open('part', 'wb').write(bytes(100 << 20))")
+        assert container in machine.run("docker ps --quiet").split()
+
+        await kernel.run("for n in range(6): open(f'part {n}', 'wb').write(bytes(50 << 20))")
+        end = time.monotonic() + 60
+        while container in machine.run("docker ps --all --quiet").split():
+            assert time.monotonic() < end, "it goes on"
+            await asyncio.sleep(0.5)
+
+        page = await greedy.get(f"{greedy.server}lab")
+        assert (page.code, b"more than 200.0 MiB" in page.body) == (424, True)
+        log = machine.run("journalctl --quiet --output=cat --unit=jupyterhub")
+        assert f"{greedy.user} has written 3" in log
+        assert await another.run("print(answer)") == "42\n"
+        assert await greedy.arrive() == greedy.server, "they may come back"
+
+    with operator.changed(server={"disk": "200M"}):
+        operator.hubwright("apply")
+        asyncio.run(scenario())
+    operator.hubwright("apply")

@@ -110,6 +110,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("[server]\npids = 8", "server.pids: should be greater than or equal to 32"),
         ("[server]\nmemory = 'lots'", 'server.memory: should be a size such as "512M"'),
         ("[server]\nmemory = 0", "server.memory: should be greater than 0"),
+        ("[server]\ndisk = -1", "server.disk: should be greater than or equal to 0"),
+        ("[server]\ndisk = '10M'", 'server: disk should be 0 or at least "64M"'),
         ("[server]\nmax_age = 'soon'", 'server.max_age: should be a time such as "90s"'),
         ("[server]\nmax_age = -5", "server.max_age: should be greater than or equal to 0"),
         ("[server.environment]\nDEBUG = 1", "server.environment.DEBUG: should be text in quotes"),
