@@ -80,6 +80,9 @@ class Server(Section):
         10 * 1024**3,
         description="What a server may write; one that has written more is ended. 0: no limit.",
     )
+    most: Annotated[int, Field(ge=0)] = Field(
+        100, description="Servers at once; whoever comes later waits until one ends. 0: no limit."
+    )
     start_timeout: Duration = Field(60, description="A server that is not ready by then has failed.")
     idle_timeout: Duration = Field(
         3600, description="Idle servers end after this, and temporary users go; 0 keeps them."

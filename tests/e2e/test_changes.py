@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 
 import pytest
@@ -135,3 +136,32 @@ def test_server_that_writes_too_much_ends_and_no_other(operator: Operator, machi
         operator.hubwright("apply")
         asyncio.run(scenario())
     operator.hubwright("apply")
+
+
+def test_visitor_waits_while_all_places_are_taken(operator: Operator, machine: Host) -> None:
+    async def scenario() -> None:
+        first, second, third = (Visitor(machine.url) for _ in range(3))
+        await first.arrive()
+        page, _ = await asyncio.gather(second.get(machine.url), third.get(machine.url))
+        assert (page.code, b"All places are taken" in page.body) == (429, True)
+        again = re.search(rb'http-equiv="refresh" content="(\d+)"', page.body)
+        assert again
+        assert int(again[1]) < 60
+        assert (await second.get(page.effective_url)).code == 429
+        assert len(users(machine)) == accounts + 3, "whoever waits has one account"
+
+        await first.get(f"{machine.url}hub/home")
+        assert await first.leave() == 204
+        page = await second.get(page.effective_url)
+        assert page.code == 200
+        await second.arrive()
+        kernel = await second.open_kernel()
+        assert await kernel.run("print(1)") == "1\n"
+
+    accounts = len(users(machine))
+    with operator.changed(server={"most": taken(machine) + 1}):
+        operator.hubwright("apply")
+        asyncio.run(scenario())
+    operator.hubwright("apply")
+    machine.run(CULL_AT_ONCE)
+    assert users(machine) == [], "of those who got no server, too"

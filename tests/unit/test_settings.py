@@ -110,6 +110,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("[server]\npids = 8", "server.pids: should be greater than or equal to 32"),
         ("[server]\nmemory = 'lots'", 'server.memory: should be a size such as "512M"'),
         ("[server]\nmemory = 0", "server.memory: should be greater than 0"),
+        ("[server]\nmost = -1", "server.most: should be greater than or equal to 0"),
         ("[server]\ndisk = -1", "server.disk: should be greater than or equal to 0"),
         ("[server]\ndisk = '10M'", 'server: disk should be 0 or at least "64M"'),
         ("[server]\nmax_age = 'soon'", 'server.max_age: should be a time such as "90s"'),
