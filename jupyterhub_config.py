@@ -48,7 +48,11 @@ def _front_door(c: Any, hub: dict[str, Any]) -> None:
 def _look(c: Any, hub: dict[str, Any]) -> None:
     c.JupyterHub.template_paths = [hub["templates"]]
     c.JupyterHub.logo_file = f"{hub['templates']}/logo.svg"
-    c.JupyterHub.template_vars = {"site_title": hub["title"], "announcement": hub["announcement"]}
+    c.JupyterHub.template_vars = {
+        "site_title": hub["title"],
+        "announcement": hub["announcement"],
+        "disk": hub["disk"],
+    }
 
 
 def _visitors(c: Any, hub: dict[str, Any]) -> None:  # noqa: ARG001 - one kind of visitor so far
@@ -59,6 +63,7 @@ def _visitors(c: Any, hub: dict[str, Any]) -> None:  # noqa: ARG001 - one kind o
 
 def _servers(c: Any, hub: dict[str, Any]) -> None:
     c.JupyterHub.spawner_class = "ready_spawner.ReadySpawner"
+    c.JupyterHub.active_server_limit = hub["most"]
     c.Spawner.default_url = "/lab"
     c.Spawner.disable_user_config = True
     c.Spawner.environment = hub["environment"]
@@ -80,6 +85,14 @@ def _servers(c: Any, hub: dict[str, Any]) -> None:
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
     }
+    if hub["disk"]:
+        # No file may be larger, and of all files together the spawner takes care. Docker's own limit of a
+        # container's layer (storage_opt) works on XFS with project quotas only.
+        c.DockerSpawner.extra_host_config["ulimits"] = [
+            {"Name": "fsize", "Soft": hub["disk"], "Hard": hub["disk"]}
+        ]
+        c.ReadySpawner.disk = hub["disk"]
+        c.Spawner.poll_interval = 10  # seconds; at each poll the spawner looks how much a server has written
 
 
 def _services(c: Any, hub: dict[str, Any]) -> None:

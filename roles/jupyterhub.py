@@ -43,6 +43,8 @@ def hub_json(i: Inputs) -> str:
         "memory": s.server.memory,
         "cpu": s.server.cpu,
         "pids": s.server.pids,
+        "disk": s.server.disk,
+        "most": s.server.most,
         "start_timeout": s.server.start_timeout,
         "certificates": mirrors.notebooks_certificates(s),
         "environment": {**mirrors.notebooks(s), **s.server.environment, **secrets},
@@ -63,7 +65,8 @@ def steps(i: Inputs) -> list[Resource]:
     owned: dict[str, Any] = {"owner": paths.USER, "group": paths.USER}
     settings = File(paths.HUB_JSON, hub_json(i), mode=0o600, secret=True, **owned)
     config = File(paths.HUB_CONFIG, i.files["jupyterhub_config.py"])
-    code = [*i.code("hub_guard.py", "ready_spawner.py"), *i.pages("page.html", "spawn_pending.html")]
+    pages = i.pages("page.html", "spawn_pending.html", "not_running.html", "429.html")
+    code = [*i.code("hub_guard.py", "ready_spawner.py"), *pages]
     tokens = [role.TOKEN for role in _with_tokens(i)]
     front_door = (proxy.service(i), tls.program(i, "front_door.mjs"))
     watched = (

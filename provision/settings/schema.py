@@ -25,11 +25,13 @@ from .values import (
     Retention,
     Sha256,
     Size,
+    SizeLimit,
     WebAddress,
     is_address,
 )
 
 IMAGE_SOURCES = ("reference", "build", "archive")
+_LEAST_DISK = 64 * 1024**2
 
 
 class Hub(Section):
@@ -75,6 +77,13 @@ class Server(Section):
     memory: Size = Field(1024**3, description="Hard limit of memory.", validate_default=True)
     cpu: Annotated[float, Field(gt=0)] = Field(1.0, description="Hard limit, in cores.")
     pids: Annotated[int, Field(ge=32)] = Field(256, description="Processes and threads at once.")
+    disk: SizeLimit = Field(
+        10 * 1024**3,
+        description="What a server may write; one that has written more is ended. 0: no limit.",
+    )
+    most: Annotated[int, Field(ge=0)] = Field(
+        100, description="Servers at once; whoever comes later waits until one ends. 0: no limit."
+    )
     start_timeout: Duration = Field(60, description="A server that is not ready by then has failed.")
     idle_timeout: Duration = Field(
         3600, description="Idle servers end after this, and temporary users go; 0 keeps them."
@@ -84,6 +93,12 @@ class Server(Section):
     secrets: dict[str, SecretStr] = Field(
         {}, description="Variables whose values only secrets.toml or the environment may give."
     )
+
+    @model_validator(mode="after")
+    def _server_has_room(self) -> Server:
+        if 0 < self.disk < _LEAST_DISK:
+            raise ValueError('disk should be 0 or at least "64M": a server writes a little by itself')
+        return self
 
     @model_validator(mode="after")
     def _culler_can_tell(self) -> Server:

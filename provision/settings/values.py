@@ -197,6 +197,7 @@ def _retention(value: str) -> str:
 
 
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+SizeLimit = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]  # 0: no limit
 Duration = Annotated[int, BeforeValidator(parse_duration), Field(ge=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 PortPair = Annotated[str, AfterValidator(_port_pair)]

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import time
+
+import pytest
 
 from tests.e2e.hosts import Host
 from tests.e2e.operators import Operator
@@ -36,6 +40,11 @@ def limit(machine: Host, server: str) -> int:
     containers = json.loads(machine.run("docker inspect $(docker ps --quiet)"))
     [found] = [c for c in containers if f"JUPYTERHUB_USER={user}" in c["Config"]["Env"]]
     return int(found["HostConfig"]["Memory"])
+
+
+def taken(machine: Host) -> int:
+    """Servers that run."""
+    return len(machine.run("docker ps --quiet --filter network=hubwright").split())
 
 
 def users(machine: Host) -> list[str]:
@@ -97,3 +106,62 @@ def test_idle_servers_end_and_their_users_go(machine: Host) -> None:
     machine.run(CULL_AT_ONCE)
     assert machine.run("docker ps --all --quiet --filter network=hubwright") == ""
     assert users(machine) == []
+
+
+def test_server_that_writes_too_much_ends_and_no_other(operator: Operator, machine: Host) -> None:
+    async def scenario() -> None:
+        greedy, modest = Visitor(machine.url), Visitor(machine.url)
+        await asyncio.gather(greedy.arrive(), modest.arrive())
+        kernel, another = await asyncio.gather(greedy.open_kernel(), modest.open_kernel())
+        container = (await kernel.run("import socket; print(socket.gethostname())")).strip()
+        with pytest.raises(RuntimeError, match="File too large"):
+            await kernel.run("open('whole', 'wb').truncate((200 << 20) + 1)")
+        await another.run("answer = 42; open('part', 'wb').write(bytes(100 << 20))")
+        assert container in machine.run("docker ps --quiet").split()
+
+        await kernel.run("for n in range(6): open(f'part {n}', 'wb').write(bytes(50 << 20))")
+        end = time.monotonic() + 60
+        while container in machine.run("docker ps --all --quiet").split():
+            assert time.monotonic() < end, "it goes on"
+            await asyncio.sleep(0.5)
+
+        page = await greedy.get(f"{greedy.server}lab")
+        assert (page.code, b"more than 200.0 MiB" in page.body) == (424, True)
+        log = machine.run("journalctl --quiet --output=cat --unit=jupyterhub")
+        assert f"{greedy.user} has written 3" in log
+        assert await another.run("print(answer)") == "42\n"
+        assert await greedy.arrive() == greedy.server, "they may come back"
+
+    with operator.changed(server={"disk": "200M"}):
+        operator.hubwright("apply")
+        asyncio.run(scenario())
+    operator.hubwright("apply")
+
+
+def test_visitor_waits_while_all_places_are_taken(operator: Operator, machine: Host) -> None:
+    async def scenario() -> None:
+        first, second, third = (Visitor(machine.url) for _ in range(3))
+        await first.arrive()
+        page, _ = await asyncio.gather(second.get(machine.url), third.get(machine.url))
+        assert (page.code, b"All places are taken" in page.body) == (429, True)
+        again = re.search(rb'http-equiv="refresh" content="(\d+)"', page.body)
+        assert again
+        assert int(again[1]) < 60
+        assert (await second.get(page.effective_url)).code == 429
+        assert len(users(machine)) == accounts + 3, "whoever waits has one account"
+
+        await first.get(f"{machine.url}hub/home")
+        assert await first.leave() == 204
+        page = await second.get(page.effective_url)
+        assert page.code == 200
+        await second.arrive()
+        kernel = await second.open_kernel()
+        assert await kernel.run("print(1)") == "1\n"
+
+    accounts = len(users(machine))
+    with operator.changed(server={"most": taken(machine) + 1}):
+        operator.hubwright("apply")
+        asyncio.run(scenario())
+    operator.hubwright("apply")
+    machine.run(CULL_AT_ONCE)
+    assert users(machine) == [], "of those who got no server, too"

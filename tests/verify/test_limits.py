@@ -64,6 +64,13 @@ def test_processes_beyond_the_limit_are_refused(probes: Probes, visitor: Visitor
     assert settings.server.pids // 2 < started < settings.server.pids
 
 
+def test_file_beyond_the_limit_is_refused(probes: Probes, visitor: Visitor, settings: Settings) -> None:
+    limit = settings.server.disk
+    if not limit:
+        pytest.skip("the settings let a server write as much as it likes")
+    assert probes.in_container(visitor.id, "grow", limit // 2, limit + 1) == [True, False]
+
+
 def test_server_has_no_privileges(host: Host, visitor: Visitor) -> None:
     text = host.check_output("docker exec %s cat /proc/1/status", visitor.id)
     status = dict(line.split(":", 1) for line in text.splitlines())

@@ -1,0 +1,22 @@
+"""Makes a file longer, writing nothing: `grow.py BYTES…`. Prints for each length whether it may be had."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+import tempfile
+
+if __name__ == "__main__":
+    allowed = []
+    with tempfile.TemporaryFile(dir=".") as file:
+        for length in map(int, sys.argv[1:]):
+            try:
+                file.truncate(length)
+                allowed.append(True)
+            except OSError as error:
+                if error.errno != errno.EFBIG:
+                    raise
+                allowed.append(False)
+            file.truncate(0)
+    print(json.dumps(allowed))
