@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import gzip
 import json
 import re
@@ -22,6 +21,7 @@ from provision.hosts import Access, Blob, Target, note_host_key
 from provision.report import Reporter
 from provision.settings import Settings, parse_size, secrets_in
 from provision.unattended import PlacedFile
+from provision.whole import whole
 
 LIMIT = "16K"  # what EC2 takes: the least of the platforms that are known
 
@@ -56,19 +56,17 @@ class Parts:
         """The URL of a file that is in the folder, whole, when this returns."""
         self.placed.add(name)
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
-        path, unfinished = self.folder / name, self.folder / f"{name}.unfinished"
+        path = self.folder / name
         if path.exists() and path.stat().st_size == size:  # its name is that of its content
             return f"{self.url}/{name}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, bytes):
-                unfinished.write_bytes(content)
-            else:
-                shutil.copyfile(content, unfinished)
-            unfinished.replace(path)
+            with whole(path) as unfinished:
+                if isinstance(content, bytes):
+                    unfinished.write_bytes(content)
+                else:
+                    shutil.copyfile(content, unfinished)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                unfinished.unlink()
             raise HubwrightError(
                 f"cannot be written: {error.strerror}",
                 where=str(path),

@@ -24,6 +24,7 @@ from provision.errors import HubwrightError, SettingsError
 from provision.process import docker, run
 from provision.report import Reporter
 from provision.settings import Builder, Settings
+from provision.whole import whole
 from roles import paths
 from roles.mirrors import proxy_variables
 
@@ -287,13 +288,9 @@ def _ensure(
 
 
 def _save(tag: str, archive: Path) -> None:
-    """Writes beside the archive first: one that has its name is complete. The oldest of its kind go."""
-    unfinished = archive.with_suffix(".unfinished")
-    try:
+    """An archive that has its name is complete. The oldest of its kind go."""
+    with whole(archive) as unfinished:
         docker("save", "--output", str(unfinished), tag)
-        unfinished.replace(archive)
-    finally:
-        unfinished.unlink(missing_ok=True)
     alike = archive.parent.glob(f"{archive.stem.rpartition('-')[0]}-*.tar")
     for old in sorted(alike, key=lambda path: path.stat().st_mtime, reverse=True)[ARCHIVES_KEPT:]:
         old.unlink()
