@@ -71,8 +71,8 @@ def cache_folder() -> Path:
     """Where image archives of every project on this machine are kept; `make clean` empties it."""
     given = os.environ.get("HUBWRIGHT_CACHE")
     if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hubwright"
+        return Path(given).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "hubwright"
 
 
 # --- what an image is called: pure, apart from reading its folder -------------------------------

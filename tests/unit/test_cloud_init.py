@@ -262,6 +262,15 @@ def test_a_file_that_is_no_host_key_is_refused(tmp_path: Path, content: bytes, w
     assert (tmp_path / "key").read_bytes() == content
 
 
+@pytest.mark.parametrize("name", ["hub.toml/key", "folder"])
+def test_a_place_where_no_host_key_can_be_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "hub.toml").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SettingsError, match="can be neither read nor made") as refused:
+        host_keys.read_or_make(tmp_path / name)
+    assert refused.value.hint
+
+
 def test_an_ecdsa_key_keeps_its_name(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(private(ec.generate_private_key(ec.SECP256R1())))
     key, is_new = host_keys.read_or_make(tmp_path / "key")

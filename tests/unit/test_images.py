@@ -333,6 +333,8 @@ def test_other_words_of_docker_are_passed_on() -> None:
         ({"HUBWRIGHT_CACHE": "/big/disk", "XDG_CACHE_HOME": "/x"}, "/big/disk"),
         ({"XDG_CACHE_HOME": "/x", "HOME": "/h"}, "/x/hubwright"),
         ({"HOME": "/h"}, "/h/.cache/hubwright"),
+        ({"HUBWRIGHT_CACHE": "big"}, "/here/big"),
+        ({"XDG_CACHE_HOME": "big"}, "/here/big/hubwright"),
     ],
 )
 def test_the_cache_is_the_machines(
@@ -342,4 +344,5 @@ def test_the_cache_is_the_machines(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr("os.getcwd", lambda: "/here")
     assert cache_folder() == Path(folder)

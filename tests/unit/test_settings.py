@@ -48,6 +48,7 @@ def refusal(folder: Path, text: str, **layers: str) -> str:
         ("[hub]\nport = 1\nport = 2\n", "line 3, column 9"),
         ("[hub]\nannouncement = 'a", "line 2, column 18"),
         ("= 1", "line 1, column 1"),
+        (f"[server]\npids = {'9' * 5000}", "limit (4300 digits)"),
     ],
 )
 def test_a_syntax_error_is_at_its_line_and_column(tmp_path: Path, text: str, place: str) -> None:
@@ -59,9 +60,35 @@ def test_a_syntax_error_is_at_its_line_and_column(tmp_path: Path, text: str, pla
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "hub.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(SettingsError, match="cannot be read"):
+    (tmp_path / "hub.toml").write_bytes(b"[hub]\ntitle = '\xfcber'")
+    with pytest.raises(SettingsError, match="is not text in UTF-8, at line 2") as refused:
         load(tmp_path / "hub.toml", {})
+    assert "save it as UTF-8" in refused.value.hint
+
+
+@pytest.mark.parametrize("name", ["hub.toml", "site.toml", "secrets.toml"])
+def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "hub.toml").write_text(f"[image]\n{IMAGE}") if name != "hub.toml" else None
+    (tmp_path / name).mkdir()
+    with pytest.raises(SettingsError, match="cannot be read: Is a directory") as refused:
+        load(tmp_path / "hub.toml", {})
+    assert (refused.value.where, bool(refused.value.hint)) == (str(tmp_path / name), True)
+
+
+def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path, **_: Any) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", denied)
+    monkeypatch.setattr(Path, "read_text", denied)
+    with pytest.raises(SettingsError, match=r"hub\.toml: cannot be read: Permission denied") as refused:
+        load(tmp_path / "hub.toml", {})
+    assert "let this user read it" in refused.value.hint
+
+
+def test_the_mark_of_an_encoding_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "hub.toml").write_text(f"[hub]\nport = 9\n[image]\n{IMAGE}", encoding="utf-8-sig")
+    assert load(tmp_path / "hub.toml", {}).hub.port == 9
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
