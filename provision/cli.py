@@ -210,9 +210,10 @@ def bake(ctx: Context, file: Path, with_secrets: bool, yes: bool) -> None:
     """
     from provision import baking, vm
 
+    baking.check(ctx.settings, file, with_secrets=with_secrets)
     consent(f"Remove the machine {ctx.settings.vm.name}, its work included?", yes=yes)
     _converge(ctx, HostOptions(), "apply", (), as_json=False)
-    baking.bake(ctx.settings, ctx.reporter, file, with_secrets=with_secrets)
+    baking.bake(ctx.settings, ctx.reporter, file)
     vm.destroy(ctx.settings, ctx.reporter)
 
 

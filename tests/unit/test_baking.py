@@ -49,9 +49,10 @@ def happened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return log
 
 
-def bake(settings: Settings, name: str, **options: Any) -> Path:
+def bake(settings: Settings, name: str, *, with_secrets: bool = False) -> Path:
     output = settings.root / name
-    baking.bake(settings, Reporter(), output, **{"with_secrets": False, **options})
+    baking.check(settings, output, with_secrets=with_secrets)
+    baking.bake(settings, Reporter(), output)
     return output
 
 
@@ -184,9 +185,11 @@ def test_what_cannot_be_written_leaves_no_half_of_it(
         (HUB, "hub.box", r"machines of the provider docker become \.tar"),
         (LIBVIRT, "hub.tar", r"provider libvirt become \.box or \.qcow2"),
         (HUB + '[vm]\nprovider = "virtualbox"\n', "hub.tar", "virtualbox become no file"),
+        (HUB, "nowhere/hub.tar", r"nowhere: there is no such folder"),
+        (HUB, "/proc/hub.tar", r"/proc/hub\.tar: cannot be written: "),
     ],
 )
-def test_a_file_of_another_kind_is_refused(
+def test_a_file_that_cannot_be_is_refused(
     happened: list[Any], hub: Callable[..., Settings], text: str, name: str, words: str
 ) -> None:
     with pytest.raises(SettingsError, match=words):

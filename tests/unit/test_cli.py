@@ -345,6 +345,27 @@ def test_destroy_asks_before_it_removes(
     assert (found.get("remove"), found.get("mode")) == ((None, None) if code else (True, "apply"))
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere/hub.tar"], "nowhere: there is no such folder"),
+        (["hub.tgz"], "machines of the provider docker become .tar"),
+        (["hub.tar"], "the settings hold secrets: server.secrets.KEY"),
+    ],
+)
+def test_what_cannot_be_baked_is_refused_before_anything_is_done(
+    run: Run, project: Path, ends: Callable[..., Any], words: list[str], said: str
+) -> None:
+    (project / "secrets.toml").write_text("[server.secrets]\nKEY = 'x'\n" if words == ["hub.tar"] else "")
+    (project / "secrets.toml").chmod(0o600)
+    asked = ends(outcome(ok=1))
+    for further in ([], ["--yes"]):
+        code, _, err = run("bake", *words, *further)
+        assert (code, asked) == (2, {})
+        assert said in err
+        assert "Remove" not in err
+
+
 def test_up_deploys_on_the_machine_that_it_raised(
     run: Run, ends: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
