@@ -253,11 +253,11 @@ def cloud_init(ctx: Context, /, **options: Any) -> None:
     """Write user-data that makes a cloud instance the hub by itself, without SSH.
 
     \b
-    hubwright cloud-init --limit 256K > user-data
+    hubwright cloud-init --limit 400K > user-data
     hubwright cloud-init --parts parts --part-url https://files.example.org/hub > user-data
 
-    The second form keeps user-data small: publish the files of `parts` at that URL before the instance
-    starts; it checks them by SHA-256. They hold no secrets.
+    The first form is for platforms that take user-data of that size. The second keeps it small: publish the
+    files of `parts` at that URL before the instance starts; it checks them by SHA-256. They hold no secrets.
 
     On the instance `cloud-init status --wait` says how it ended, `journalctl -u hubwright-first-boot` what
     was done. A first boot that is cut off is finished at the next one. From then on `hubwright plan -H` and

@@ -142,16 +142,16 @@ def fitting(text: str, limit: int) -> bytes:
         return content
     content = gzip.compress(content, 9, mtime=0)
     if len(content) > limit:
-        raise _too_large(f"takes {len(content) / 1024:.1f} KiB, compressed", limit)
+        enough = f"where your platform takes that much, --limit {-(-len(content) // 1024)}K"
+        raise _too_large(f"takes {len(content) / 1024:.1f} KiB, compressed", limit, enough)
     return content
 
 
-def _too_large(what: str, limit: int) -> HubwrightError:
+def _too_large(what: str, limit: int, instead: str) -> HubwrightError:
     return HubwrightError(
         f"{what}; user-data may have {limit / 1024:.0f} KiB",
         where="user-data",
-        hint="publish what is large: --parts FOLDER --part-url URL; "
-        "or say what your platform takes, for example --limit 256K",
+        hint=f"publish what is large: --parts FOLDER --part-url URL; or {instead}",
     )
 
 
@@ -165,7 +165,8 @@ def _placed(
             places[digest] = parts.place(f"image-{digest[:16]}.tar", blob)
             continue
         if isinstance(blob, Path):
-            raise _too_large(f"{blob.name} has {blob.stat().st_size / 1e6:.0f} MB", limit)
+            what = f"{blob.name} has {blob.stat().st_size / 1e6:.0f} MB"
+            raise _too_large(what, limit, "name an image in a registry: [image] reference")
         places[digest] = f"{FOLDER}/{digest}"
         files.append(PlacedFile(places[digest], blob))
     return places, files

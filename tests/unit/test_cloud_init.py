@@ -22,12 +22,13 @@ from provision.cloud_init import Wishes, user_data
 from provision.errors import HubwrightError, SettingsError
 from provision.hosts import Access
 from provision.report import Reporter
-from provision.settings import Settings
+from provision.settings import Settings, read_toml
 
 HIDDEN = "correct-horse-battery"
 SECRETS = f'[server.secrets]\nAPI_KEY = "{HIDDEN}"\n'
 REFERENCE = f'[monitoring]\ngraphite = false\n[image]\nreference = "quay.io/a/b@sha256:{"0a" * 32}"\n'
 URL = "https://files.example.org/hub"
+PROJECT = Path(__file__).parents[2]
 
 Make = Callable[..., tuple[dict[str, Any], bytes]]
 
@@ -99,6 +100,23 @@ def test_without_parts_everything_is_in_it(make: Make, tmp_path: Path) -> None:
     assert context.encode() in lzma.decompress(bundle)
     assert not (tmp_path / "parts").exists()
     assert len(sent) < 256 * 1024
+
+
+@pytest.mark.parametrize("place", ["docs/cloud-init.md", "provision/cli.py"])
+def test_the_example_of_a_single_file_works_with_the_hub_that_is_shipped(tmp_path: Path, place: str) -> None:
+    (limit,) = re.findall(
+        r"^ +hubwright cloud-init --limit (\S+) > ", (PROJECT / place).read_text(), re.MULTILINE
+    )
+    settings = Settings.model_validate({**read_toml(PROJECT / "hub.toml"), "root": PROJECT})
+    access = Access(known_hosts=tmp_path / "known_hosts")
+    assert user_data(settings, Reporter(), Wishes(limit=limit), access)
+
+
+def test_the_limit_that_a_refusal_names_is_enough(make: Make) -> None:
+    with pytest.raises(HubwrightError, match="user-data may have 16 KiB") as refused:
+        make()
+    (limit,) = re.findall(r"--limit (\d+K)", refused.value.hint)
+    assert len(make(limit=limit)[1]) <= int(limit[:-1]) * 1024 < len(make(limit=limit)[1]) + 1024
 
 
 def test_it_is_compressed_where_that_is_what_it_takes(make: Make, parts: dict[str, Any]) -> None:
