@@ -77,6 +77,10 @@ NOTHING = {"docker": NO, "libvirt": NO, "virtualbox": NO}
             Survey({**DOCKER, "libvirt": YES}, NO, UBUNTU, kvm=YES, catalogue=NO),
             {"vm": {"box": "archive"}, **UBUNTU_BUILDER},
         ),
+        (
+            Survey({**NOTHING, "virtualbox": YES}, NO, DEBIAN, catalogue=NO),
+            {"vm": {"provider": "virtualbox"}, **BUILDER},
+        ),
         (Survey(DOCKER, YES, conda=YES), {}),
         (Survey(DOCKER, YES, conda=NO), {"python": {"provider": "system"}}),
         (
@@ -123,7 +127,8 @@ def test_site_toml_says_what_differs_from_the_defaults(
         (Survey(NOTHING, YES), "`provision/setup.sh --vm` installs libvirt"),
         (Survey(DOCKER, YES, kvm=NO), "no KVM (not installed): libvirt's machines are emulated"),
         (Survey(DOCKER, YES, catalogue=YES), "boxes come from there"),
-        (Survey(DOCKER, NO, DEBIAN, catalogue=NO), "boxes are made here"),
+        (Survey({**DOCKER, "libvirt": YES}, NO, DEBIAN, catalogue=NO), "boxes are made here"),
+        (Survey({**NOTHING, "virtualbox": YES}, NO, DEBIAN, catalogue=NO), "[vm] box has to name a .box"),
         (Survey(DOCKER, NO, catalogue=NO), "[vm] box has to name a .box file"),
         (Survey(DOCKER, YES, kvm=YES), "libvirt's machines use it"),
         (Survey(NOTHING, YES), "no machine can be raised here, but existing hosts can be deployed"),
