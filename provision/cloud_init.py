@@ -22,6 +22,7 @@ from provision.report import Reporter
 from provision.settings import Settings, parse_size, secrets_in
 from provision.unattended import PlacedFile
 from provision.whole import whole
+from roles.inputs import certificates
 
 LIMIT = "16K"  # what EC2 takes: the least of the platforms that are known
 
@@ -104,7 +105,7 @@ def user_data(settings: Settings, reporter: Reporter, wishes: Wishes, access: Ac
     places, files = _placed(blobs, parts, limit)
     made = unattended.bundle(settings, steps(settings, sources), places)
     url = parts.place(f"hub-{made.digest[:16]}.xz", made.content) if parts else ""
-    trusted = [path.read_text("ascii") for path in map(settings.path, settings.mirrors.ca_certificates)]
+    trusted = certificates(settings).values()
     files += [*unattended.files(made, url=url, trusted=trusted), unattended.per_boot()]
     host_key, is_new = host_keys.read_or_make(wishes.host_key) if wishes.host_key else (None, False)
     content = fitting(cloud_config(files, host_key, keys), limit)

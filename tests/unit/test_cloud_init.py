@@ -184,6 +184,14 @@ def test_an_image_archive_is_published(
     assert published.read_bytes() == b"layers"
 
 
+def test_the_parts_own_server_may_be_certified_with_a_comment(
+    make: Make, parts: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_text("# Büro\n-----BEGIN CERTIFICATE-----\n", encoding="utf-8")
+    config, _ = make(f"{REFERENCE}[mirrors]\nca_certificates = ['{tmp_path}/ca.pem']\n", **parts)
+    assert b"BEGIN CERTIFICATE" in files(config)[f"{FOLDER}/first-boot.json"]
+
+
 def test_parts_that_cannot_be_written_are_an_error(make: Make, tmp_path: Path) -> None:
     (tmp_path / "parts").write_text("a file")
     with pytest.raises(HubwrightError, match="cannot be written"):
