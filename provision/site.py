@@ -121,6 +121,7 @@ def survey(reporter: Reporter, config: Path | None = None) -> Survey:
 
     Takes seconds, and half a minute more where a first base image must be made.
     """
+    decided = _decides_on_python(config)  # first: a hub.toml that cannot be read ends this at once
     certificates, archive = _certificates(), own_archive()
     engine = _probe(reporter, "Docker", docker_answers)
     registries = _registries() if engine.works else ()
@@ -142,7 +143,7 @@ def survey(reporter: Reporter, config: Path | None = None) -> Survey:
     npm = os.environ.get("NPM_CONFIG_REGISTRY") or npm_registry(_texts(NPM_FILES))
     alias, channels = conda_settings(_texts(CONDA_FILES))
     conda = None
-    if _decides_on_python(config):
+    if decided:
         channels = ()
     else:
         conda = _probe(reporter, "Miniconda", partial(_conda_answers, alias, channels))
@@ -324,6 +325,12 @@ def _catalogue_answers() -> str:
 
 def _decides_on_python(config: Path | None) -> bool:
     python = read_toml(config).get("python", {}) if config and config.exists() else {}
+    if not isinstance(python, dict):
+        raise SettingsError(
+            "should be a table",
+            where=f"{config}: python",
+            hint="`hubwright config explain python` lists its keys",
+        )
     return not {"provider", "installer", "channels"}.isdisjoint(python)
 
 

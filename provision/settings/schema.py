@@ -12,6 +12,7 @@ from .mirrors import Mirrors
 from .section import Section
 from .values import (
     Address,
+    Box,
     Channel,
     Domain,
     Duration,
@@ -282,7 +283,7 @@ class Vm(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")] = Field(
         "hubwright", description="Name of the machine, unique on this computer."
     )
-    box: Annotated[str, Field(min_length=1)] = Field(
+    box: Box = Field(
         "cloud-image/ubuntu-24.04",
         description="For libvirt and virtualbox: a name in Vagrant's catalogue, or a .box file here. "
         "archive: made here, from the archive that [builder] names; for libvirt. "
@@ -341,7 +342,8 @@ class Settings(Section):
     def _port_of_the_mode(cls, tables: Any) -> Any:
         hub, tls = tables.get("hub", {}), tables.get("tls", {})
         if isinstance(hub, dict) and isinstance(tls, dict) and "port" not in hub:
-            port = _PORTS.get(tls.get("mode"))  # type: ignore[arg-type]
+            mode = tls.get("mode")
+            port = _PORTS.get(mode) if isinstance(mode, str) else None
             return {**tables, "hub": {**hub, "port": port}} if port else tables
         return tables
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-_SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?$", re.IGNORECASE)
-_DURATION = re.compile(r"^(\d+)\s*([smhd]?)$")
+_SIZE = re.compile(r"^(\d{1,18}(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?$", re.IGNORECASE)
+_DURATION = re.compile(r"^(\d{1,12})\s*([smhd]?)$")
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"^{_LABEL}(\.{_LABEL})*$")
 _HOST_PORT = re.compile(r"^[A-Za-z0-9.-]+:\d{1,5}$")
@@ -54,6 +54,16 @@ def _port_pair(value: str) -> str:
     ports = value.split(":")
     if len(ports) != 2 or not all(port.isdecimal() and 0 < int(port) < 65536 for port in ports):
         raise ValueError('should be "port here:port in the machine", such as "18085:8085"')
+    return value
+
+
+def _box(value: str) -> str:
+    try:
+        Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError(
+            f"should begin with a folder: this computer has no user {value.split('/')[0][1:]}"
+        ) from None
     return value
 
 
@@ -186,6 +196,7 @@ Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 Duration = Annotated[int, BeforeValidator(parse_duration), Field(ge=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 PortPair = Annotated[str, AfterValidator(_port_pair)]
+Box = Annotated[str, Field(min_length=1), AfterValidator(_box)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Address = Annotated[str, AfterValidator(_address)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]

@@ -212,6 +212,18 @@ def test_a_machine_without_a_registry(machine: Programs, tmp_path: Path) -> None
     assert "hubwright/base:" in container  # the image that hosts will be made of
 
 
+@pytest.mark.parametrize(("text", "words"), [("python = 1", "python: should be a table"), ("[", "not valid")])
+def test_a_hub_that_cannot_be_read_ends_it_before_anything_is_tried(
+    machine: Programs, tmp_path: Path, text: str, words: str
+) -> None:
+    (tmp_path / "hub.toml").write_text(text)
+    with pytest.raises(SettingsError, match=words) as refused:
+        init(tmp_path / "hub.toml", QUIET)
+    assert refused.value.hint
+    assert machine.calls == []
+    assert not (tmp_path / "site.toml").exists()
+
+
 def test_a_list_of_mirrors_stands_for_its_first(machine: Programs, tmp_path: Path) -> None:  # noqa: ARG001
     (tmp_path / "mirrors").write_text("https://near.example/debian/\nhttps://far.example\n")
     (tmp_path / "apt" / "sources.list").write_text(f"deb mirror+file:{tmp_path}/mirrors bookworm main\n")
