@@ -19,6 +19,8 @@ from provision.settings import (
     read_toml,
     shown,
 )
+from provision.settings.schema import FIXED_PORTS
+from roles import paths
 
 PROJECT = Path(__file__).parents[2]
 IMAGE = f'reference = "quay.io/a/b@sha256:{"0a" * 32}"'
@@ -143,6 +145,26 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("[mirrors]\nca_certificates = 'a.pem'", "mirrors.ca_certificates: should be a list"),
         ("[auth]\ntype = 'ldap'", "auth.type: should be 'tmp'"),
         ("[vm]\nname = 'Two Words'", "vm.name: "),
+        ("[vm]\nmemory = 4096", 'vm.memory: should be at least "256M"; a number without a unit means bytes'),
+        ("[vm]\ndisk = 20", 'vm.disk: should be at least "1G"'),
+        ("[vm]\nboot_timeout = 0", "vm.boot_timeout: should be greater than or equal to 1"),
+        ("[server]\nmemory = 512", 'server.memory: should be at least "64M"'),
+        ("[server]\nstart_timeout = 0", "server.start_timeout: should be greater than or equal to 1"),
+        ("[server]\ncpu = inf", "server.cpu: should be a finite number"),
+        ("[server]\ncpu = nan", "server.cpu: should be "),
+        ("[server.environment]\n'' = '1'", "server.environment.: should be a name, without spaces and ="),
+        (
+            "[server.environment]\n'A=B' = '1'",
+            "server.environment.A=B: should be a name, without spaces and =",
+        ),
+        ("[tls]\nmode = 'letsencrypt'\nemail = ''", "tls.email: should be an address such as"),
+        ("[tls]\nmode = 'letsencrypt'\nemail = 'a@b'\ndirectory = ''", "tls.directory: should be a URL"),
+        (
+            "[mirrors]\npypi = 'HTTPS://user:secret@host/simple'",
+            "mirrors.pypi: should carry no user and no pass",
+        ),
+        ("[mirrors]\nnpm = 'https://host:abc/'", "mirrors.npm: should be a URL such as"),
+        ("[mirrors]\nnpm = 'https://[host/'", "mirrors.npm: should be a URL such as"),
         ("[vm]\nbox = '~no-such-user/x.box'", "vm.box: should begin with a folder"),
         ("[tls]\nmode = ['off']", "tls.mode: should be 'self-signed', 'files'"),
         ("[tls.mode]\noff = true", "tls.mode: should be 'self-signed', 'files'"),
@@ -160,12 +182,27 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("[monitoring]\nretention = '10s:6h,1m:6h'", "and a longer span"),
         ("[monitoring]\nretention = '10s:30s,1m:6h'", "and a longer span"),
         # what belongs together
-        ("[monitoring]\nstatus_port = 8085", "graphite_port and status_port should differ"),
+        (
+            "[monitoring]\nstatus_port = 8085",
+            "monitoring.graphite_port and monitoring.status_port should differ",
+        ),
+        ("[hub]\nport = 8085", "hub.port and monitoring.graphite_port should differ; both are 8085"),
+        ("[tls]\nredirect_port = 8086", "tls.redirect_port and monitoring.status_port should differ"),
+        ("[hub]\nport = 8001", "hub.port and the proxy's own API should differ; both are 8001"),
+        ("[monitoring]\nstatus_port = 8081", "the hub behind its proxy and monitoring.status_port should"),
+        ("[server]\nidle_timeout = 0\nmax_age = '1d'", "max_age needs idle_timeout: the culler ends both"),
         ("[server]\nidle_timeout = '5m'", 'idle_timeout should be 0 or at least "6m"'),
         ("[server]\nidle_timeout = 359", 'idle_timeout should be 0 or at least "6m"'),
-        ("[network]\nsubnet = '10.0.0.0/25'", "subnet should be a /24 or larger"),
-        ("[network]\nsubnet = '10.0.0.1/20'", "subnet: 10.0.0.1/20 has host bits set"),
-        ("[network]\nsubnet = 'fd00::/64'", "subnet: "),
+        ("[network]\nsubnet = '10.0.0.0/25'", "network.subnet: should be a /24 or larger"),
+        ("[network]\nsubnet = '10.0.0.1'", "network.subnet: should be a /24 or larger"),
+        ("[network]\nsubnet = '0.0.0.0/0'", "network.subnet: should be a /8 or smaller"),
+        ("[network]\nsubnet = '10.0.0.1/20'", "network.subnet: 10.0.0.1/20 has host bits set"),
+        ("[network]\nsubnet = 'fd00::/64'", "network.subnet: "),
+        ("[network]\nsubnet = '127.0.0.0/8'", "network.subnet: should be a private range"),
+        ("[network]\nsubnet = '169.254.16.0/24'", "169.254.0.0/16 has link-local addresses"),
+        ("[network]\nsubnet = '224.0.0.0/8'", "(multicast)"),
+        ("[network]\nsubnet = '250.0.0.0/8'", "240.0.0.0/4 has addresses that are reserved"),
+        ("[network]\nsubnet = '0.0.0.0/8'", "0.0.0.0/8 has addresses that mean no host"),
         ("[image]\nreference = 'jupyter/base:latest'", "image.reference: should end in @sha256:"),
         (
             "[image]\nbuild = 'a'\narchive = 'b'",
@@ -233,6 +270,41 @@ def test_no_durations(given: object) -> None:
 )
 def test_the_host_has_the_first_address(hub: Callable[..., Settings], subnet: str, gateway: str) -> None:
     assert hub(f"[network]\nsubnet = '{subnet}'").network.gateway == gateway
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("172.30.0.0/255.255.240.0", "172.30.0.0/20"),
+        ("172.30.0.0/0.0.15.255", "172.30.0.0/20"),
+        ("10.0.0.0/8", "10.0.0.0/8"),
+    ],
+)
+def test_a_subnet_is_kept_with_the_length_of_its_prefix(
+    hub: Callable[..., Settings], given: str, kept: str
+) -> None:
+    assert hub(f"[network]\nsubnet = '{given}'").network.subnet == kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[hub]\nport = 8085\n[monitoring]\ngraphite = false",
+        "[tls]\nredirect_port = 0",
+        "[tls]\nmode = 'behind-proxy'\nredirect_port = 8000",
+        "[mirrors]\npypi = 'https://[2001:db8::1]:8443/simple'",
+    ],
+)
+def test_what_nothing_listens_on_is_free(hub: Callable[..., Settings], text: str) -> None:
+    assert hub(text)
+
+
+def test_a_url_begins_in_small_letters(hub: Callable[..., Settings]) -> None:
+    assert hub("[mirrors]\npypi = 'HTTPS://Host/Simple'").mirrors.pypi == "https://Host/Simple"
+
+
+def test_ports_that_are_fixed_are_those_of_the_roles() -> None:
+    assert sorted(FIXED_PORTS.values()) == sorted({paths.PROXY_API_PORT, paths.HUB_PORT})
 
 
 # --- layers --------------------------------------------------------------------------------------
