@@ -435,6 +435,18 @@ def test_explain_mentions_every_key_and_what_it_means() -> None:
             assert about["description"] in text
 
 
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("vm", "Vagrant's. One of: docker, libvirt, virtualbox. Default: docker."),
+        ("builder", "One of: registry, archive. Default: registry."),
+        ("auth", "tmp: every visit gets an account of its own. Default: tmp."),
+    ],
+)
+def test_every_choice_is_named(section: str, line: str) -> None:
+    assert line in explain(section)
+
+
 def test_explain_takes_one_section() -> None:
     assert explain("vm").startswith("[vm]")
     assert "[hub]" not in explain("vm")
