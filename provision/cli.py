@@ -74,8 +74,9 @@ def init(ctx: Context, force: bool) -> None:
 @click.pass_obj
 def up(ctx: Context, provider: str | None) -> None:
     """Raise the machine with Vagrant, deploy onto it, and print the hub's URL."""
-    from provision import vm
+    from provision import deploy, vm
 
+    deploy.check(ctx.settings)
     vm.up(ctx.settings, ctx.reporter, provider)
     _converge(ctx, HostOptions(), "apply", (), as_json=False)
     ctx.reporter.result(vm.url(ctx.settings))

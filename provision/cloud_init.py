@@ -14,7 +14,7 @@ from typing import Any
 
 from provision import host_keys, unattended
 from provision.agent.first_boot import FOLDER
-from provision.deploy import image_sources, steps
+from provision.deploy import check, image_sources, steps
 from provision.errors import HubwrightError, SettingsError
 from provision.host_keys import HostKey
 from provision.hosts import Access, Blob, Target, note_host_key
@@ -101,6 +101,7 @@ def user_data(settings: Settings, reporter: Reporter, wishes: Wishes, access: Ac
     keys = [_authorized(path) for path in wishes.authorized_keys]
     _refuse_secrets(settings, wishes.with_secrets)
 
+    check(settings)
     sources, blobs = image_sources(settings, reporter)
     places, files = _placed(blobs, parts, limit)
     made = unattended.bundle(settings, steps(settings, sources), places)

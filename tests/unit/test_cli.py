@@ -380,6 +380,16 @@ def test_up_deploys_on_the_machine_that_it_raised(
     assert asked["targets"] == [machine]
 
 
+def test_no_machine_is_raised_for_settings_that_cannot_be_deployed(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "hub.toml").write_text("[mirrors]\nca_certificates = ['no.pem']\n" + IMAGE)
+    monkeypatch.setattr(vm, "up", lambda *_: pytest.fail("a machine is raised"))
+    code, _, err = run("up")
+    assert code == 2
+    assert "no.pem: cannot be read" in err
+
+
 def test_an_interrupted_command_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
