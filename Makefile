@@ -24,7 +24,7 @@ setup: ## Install what is missing on this machine, and make .venv
 	@provision/setup.sh
 
 up: setup ## Raise a machine, deploy onto it, and print the URL of a hub that works
-	@[ -e site.toml ] || $(HUBWRIGHT) init
+	@[ -e "$$(dirname "$${HUBWRIGHT_CONFIG:-hub.toml}")/site.toml" ] || $(HUBWRIGHT) init
 	@$(HUBWRIGHT) up
 
 test: ## Every check of the project, the end-to-end ones on a real machine included

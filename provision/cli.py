@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -73,8 +74,9 @@ def init(ctx: Context, force: bool) -> None:
 @click.pass_obj
 def up(ctx: Context, provider: str | None) -> None:
     """Raise the machine with Vagrant, deploy onto it, and print the hub's URL."""
-    from provision import vm
+    from provision import deploy, vm
 
+    deploy.check(ctx.settings)
     vm.up(ctx.settings, ctx.reporter, provider)
     _converge(ctx, HostOptions(), "apply", (), as_json=False)
     ctx.reporter.result(vm.url(ctx.settings))
@@ -209,9 +211,10 @@ def bake(ctx: Context, file: Path, with_secrets: bool, yes: bool) -> None:
     """
     from provision import baking, vm
 
+    baking.check(ctx.settings, file, with_secrets=with_secrets)
     consent(f"Remove the machine {ctx.settings.vm.name}, its work included?", yes=yes)
     _converge(ctx, HostOptions(), "apply", (), as_json=False)
-    baking.bake(ctx.settings, ctx.reporter, file, with_secrets=with_secrets)
+    baking.bake(ctx.settings, ctx.reporter, file)
     vm.destroy(ctx.settings, ctx.reporter)
 
 
@@ -251,11 +254,11 @@ def cloud_init(ctx: Context, /, **options: Any) -> None:
     """Write user-data that makes a cloud instance the hub by itself, without SSH.
 
     \b
-    hubwright cloud-init --limit 256K > user-data
+    hubwright cloud-init --limit 400K > user-data
     hubwright cloud-init --parts parts --part-url https://files.example.org/hub > user-data
 
-    The second form keeps user-data small: publish the files of `parts` at that URL before the instance
-    starts; it checks them by SHA-256. They hold no secrets.
+    The first form is for platforms that take user-data of that size. The second keeps it small: publish the
+    files of `parts` at that URL before the instance starts; it checks them by SHA-256. They hold no secrets.
 
     On the instance `cloud-init status --wait` says how it ended, `journalctl -u hubwright-first-boot` what
     was done. A first boot that is cut off is finished at the next one. From then on `hubwright plan -H` and
@@ -394,17 +397,38 @@ def _converge(
 
 
 def main() -> None:
-    """The entry point: every HubwrightError becomes one screen and its exit code."""
+    """The entry point: every HubwrightError, and what the system refuses, is one screen and an exit code."""
     try:
         cli(standalone_mode=False)
     except HubwrightError as error:
-        if "-vv" in sys.argv:
-            raise
-        Reporter().error(error)
-        sys.exit(error.code)
+        _end(error)
+    except OSError as error:  # but for a pipe that nobody reads any more: click ends silently then
+        _drop_output()
+        where = "" if error.filename is None else str(error.filename)
+        hint = "mend that and run it again; with -vv it says where that happened"
+        _end(HubwrightError(error.strerror or str(error), where=where, hint=hint))
     except click.ClickException as error:
         error.show()
         sys.exit(Exit.USAGE)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as stop:
+        if isinstance(stop.__context__, EOFError) and not sys.stdin.isatty():
+            what = "nobody is there to answer that"
+            _end(HubwrightError(what, hint="run it in a terminal", code=Exit.USAGE))
         Reporter().line("stopped; run it again to go on where it stopped")
         sys.exit(Exit.FAILED)
+
+
+def _end(error: HubwrightError) -> NoReturn:
+    if "-vv" in sys.argv:
+        Reporter().line(traceback.format_exc().rstrip())
+    Reporter().error(error)
+    sys.exit(error.code)
+
+
+def _drop_output() -> None:
+    """What standard output cannot be rid of: Python would complain of it once more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import gzip
 import json
 import re
@@ -15,13 +14,15 @@ from typing import Any
 
 from provision import host_keys, unattended
 from provision.agent.first_boot import FOLDER
-from provision.deploy import image_sources, steps
+from provision.deploy import check, image_sources, steps
 from provision.errors import HubwrightError, SettingsError
 from provision.host_keys import HostKey
 from provision.hosts import Access, Blob, Target, note_host_key
 from provision.report import Reporter
 from provision.settings import Settings, parse_size, secrets_in
 from provision.unattended import PlacedFile
+from provision.whole import whole
+from roles.inputs import certificates
 
 LIMIT = "16K"  # what EC2 takes: the least of the platforms that are known
 
@@ -56,19 +57,17 @@ class Parts:
         """The URL of a file that is in the folder, whole, when this returns."""
         self.placed.add(name)
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
-        path, unfinished = self.folder / name, self.folder / f"{name}.unfinished"
+        path = self.folder / name
         if path.exists() and path.stat().st_size == size:  # its name is that of its content
             return f"{self.url}/{name}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, bytes):
-                unfinished.write_bytes(content)
-            else:
-                shutil.copyfile(content, unfinished)
-            unfinished.replace(path)
+            with whole(path) as unfinished:
+                if isinstance(content, bytes):
+                    unfinished.write_bytes(content)
+                else:
+                    shutil.copyfile(content, unfinished)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                unfinished.unlink()
             raise HubwrightError(
                 f"cannot be written: {error.strerror}",
                 where=str(path),
@@ -102,11 +101,12 @@ def user_data(settings: Settings, reporter: Reporter, wishes: Wishes, access: Ac
     keys = [_authorized(path) for path in wishes.authorized_keys]
     _refuse_secrets(settings, wishes.with_secrets)
 
+    check(settings)
     sources, blobs = image_sources(settings, reporter)
     places, files = _placed(blobs, parts, limit)
     made = unattended.bundle(settings, steps(settings, sources), places)
     url = parts.place(f"hub-{made.digest[:16]}.xz", made.content) if parts else ""
-    trusted = [path.read_text("ascii") for path in map(settings.path, settings.mirrors.ca_certificates)]
+    trusted = certificates(settings).values()
     files += [*unattended.files(made, url=url, trusted=trusted), unattended.per_boot()]
     host_key, is_new = host_keys.read_or_make(wishes.host_key) if wishes.host_key else (None, False)
     content = fitting(cloud_config(files, host_key, keys), limit)
@@ -144,16 +144,16 @@ def fitting(text: str, limit: int) -> bytes:
         return content
     content = gzip.compress(content, 9, mtime=0)
     if len(content) > limit:
-        raise _too_large(f"takes {len(content) / 1024:.1f} KiB, compressed", limit)
+        enough = f"where your platform takes that much, --limit {-(-len(content) // 1024)}K"
+        raise _too_large(f"takes {len(content) / 1024:.1f} KiB, compressed", limit, enough)
     return content
 
 
-def _too_large(what: str, limit: int) -> HubwrightError:
+def _too_large(what: str, limit: int, instead: str) -> HubwrightError:
     return HubwrightError(
         f"{what}; user-data may have {limit / 1024:.0f} KiB",
         where="user-data",
-        hint="publish what is large: --parts FOLDER --part-url URL; "
-        "or say what your platform takes, for example --limit 256K",
+        hint=f"publish what is large: --parts FOLDER --part-url URL; or {instead}",
     )
 
 
@@ -167,7 +167,8 @@ def _placed(
             places[digest] = parts.place(f"image-{digest[:16]}.tar", blob)
             continue
         if isinstance(blob, Path):
-            raise _too_large(f"{blob.name} has {blob.stat().st_size / 1e6:.0f} MB", limit)
+            what = f"{blob.name} has {blob.stat().st_size / 1e6:.0f} MB"
+            raise _too_large(what, limit, "name an image in a registry: [image] reference")
         places[digest] = f"{FOLDER}/{digest}"
         files.append(PlacedFile(places[digest], blob))
     return places, files

@@ -63,14 +63,23 @@ def steps(
     settings: Settings, sources: Mapping[str, ImageSource], only: Iterable[str] = ()
 ) -> list[RoleSteps]:
     """The roles' resources; of `only` these roles and what they need, if any are named."""
+    inputs = _inputs(settings, sources, only)
+    chosen = roles.with_needs(set(only)) if only else roles.ROLES
+    return [RoleSteps(role.name, role.needs, tuple(role.steps(inputs))) for role in chosen]
+
+
+def check(settings: Settings, only: Iterable[str] = ()) -> None:
+    """Raises SettingsError for what `steps` would refuse: before images are built, which takes minutes."""
+    _inputs(settings, {}, only)
+
+
+def _inputs(settings: Settings, sources: Mapping[str, ImageSource], only: Iterable[str]) -> Inputs:
     unknown = sorted(set(only) - set(roles.NAMES))
     if unknown:
         raise SettingsError(
             f"no such role: {', '.join(unknown)}", hint=f"the roles are {', '.join(roles.NAMES)}"
         )
-    inputs = Inputs.read(settings, sources)
-    chosen = roles.with_needs(set(only)) if only else roles.ROLES
-    return [RoleSteps(role.name, role.needs, tuple(role.steps(inputs))) for role in chosen]
+    return Inputs.read(settings, sources)
 
 
 def image_sources(settings: Settings, reporter: Reporter) -> tuple[dict[str, ImageSource], dict[str, Blob]]:
@@ -134,6 +143,7 @@ def converge(
         wanted: list[RoleSteps] = []
         blobs: dict[str, Blob] = {}
     else:
+        check(settings, only)
         sources, blobs = image_sources(settings, reporter)
         wanted = steps(settings, sources, only)
     bundle = pack(manifest(settings, wanted, mode=mode, whole=not only))

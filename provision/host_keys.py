@@ -28,12 +28,20 @@ class HostKey:
 def read_or_make(path: Path) -> tuple[HostKey, bool]:
     """The key in a file that `ssh-keygen` or this function wrote, and whether it was made now.
 
-    Raises SettingsError for a file that holds none, or one with a passphrase.
+    Raises SettingsError for a file that holds none, or one with a passphrase, and where none can be made.
     """
-    if not path.exists():
-        return _make(path), True
     try:
-        key = serialization.load_ssh_private_key(path.read_bytes(), password=None)
+        if not path.exists():
+            return _make(path), True
+        content = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(
+            f"can be neither read nor made: {error.strerror}",
+            where=str(path),
+            hint="name a key that you may read, or a file in a folder where you may write",
+        ) from None
+    try:
+        key = serialization.load_ssh_private_key(content, password=None)
     except (TypeError, ValueError) as error:
         locked = isinstance(error, TypeError) or "password" in str(error).lower()
         raise SettingsError(
@@ -41,14 +49,12 @@ def read_or_make(path: Path) -> tuple[HostKey, bool]:
             where=str(path),
             hint="name a file that is not there yet: a key is made in it",
         ) from None
-    except OSError as error:
-        raise SettingsError(f"cannot be read: {error.strerror}", where=str(path)) from None
     kind = next((name for type_, name in KINDS.items() if isinstance(key, type_)), "")
     if not kind:
         raise SettingsError(
             "holds a kind of key that sshd does not take", where=str(path), hint="make one of type ed25519"
         )
-    return HostKey(kind, path.read_text("ascii"), _public(key)), False  # type: ignore[arg-type]
+    return HostKey(kind, content.decode("ascii"), _public(key)), False  # type: ignore[arg-type]
 
 
 def _make(path: Path) -> HostKey:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from provision.errors import HubwrightError
+from provision.errors import HubwrightError, SettingsError
 from provision.process import HERE, ProgramError, docker, run
 
 LIBVIRT = "qemu:///system"
@@ -45,6 +45,10 @@ ANSWERS: dict[str, Callable[[], str]] = {
 
 def require(provider: str) -> None:
     """Raises HubwrightError with what would work here, unless the provider answers."""
+    if provider not in ANSWERS:
+        raise SettingsError(
+            f"no machine can be raised with {provider}", hint=f"the providers are {', '.join(ANSWERS)}"
+        )
     try:
         ANSWERS[provider]()
     except HubwrightError as error:

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from provision.digests import file_digest
-from provision.errors import HubwrightError, SettingsError
+from provision.errors import SettingsError
 from provision.process import docker, run
 from provision.report import Reporter
 from provision.settings import Builder, Settings
+from provision.whole import whole
 from roles import paths
 from roles.mirrors import proxy_variables
 
@@ -50,10 +51,10 @@ class Recipe:
 def notebook(settings: Settings) -> Recipe:
     """What `[image] build` stands for."""
     if settings.image.build is None:
-        raise HubwrightError("there is nothing to build", where="image", hint="set [image] build to a folder")
+        raise SettingsError("there is nothing to build", where="image", hint="set [image] build to a folder")
     folder = settings.path(settings.image.build)
     if not (folder / "Dockerfile").is_file():
-        raise HubwrightError(
+        raise SettingsError(
             "has no Dockerfile", where=str(folder), hint="[image] build names the folder that has it"
         )
     return Recipe(paths.NOTEBOOK, folder, _given(APT=_archives(settings), PYPI=settings.mirrors.pypi))
@@ -70,8 +71,8 @@ def cache_folder() -> Path:
     """Where image archives of every project on this machine are kept; `make clean` empties it."""
     given = os.environ.get("HUBWRIGHT_CACHE")
     if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hubwright"
+        return Path(given).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "hubwright"
 
 
 # --- what an image is called: pure, apart from reading its folder -------------------------------
@@ -93,7 +94,7 @@ def baked(settings: Settings) -> Path | None:
 def host_image_tag(settings: Settings) -> str:
     """The name of the image that Vagrant's docker provider starts."""
     archive = baked(settings)
-    if archive is not None and archive.exists():
+    if archive is not None and archive.is_file():
         return f"{paths.IMAGES}/baked:{file_digest(archive, cache_folder())[:16]}"
     return f"{paths.IMAGES}/host:{digest(base_image_tag(settings), *_host_parts(settings))}"
 
@@ -188,7 +189,7 @@ def ensure_archive(settings: Settings, recipe: Recipe, reporter: Reporter) -> Pa
 def archive_sources(builder: Builder) -> list[str]:
     """The lines of apt's sources for the archive that this machine makes systems from."""
     if not builder.apt or not builder.suite:
-        raise HubwrightError(
+        raise SettingsError(
             'base = "archive" needs apt and suite',
             where="builder",
             hint="`hubwright init --force` finds both",
@@ -229,7 +230,7 @@ def _certificates(settings: Settings) -> dict[str, bytes]:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise HubwrightError(
+            raise SettingsError(
                 f"cannot be read: {error.strerror}",
                 where=str(path),
                 hint="see [mirrors] ca_certificates in site.toml",
@@ -287,13 +288,9 @@ def _ensure(
 
 
 def _save(tag: str, archive: Path) -> None:
-    """Writes beside the archive first: one that has its name is complete. The oldest of its kind go."""
-    unfinished = archive.with_suffix(".unfinished")
-    try:
+    """An archive that has its name is complete. The oldest of its kind go."""
+    with whole(archive) as unfinished:
         docker("save", "--output", str(unfinished), tag)
-        unfinished.replace(archive)
-    finally:
-        unfinished.unlink(missing_ok=True)
     alike = archive.parent.glob(f"{archive.stem.rpartition('-')[0]}-*.tar")
     for old in sorted(alike, key=lambda path: path.stat().st_mtime, reverse=True)[ARCHIVES_KEPT:]:
         old.unlink()

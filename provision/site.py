@@ -92,6 +92,13 @@ class Survey:
         """The first provider that works, in the order of preference."""
         return next((name for name, finding in self.providers.items() if finding.works), None)
 
+    @property
+    def makes_boxes(self) -> bool:
+        """Whether boxes are made here, which only libvirt takes."""
+        missing = self.catalogue is not None and not self.catalogue.works
+        source = not self.registry.works and self.archive is not None
+        return missing and source and self.providers["libvirt"].works
+
 
 def init(config: Path, reporter: Reporter, *, force: bool = False) -> Path:
     """Writes site.toml beside the hub.toml `config`, unless it is there."""
@@ -114,6 +121,7 @@ def survey(reporter: Reporter, config: Path | None = None) -> Survey:
 
     Takes seconds, and half a minute more where a first base image must be made.
     """
+    decided = _decides_on_python(config)  # first: a hub.toml that cannot be read ends this at once
     certificates, archive = _certificates(), own_archive()
     engine = _probe(reporter, "Docker", docker_answers)
     registries = _registries() if engine.works else ()
@@ -135,7 +143,7 @@ def survey(reporter: Reporter, config: Path | None = None) -> Survey:
     npm = os.environ.get("NPM_CONFIG_REGISTRY") or npm_registry(_texts(NPM_FILES))
     alias, channels = conda_settings(_texts(CONDA_FILES))
     conda = None
-    if _decides_on_python(config):
+    if decided:
         channels = ()
     else:
         conda = _probe(reporter, "Miniconda", partial(_conda_answers, alias, channels))
@@ -175,7 +183,7 @@ def site_toml(found: Survey) -> str:
     if not found.registry.works and found.archive is not None:
         tables["image"]["build_on"] = "builder"
         tables["builder"] = builder_of(found.archive)
-        if found.catalogue and not found.catalogue.works:
+        if found.makes_boxes:
             tables["vm"]["box"] = "archive"
     if found.conda and not found.conda.works:
         tables["python"]["provider"] = "system"
@@ -223,7 +231,7 @@ def decisions(found: Survey) -> list[str]:
         )
     if found.catalogue and found.catalogue.works:
         said.append("Vagrant's catalogue answers: boxes come from there")
-    elif found.catalogue and not found.registry.works and found.archive:
+    elif found.makes_boxes:
         said.append("Vagrant's catalogue cannot be reached: boxes are made here, of the same archive")
     elif found.catalogue:
         said.append("Vagrant's catalogue cannot be reached: [vm] box has to name a .box file")
@@ -317,6 +325,12 @@ def _catalogue_answers() -> str:
 
 def _decides_on_python(config: Path | None) -> bool:
     python = read_toml(config).get("python", {}) if config and config.exists() else {}
+    if not isinstance(python, dict):
+        raise SettingsError(
+            "should be a table",
+            where=f"{config}: python",
+            hint="`hubwright config explain python` lists its keys",
+        )
     return not {"provider", "installer", "channels"}.isdisjoint(python)
 
 

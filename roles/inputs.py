@@ -91,11 +91,22 @@ def _acme_ca(settings: Settings) -> str:
 def _pem(settings: Settings, relative: Path, key: str) -> str:
     path = settings.path(relative)
     try:
-        text = path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"cannot be read: {error}", where=f"{key}: {path}") from None
+        content = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(
+            f"cannot be read: {error.strerror}",
+            where=f"{key}: {path}",
+            hint="a relative path starts at hub.toml's folder",
+        ) from None
+    text = content.decode("ascii", errors="replace").replace(
+        "\ufffd", "?"
+    )  # only comments have other letters
     if "-----BEGIN CERTIFICATE-----" not in text:
-        raise SettingsError("holds no PEM certificate", where=f"{key}: {path}")
+        raise SettingsError(
+            "holds no PEM certificate",
+            where=f"{key}: {path}",
+            hint="it should have a line BEGIN CERTIFICATE; `openssl x509 -inform der -in …` makes it of DER",
+        )
     return text
 
 

@@ -6,6 +6,7 @@ makes its own keys, certificate, tokens and databases at its first boot, and ask
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +37,13 @@ KINDS = {
 }
 
 
-def bake(settings: Settings, reporter: Reporter, output: Path, *, with_secrets: bool) -> None:
-    """Turn the machine that `up` raised into the file `output`. Only a sealed machine is left of it.
+def check(settings: Settings, output: Path, *, with_secrets: bool) -> None:
+    """What `bake` takes for granted, asked while the machine is still whole.
 
-    Raises SettingsError when its provider has no file of that kind, or secrets would come with it.
+    Raises SettingsError when its provider has no file of that kind, when that one cannot be written, or
+    secrets would come with it.
     """
-    kind = _kind(settings, output)
+    _kind(settings, output)
     secrets = secrets_in(settings)
     if secrets and not with_secrets:
         raise SettingsError(
@@ -49,6 +51,26 @@ def bake(settings: Settings, reporter: Reporter, output: Path, *, with_secrets: 
             where=str(settings.root / settings.file),
             hint="every copy would hold them; add --with-secrets if that may be",
         )
+    folder = output.absolute().parent
+    if not folder.is_dir():
+        raise SettingsError("there is no such folder", where=str(folder), hint="make it, or name another")
+    try:
+        with tempfile.NamedTemporaryFile(prefix=".hubwright-", dir=folder):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            f"cannot be written: {error.strerror}",
+            where=str(output),
+            hint="name a file in a folder where you may write",
+        ) from None
+
+
+def bake(settings: Settings, reporter: Reporter, output: Path) -> None:
+    """Turn the machine that `up` raised into the file `output`, which `check` has found nothing against.
+
+    Only a sealed machine is left of it.
+    """
+    kind = _kind(settings, output)
     target = vm.target(settings)
     sources, _ = deploy.image_sources(settings, reporter)
     made = unattended.bundle(settings, deploy.steps(settings, sources), {})

@@ -9,6 +9,7 @@ from provision import vm
 from provision.process import ProgramError, docker
 from provision.report import Reporter
 from provision.settings import Settings
+from provision.whole import whole
 from roles import paths
 
 BAKED = "/var/lib/hubwright-baked.tar"  # images/host/start unpacks it
@@ -26,17 +27,14 @@ def export(settings: Settings, output: Path, reporter: Reporter) -> None:
     """Write the sealed machine to `output`. It is stopped afterwards."""
     name = settings.vm.name
     tag = f"{paths.IMAGES}/baked:{name}"
-    unfinished = output.with_name(f"{output.name}.unfinished")
     with reporter.step("pack the machine's images"):
         docker("exec", name, "bash", "-euc", PACK)
     vm.halt(settings, reporter)
     try:
-        with reporter.step(f"write {output}"):
+        with reporter.step(f"write {output}"), whole(output) as unfinished:
             changes = [word for change in CHANGES for word in ("--change", change)]
             docker("commit", *changes, name, tag)
             docker("save", "--output", str(unfinished), tag)
-            unfinished.replace(output)
     finally:
-        unfinished.unlink(missing_ok=True)
         with contextlib.suppress(ProgramError):
             docker("image", "rm", tag)

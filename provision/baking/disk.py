@@ -6,8 +6,6 @@ import json
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from provision import hypervisors, vm
@@ -19,6 +17,7 @@ from provision.report import Reporter
 from provision.settings import Settings
 from provision.unattended import PlacedFile
 from provision.vm import paths, virtual
+from provision.whole import whole
 
 VAGRANT_KEY = PROJECT / "images" / "box" / "root" / "etc" / "vagrant.pub"
 
@@ -32,7 +31,7 @@ def box_files() -> list[PlacedFile]:
 def export_box(settings: Settings, output: Path, reporter: Reporter) -> None:
     """Write the sealed machine as a box of Vagrant's. It is stopped afterwards."""
     with (
-        _whole(output) as unfinished,
+        whole(output) as unfinished,
         tempfile.TemporaryDirectory(prefix=".hubwright-", dir=output.absolute().parent) as folder,
     ):
         image = Path(folder) / "box.img"
@@ -47,7 +46,7 @@ def export_box(settings: Settings, output: Path, reporter: Reporter) -> None:
 
 def export_disk(settings: Settings, output: Path, reporter: Reporter) -> None:
     """Write the sealed machine's disk. It is stopped afterwards."""
-    with _whole(output) as unfinished:
+    with whole(output) as unfinished:
         _flatten(settings, unfinished, reporter)
 
 
@@ -105,14 +104,3 @@ def _power_off(settings: Settings) -> None:
             )
         time.sleep(0.5)
     vm.forget(settings)
-
-
-@contextmanager
-def _whole(output: Path) -> Iterator[Path]:
-    """A name beside `output`, which what is written there gets when the block has ended well."""
-    unfinished = output.with_name(f"{output.name}.unfinished")
-    try:
-        yield unfinished
-        unfinished.replace(output)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -29,7 +29,7 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
     """Read `path` (a hub.toml) and what lies over it. Raises SettingsError with file and key."""
     environ = os.environ if environ is None else environ
     path = path.absolute()
-    if not path.exists():
+    if not _is_there(path):
         raise SettingsError(
             "not found",
             where=str(path),
@@ -38,7 +38,7 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
     secrets = path.with_name("secrets.toml")
     layers = {str(path): read_toml(path)}
     for extra in (path.with_name("site.toml"), secrets):
-        if extra.exists():
+        if _is_there(extra):
             layers[str(extra)] = read_toml(extra)
     _refuse_open_secrets(secrets, layers)
     layers["the environment"] = _from_environment(environ)
@@ -58,15 +58,37 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
         raise _explain(error, layers) from None
 
 
+def _is_there(path: Path) -> bool:
+    """Also where that cannot be told: whoever reads it then says why."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file; SettingsError names line and column of a syntax error."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"cannot be read: {error}", where=str(path)) from None
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark of its encoding
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SettingsError(
+            f"is not text in UTF-8, at line {line}",
+            where=str(path),
+            hint="save it as UTF-8, or name another file with --config",
+        ) from None
+    except OSError as error:
+        raise SettingsError(
+            f"cannot be read: {error.strerror}",
+            where=str(path),
+            hint="let this user read it, or name another file with --config",
+        ) from None
     try:
         tables: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # a number of thousands of digits is no TOMLDecodeError
         lines = text.splitlines() or [""]
         end = f"line {len(lines)}, column {len(lines[-1]) + 1}"
         what = str(error).replace("at end of document", f"at {end}")
@@ -125,7 +147,7 @@ def _variable(path: tuple[str, ...]) -> str:
 
 
 def _refuse_open_secrets(secrets: Path, layers: Mapping[str, Mapping[str, Any]]) -> None:
-    if secrets.exists() and stat.S_IMODE(secrets.stat().st_mode) & 0o077:
+    if str(secrets) in layers and stat.S_IMODE(secrets.stat().st_mode) & 0o077:
         raise SettingsError(
             "others on this machine may read it", where=str(secrets), hint=f"chmod 600 {secrets}"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -62,4 +62,11 @@ def _about(model: type[Section]) -> str:
 def _meaning(field: FieldInfo) -> str:
     value = ", ".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
     default = "" if value in (None, "", {}) or field.is_required() else f" Default: {value}."
-    return f"{field.description}{default}"
+    return f"{field.description}{_choices(field)}{default}"
+
+
+def _choices(field: FieldInfo) -> str:
+    """The values that a key may have, where these are few and its description does not tell of each."""
+    values = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    told = all(f"{value}:" in (field.description or "") for value in values)
+    return "" if told else f" One of: {', '.join(values)}."

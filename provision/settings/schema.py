@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,24 +13,32 @@ from .mirrors import Mirrors
 from .section import Section
 from .values import (
     Address,
+    Box,
     Channel,
     Domain,
     Duration,
+    Email,
     HostPort,
     LocalPath,
+    MachineDisk,
+    MachineMemory,
     PinnedImage,
     Port,
     PortPair,
     PythonVersion,
     Range,
     Retention,
+    ServerMemory,
     Sha256,
-    Size,
     SizeLimit,
+    Subnet,
+    Timeout,
+    Variable,
     WebAddress,
     is_address,
 )
 
+FIXED_PORTS = {"the proxy's own API": 8001, "the hub behind its proxy": 8081}  # see roles/paths.py
 IMAGE_SOURCES = ("reference", "build", "archive")
 _LEAST_DISK = 64 * 1024**2
 
@@ -74,8 +83,8 @@ class Image(Section):
 class Server(Section):
     """What one visitor's notebook server may use, and how long it lives."""
 
-    memory: Size = Field(1024**3, description="Hard limit of memory.", validate_default=True)
-    cpu: Annotated[float, Field(gt=0)] = Field(1.0, description="Hard limit, in cores.")
+    memory: ServerMemory = Field(1024**3, description="Hard limit of memory.", validate_default=True)
+    cpu: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(1.0, description="Hard limit, in cores.")
     pids: Annotated[int, Field(ge=32)] = Field(256, description="Processes and threads at once.")
     disk: SizeLimit = Field(
         10 * 1024**3,
@@ -84,13 +93,16 @@ class Server(Section):
     most: Annotated[int, Field(ge=0)] = Field(
         100, description="Servers at once; whoever comes later waits until one ends. 0: no limit."
     )
-    start_timeout: Duration = Field(60, description="A server that is not ready by then has failed.")
+    start_timeout: Timeout = Field(60, description="A server that is not ready by then has failed.")
     idle_timeout: Duration = Field(
-        3600, description="Idle servers end after this, and temporary users go; 0 keeps them."
+        3600,
+        description="Idle servers end after this, at least 6 minutes, and temporary users go; 0 keeps them.",
     )
-    max_age: Duration = Field(0, description="Servers end after this even when busy; 0: no limit.")
-    environment: dict[str, str] = Field({}, description="Variables for every server.")
-    secrets: dict[str, SecretStr] = Field(
+    max_age: Duration = Field(
+        0, description="Servers end after this even when busy; 0: no limit. Needs idle_timeout."
+    )
+    environment: dict[Variable, str] = Field({}, description="Variables for every server.")
+    secrets: dict[Variable, SecretStr] = Field(
         {}, description="Variables whose values only secrets.toml or the environment may give."
     )
 
@@ -107,29 +119,21 @@ class Server(Section):
             raise ValueError(
                 'idle_timeout should be 0 or at least "6m": activity is reported every 5 minutes'
             )
+        if self.max_age and not self.idle_timeout:
+            raise ValueError("max_age needs idle_timeout: the culler ends both")
         return self
 
 
 class Network(Section):
     """The network that notebook servers and the hub share."""
 
-    subnet: str = Field("172.30.0.0/20", description="IPv4 range, free on the host, at least a /24.")
+    subnet: Subnet = Field("172.30.0.0/20", description="IPv4 range, free on the host, at least a /24.")
     closed: Annotated[tuple[Range, ...], Field(strict=False)] = Field(
         (),
         description="IPv4 ranges beyond the host that notebooks do not reach, but for DNS: a LAN that is no "
         "business of strangers. Mirrors and proxies that notebooks use have to stand outside them. "
         "169.254.0.0/16, where clouds keep their metadata, is always closed.",
     )
-
-    @model_validator(mode="after")
-    def _large_enough(self) -> Network:
-        try:
-            network = IPv4Network(self.subnet)
-        except ValueError as error:
-            raise ValueError(f"subnet: {error}") from None
-        if network.prefixlen > 24:
-            raise ValueError("subnet should be a /24 or larger: every running server takes an address")
-        return self
 
     @property
     def gateway(self) -> str:
@@ -163,12 +167,6 @@ class Monitoring(Section):
         False, description="Every visitor may see how many people are here and how quickly servers start."
     )
 
-    @model_validator(mode="after")
-    def _ports_differ(self) -> Monitoring:
-        if self.graphite_port == self.status_port:
-            raise ValueError("graphite_port and status_port should differ")
-        return self
-
 
 class Tls(Section):
     """Encryption between visitors and the hub, and where its certificate comes from."""
@@ -186,8 +184,8 @@ class Tls(Section):
         None, description="files: PEM file here, the server's own certificate first, then its chain."
     )
     key: LocalPath | None = Field(None, description="files: PEM file here with its key, without passphrase.")
-    email: str | None = Field(None, description="letsencrypt: where the ACME server writes to.")
-    directory: str = Field(
+    email: Email | None = Field(None, description="letsencrypt: where the ACME server writes to.")
+    directory: WebAddress = Field(
         "https://acme-v02.api.letsencrypt.org/directory", description="letsencrypt: URL of the ACME server."
     )
     directory_ca: LocalPath | None = Field(
@@ -304,16 +302,18 @@ class Vm(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")] = Field(
         "hubwright", description="Name of the machine, unique on this computer."
     )
-    box: Annotated[str, Field(min_length=1)] = Field(
+    box: Box = Field(
         "cloud-image/ubuntu-24.04",
         description="For libvirt and virtualbox: a name in Vagrant's catalogue, or a .box file here. "
         "archive: made here, from the archive that [builder] names; for libvirt. "
         "For docker: a .tar that `hubwright bake` wrote.",
     )
     cpus: Annotated[int, Field(ge=1)] = Field(2, description="For libvirt and virtualbox.")
-    memory: Size = Field(4 * 1024**3, description="For libvirt and virtualbox.")
-    disk: Size = Field(20 * 1024**3, description="For libvirt and virtualbox; a box may bring a larger one.")
-    boot_timeout: Duration = Field(300, description="How long a starting machine may take to answer SSH.")
+    memory: MachineMemory = Field(4 * 1024**3, description="For libvirt and virtualbox.")
+    disk: MachineDisk = Field(
+        20 * 1024**3, description="For libvirt and virtualbox; a box may bring a larger one."
+    )
+    boot_timeout: Timeout = Field(300, description="How long a starting machine may take to answer SSH.")
     port: Port = Field(8000, description="Port on 127.0.0.1 of this computer that leads to the hub.")
     forward: Annotated[tuple[PortPair, ...], Field(strict=False)] = Field(
         (), description='More ports, as "port here:port in the machine"; on 127.0.0.1 too.'
@@ -363,7 +363,8 @@ class Settings(Section):
     def _port_of_the_mode(cls, tables: Any) -> Any:
         hub, tls = tables.get("hub", {}), tables.get("tls", {})
         if isinstance(hub, dict) and isinstance(tls, dict) and "port" not in hub:
-            port = _PORTS.get(tls.get("mode"))  # type: ignore[arg-type]
+            mode = tls.get("mode")
+            port = _PORTS.get(mode) if isinstance(mode, str) else None
             return {**tables, "hub": {**hub, "port": port}} if port else tables
         return tables
 
@@ -374,8 +375,18 @@ class Settings(Section):
             raise ValueError(f'hub.domain is missing: tls.mode = "{mode}" needs the name that visitors use')
         if mode == "letsencrypt" and (is_address(domain) or "." not in domain):
             raise ValueError(f'hub.domain should be a public name for tls.mode = "{mode}", not "{domain}"')
-        if self.redirect_port == self.hub.port:
-            raise ValueError(f"hub.port and tls.redirect_port should differ; both are {self.hub.port}")
+        return self
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Settings:
+        """All that a hub listens on with TCP."""
+        taken = {"hub.port": self.hub.port, "tls.redirect_port": self.redirect_port, **FIXED_PORTS}
+        if self.monitoring.graphite:
+            taken["monitoring.graphite_port"] = self.monitoring.graphite_port
+            taken["monitoring.status_port"] = self.monitoring.status_port
+        for (one, port), (other, same) in combinations(taken.items(), 2):
+            if port and port == same:
+                raise ValueError(f"{one} and {other} should differ; both are {port}")
         return self
 
     @property

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-_SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?$", re.IGNORECASE)
-_DURATION = re.compile(r"^(\d+)\s*([smhd]?)$")
+_SIZE = re.compile(r"^(\d{1,18}(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?$", re.IGNORECASE)
+_DURATION = re.compile(r"^(\d{1,12})\s*([smhd]?)$")
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"^{_LABEL}(\.{_LABEL})*$")
 _HOST_PORT = re.compile(r"^[A-Za-z0-9.-]+:\d{1,5}$")
@@ -57,9 +57,13 @@ def _port_pair(value: str) -> str:
     return value
 
 
-def _without_password(value: str) -> str:
-    if re.match(r"^[a-z]+://[^/]*@", value):
-        raise ValueError("should carry no user and no password: the address appears in build logs")
+def _box(value: str) -> str:
+    try:
+        Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError(
+            f"should begin with a folder: this computer has no user {value.split('/')[0][1:]}"
+        ) from None
     return value
 
 
@@ -86,10 +90,51 @@ def is_address(value: str) -> bool:
 
 
 def _web_address(value: str) -> str:
-    parts = urlsplit(value)
+    """With its scheme in small letters."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # which it looks at no earlier
+    except ValueError:
+        raise ValueError('should be a URL such as "https://host/path" or "https://host:8443/"') from None
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", value):
         raise ValueError("should be a URL that begins with https:// or http://")
-    return _without_password(value)
+    if "@" in parts.netloc:
+        raise ValueError("should carry no user and no password: the address appears in logs")
+    return f"{parts.scheme}{value[len(parts.scheme) :]}"
+
+
+def _email(value: str) -> str:
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
+        raise ValueError('should be an address such as "hub@example.org"')
+    return value
+
+
+def _variable(value: str) -> str:
+    if not re.fullmatch(r"[^=\s\0]+", value):
+        raise ValueError("should be a name, without spaces and =")
+    return value
+
+
+_NOT_FOR_HOSTS = {
+    "0.0.0.0/8": "addresses that mean no host",
+    "127.0.0.0/8": "each machine's own addresses (loopback)",
+    "169.254.0.0/16": "link-local addresses",
+    "224.0.0.0/4": "addresses of many hosts at once (multicast)",
+    "240.0.0.0/4": "addresses that are reserved",
+}
+
+
+def _subnet(value: str) -> str:
+    """Written with the length of its prefix, whatever it was written with."""
+    network = IPv4Network(value)
+    if network.prefixlen > 24:
+        raise ValueError("should be a /24 or larger: every running server takes an address")
+    if network.prefixlen < 8:
+        raise ValueError("should be a /8 or smaller: it hides the addresses that it takes from this host")
+    for other, what in _NOT_FOR_HOSTS.items():
+        if network.overlaps(IPv4Network(other)):
+            raise ValueError(f"should be a private range such as 172.30.0.0/20: {other} has {what}")
+    return str(network)
 
 
 def _folder(value: str) -> str:
@@ -196,11 +241,30 @@ def _retention(value: str) -> str:
     return value
 
 
-Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
-SizeLimit = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]  # 0: no limit
+def _at_least(least: str) -> AfterValidator:
+    """For sizes."""
+
+    def check(value: int) -> int:
+        if value < parse_size(least):
+            raise ValueError(f'should be at least "{least}"; a number without a unit means bytes')
+        return value
+
+    return AfterValidator(check)
+
+
+Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0, le=1 << 60)]
+SizeLimit = Annotated[int, BeforeValidator(parse_size), Field(ge=0, le=1 << 60)]  # 0: no limit
+ServerMemory = Annotated[Size, _at_least("64M")]
+MachineMemory = Annotated[Size, _at_least("256M")]
+MachineDisk = Annotated[Size, _at_least("1G")]
 Duration = Annotated[int, BeforeValidator(parse_duration), Field(ge=0)]
+Timeout = Annotated[int, BeforeValidator(parse_duration), Field(ge=1)]
+Subnet = Annotated[str, AfterValidator(_subnet)]
+Variable = Annotated[str, AfterValidator(_variable)]
+Email = Annotated[str, AfterValidator(_email)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 PortPair = Annotated[str, AfterValidator(_port_pair)]
+Box = Annotated[str, Field(min_length=1), AfterValidator(_box)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Address = Annotated[str, AfterValidator(_address)]
 Range = Annotated[str, AfterValidator(_range)]

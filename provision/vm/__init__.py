@@ -22,6 +22,7 @@ from provision.vm.driver import plain, vagrant
 from provision.vm.facts import vagrant_facts
 from provision.vm.paths import USER, console_file, dotfile, key, made_with, target_file
 from provision.vm.paths import provider as provider_of
+from provision.whole import whole
 
 __all__ = [
     "destroy",
@@ -211,9 +212,8 @@ def _remember(settings: Settings, access: Mapping[str, str]) -> Target:
         forget(settings)
         forward.wait_for_end(settings)
         file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_suffix(".unfinished")
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(file)
+        with whole(file) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
     return _parse_target(text)
 
 

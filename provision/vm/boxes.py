@@ -22,6 +22,7 @@ from provision.images import PROJECT, alone, bootstrap, cache_folder, context, d
 from provision.process import HERE, run
 from provision.report import Reporter
 from provision.settings import Builder, Settings
+from provision.whole import whole
 from roles.inputs import certificates
 from roles.mirrors import proxy_variables
 
@@ -84,13 +85,12 @@ def ensure_box(settings: Settings, reporter: Reporter, extra: Sequence[str] = ()
     with alone(reporter):
         if not found.exists():
             title = f"make a box of {settings.builder.suite}, once"
-            with reporter.step(title) as step, tempfile.TemporaryDirectory(prefix="hubwright-") as folder:
-                unfinished = found.with_suffix(".unfinished")
-                try:
-                    _make(settings, extra, Path(folder), unfinished, step.say)
-                    unfinished.replace(found)
-                finally:
-                    unfinished.unlink(missing_ok=True)
+            with (
+                reporter.step(title) as step,
+                tempfile.TemporaryDirectory(prefix="hubwright-") as folder,
+                whole(found) as unfinished,
+            ):
+                _make(settings, extra, Path(folder), unfinished, step.say)
             _forget_old()
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import tarfile
 from collections.abc import Callable
@@ -49,9 +50,10 @@ def happened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return log
 
 
-def bake(settings: Settings, name: str, **options: Any) -> Path:
+def bake(settings: Settings, name: str, *, with_secrets: bool = False) -> Path:
     output = settings.root / name
-    baking.bake(settings, Reporter(), output, **{"with_secrets": False, **options})
+    baking.check(settings, output, with_secrets=with_secrets)
+    baking.bake(settings, Reporter(), output)
     return output
 
 
@@ -146,10 +148,14 @@ def test_a_disk_that_may_not_be_read_says_what_to_do(
     assert not list(settings.root.glob("hub.qcow2*"))
 
 
-def test_a_machine_that_does_not_stop_is_not_copied(libvirt: list[Any], hub: Callable[..., Settings]) -> None:
+def test_a_machine_that_does_not_stop_is_not_copied(
+    libvirt: list[Any], hub: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
     libvirt.append("hangs")
-    with pytest.raises(HubwrightError, match="is not off 0 s after its power button was pressed"):
-        bake(hub(LIBVIRT + "boot_timeout = 0\n"), "hub.qcow2")
+    passes = itertools.count()
+    monkeypatch.setattr("time.monotonic", lambda: float(next(passes)))
+    with pytest.raises(HubwrightError, match="is not off 9 s after its power button was pressed"):
+        bake(hub(LIBVIRT + "boot_timeout = 9\n"), "hub.qcow2")
     assert not [argv for argv in libvirt if "convert" in argv]
 
 
@@ -184,9 +190,11 @@ def test_what_cannot_be_written_leaves_no_half_of_it(
         (HUB, "hub.box", r"machines of the provider docker become \.tar"),
         (LIBVIRT, "hub.tar", r"provider libvirt become \.box or \.qcow2"),
         (HUB + '[vm]\nprovider = "virtualbox"\n', "hub.tar", "virtualbox become no file"),
+        (HUB, "nowhere/hub.tar", r"nowhere: there is no such folder"),
+        (HUB, "/proc/hub.tar", r"/proc/hub\.tar: cannot be written: "),
     ],
 )
-def test_a_file_of_another_kind_is_refused(
+def test_a_file_that_cannot_be_is_refused(
     happened: list[Any], hub: Callable[..., Settings], text: str, name: str, words: str
 ) -> None:
     with pytest.raises(SettingsError, match=words):

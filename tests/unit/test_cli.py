@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -134,8 +136,57 @@ def test_bad_usage_is_exit_code_2(run: Run, words: list[str]) -> None:
 
 def test_the_traceback_is_for_those_who_ask(run: Run, project: Path) -> None:
     (project / "hub.toml").write_text("")
-    with pytest.raises(HubwrightError):
-        run("-vv", "config", "check")
+    code, _, err = run("-vv", "config", "check")
+    assert code == 2
+    assert err.startswith("Traceback")
+    assert "\nerror: " in err
+
+
+@pytest.mark.parametrize(
+    ("refusal", "line"),
+    [
+        (PermissionError(13, "Permission denied", "/cache"), "error: /cache: Permission denied"),
+        (OSError("no such thing"), "error: no such thing"),
+    ],
+)
+def test_what_the_system_refuses_is_one_screen(
+    run: Run, monkeypatch: pytest.MonkeyPatch, refusal: OSError, line: str
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise refusal
+
+    monkeypatch.setattr(deploy, "converge", refuse)
+    code, _, err = run("plan", "-H", "host")
+    assert (code, err.splitlines()[0]) == (1, line)
+    assert err.splitlines()[1].startswith(" next: ")
+    assert "Traceback" in run("-vv", "plan", "-H", "host")[2]
+
+
+def test_output_that_nobody_can_take_is_one_screen(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        code, _, err = run("config", "explain")
+    assert (code, err.splitlines()[0]) == (1, "error: No space left on device")
+
+
+def test_output_that_nobody_reads_any_more_ends_it_silently(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with contextlib.suppress(BrokenPipeError), os.fdopen(writing, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert run("config", "explain")[2] == ""
+
+
+def test_a_question_that_nobody_answers_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", nobody)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    code, _, err = run("plan", "-H", "host", "--ask-sudo-password")
+    assert (code, err.splitlines()[-2]) == (2, "error: nobody is there to answer that")
 
 
 def test_settings_are_shown_without_secrets(run: Run, project: Path) -> None:
@@ -294,6 +345,27 @@ def test_destroy_asks_before_it_removes(
     assert (found.get("remove"), found.get("mode")) == ((None, None) if code else (True, "apply"))
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere/hub.tar"], "nowhere: there is no such folder"),
+        (["hub.tgz"], "machines of the provider docker become .tar"),
+        (["hub.tar"], "the settings hold secrets: server.secrets.KEY"),
+    ],
+)
+def test_what_cannot_be_baked_is_refused_before_anything_is_done(
+    run: Run, project: Path, ends: Callable[..., Any], words: list[str], said: str
+) -> None:
+    (project / "secrets.toml").write_text("[server.secrets]\nKEY = 'x'\n" if words == ["hub.tar"] else "")
+    (project / "secrets.toml").chmod(0o600)
+    asked = ends(outcome(ok=1))
+    for further in ([], ["--yes"]):
+        code, _, err = run("bake", *words, *further)
+        assert (code, asked) == (2, {})
+        assert said in err
+        assert "Remove" not in err
+
+
 def test_up_deploys_on_the_machine_that_it_raised(
     run: Run, ends: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,6 +378,16 @@ def test_up_deploys_on_the_machine_that_it_raised(
     code, out, _ = run("up")
     assert (code, out, raised) == (0, "http://127.0.0.1:8000/\n", ["up"])
     assert asked["targets"] == [machine]
+
+
+def test_no_machine_is_raised_for_settings_that_cannot_be_deployed(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "hub.toml").write_text("[mirrors]\nca_certificates = ['no.pem']\n" + IMAGE)
+    monkeypatch.setattr(vm, "up", lambda *_: pytest.fail("a machine is raised"))
+    code, _, err = run("up")
+    assert code == 2
+    assert "no.pem: cannot be read" in err
 
 
 def test_an_interrupted_command_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

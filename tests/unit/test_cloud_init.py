@@ -22,12 +22,13 @@ from provision.cloud_init import Wishes, user_data
 from provision.errors import HubwrightError, SettingsError
 from provision.hosts import Access
 from provision.report import Reporter
-from provision.settings import Settings
+from provision.settings import Settings, read_toml
 
 HIDDEN = "correct-horse-battery"
 SECRETS = f'[server.secrets]\nAPI_KEY = "{HIDDEN}"\n'
 REFERENCE = f'[monitoring]\ngraphite = false\n[image]\nreference = "quay.io/a/b@sha256:{"0a" * 32}"\n'
 URL = "https://files.example.org/hub"
+PROJECT = Path(__file__).parents[2]
 
 Make = Callable[..., tuple[dict[str, Any], bytes]]
 
@@ -101,6 +102,23 @@ def test_without_parts_everything_is_in_it(make: Make, tmp_path: Path) -> None:
     assert len(sent) < 256 * 1024
 
 
+@pytest.mark.parametrize("place", ["docs/cloud-init.md", "provision/cli.py"])
+def test_the_example_of_a_single_file_works_with_the_hub_that_is_shipped(tmp_path: Path, place: str) -> None:
+    (limit,) = re.findall(
+        r"^ +hubwright cloud-init --limit (\S+) > ", (PROJECT / place).read_text(), re.MULTILINE
+    )
+    settings = Settings.model_validate({**read_toml(PROJECT / "hub.toml"), "root": PROJECT})
+    access = Access(known_hosts=tmp_path / "known_hosts")
+    assert user_data(settings, Reporter(), Wishes(limit=limit), access)
+
+
+def test_the_limit_that_a_refusal_names_is_enough(make: Make) -> None:
+    with pytest.raises(HubwrightError, match="user-data may have 16 KiB") as refused:
+        make()
+    (limit,) = re.findall(r"--limit (\d+K)", refused.value.hint)
+    assert len(make(limit=limit)[1]) <= int(limit[:-1]) * 1024 < len(make(limit=limit)[1]) + 1024
+
+
 def test_it_is_compressed_where_that_is_what_it_takes(make: Make, parts: dict[str, Any]) -> None:
     config, sent = make(**parts)
     _, small = make(**parts, limit="5K")
@@ -164,6 +182,14 @@ def test_an_image_archive_is_published(
     published.write_bytes(b"cut")
     make(text, **parts)
     assert published.read_bytes() == b"layers"
+
+
+def test_the_parts_own_server_may_be_certified_with_a_comment(
+    make: Make, parts: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_text("# Büro\n-----BEGIN CERTIFICATE-----\n", encoding="utf-8")
+    config, _ = make(f"{REFERENCE}[mirrors]\nca_certificates = ['{tmp_path}/ca.pem']\n", **parts)
+    assert b"BEGIN CERTIFICATE" in files(config)[f"{FOLDER}/first-boot.json"]
 
 
 def test_parts_that_cannot_be_written_are_an_error(make: Make, tmp_path: Path) -> None:
@@ -260,6 +286,15 @@ def test_a_file_that_is_no_host_key_is_refused(tmp_path: Path, content: bytes, w
     with pytest.raises(SettingsError, match=words):
         host_keys.read_or_make(tmp_path / "key")
     assert (tmp_path / "key").read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["hub.toml/key", "folder"])
+def test_a_place_where_no_host_key_can_be_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "hub.toml").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SettingsError, match="can be neither read nor made") as refused:
+        host_keys.read_or_make(tmp_path / name)
+    assert refused.value.hint
 
 
 def test_an_ecdsa_key_keeps_its_name(tmp_path: Path) -> None:

@@ -287,6 +287,30 @@ def test_what_a_host_is_sent(
     assert [role["name"] for role in content["roles"]] == names
 
 
+FILES = "[hub]\ndomain = 'a.org'\n[tls]\nmode = 'files'\ncertificate = 'no.pem'\nkey = 'no.key'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "only", "reason"),
+    [
+        ("", ("nope",), "no such role: nope"),
+        (FILES, (), r"no\.pem: cannot be read"),
+        ("[mirrors]\nca_certificates = ['no.pem']\n", (), r"no\.pem: cannot be read"),
+    ],
+)
+def test_what_is_refused_is_refused_before_an_image_is_built(
+    hub: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    only: tuple[str, ...],
+    reason: str,
+) -> None:
+    monkeypatch.setattr(images, "ensure_archive", lambda *_: pytest.fail("an image is built"))
+    settings = hub(f"{text}[image]\nbuild = '{images.PROJECT}/images/notebook'\nbuild_on = 'builder'\n")
+    with pytest.raises(SettingsError, match=reason):
+        start(settings, ONE, only=only)
+
+
 def test_uninstalling_needs_no_image(fleet: Runs, hub: Callable[..., Settings]) -> None:
     fleet["one"] = well
     start(hub("[image]\narchive = 'gone.tar'"), ONE, remove=True)

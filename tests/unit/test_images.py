@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from provision import images
-from provision.errors import HubwrightError
+from provision.errors import HubwrightError, SettingsError
 from provision.images import (
     base_image,
     base_image_tag,
@@ -170,7 +170,7 @@ def test_a_base_image_is_made_of_the_archive_once(programs: Programs, hub: Hub) 
 
 
 def test_an_archive_that_is_not_named_is_refused(programs: Programs, hub: Hub) -> None:
-    with pytest.raises(HubwrightError) as caught:
+    with pytest.raises(SettingsError) as caught:
         ensure_host_image(
             hub("[builder]\nbase = 'archive'\napt = 'http://deb.example'"), Reporter(quiet=True)
         )
@@ -299,10 +299,10 @@ def test_a_build_that_fails_shows_its_last_lines(
 
 def test_what_is_not_there_is_named(programs: Programs, building: Callable[..., Settings]) -> None:
     settings = building("[mirrors]\nca_certificates = ['gone.pem']")
-    with pytest.raises(HubwrightError, match=r"gone\.pem: cannot be read: No such file"):
+    with pytest.raises(SettingsError, match=r"gone\.pem: cannot be read: No such file"):
         archive_of(settings, Reporter(quiet=True))
     (settings.root / "notebook" / "Dockerfile").unlink()
-    with pytest.raises(HubwrightError, match="notebook: has no Dockerfile"):
+    with pytest.raises(SettingsError, match="notebook: has no Dockerfile"):
         archive_of(settings, Reporter(quiet=True))
     assert programs.calls == []
 
@@ -333,6 +333,8 @@ def test_other_words_of_docker_are_passed_on() -> None:
         ({"HUBWRIGHT_CACHE": "/big/disk", "XDG_CACHE_HOME": "/x"}, "/big/disk"),
         ({"XDG_CACHE_HOME": "/x", "HOME": "/h"}, "/x/hubwright"),
         ({"HOME": "/h"}, "/h/.cache/hubwright"),
+        ({"HUBWRIGHT_CACHE": "big"}, "/here/big"),
+        ({"XDG_CACHE_HOME": "big"}, "/here/big/hubwright"),
     ],
 )
 def test_the_cache_is_the_machines(
@@ -342,4 +344,5 @@ def test_the_cache_is_the_machines(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr("os.getcwd", lambda: "/here")
     assert cache_folder() == Path(folder)

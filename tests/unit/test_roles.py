@@ -229,7 +229,11 @@ def test_certificates_are_read_and_named_after_their_content(
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(None, "cannot be read"), (b"no certificate", "holds no PEM certificate"), (b"\xff", "cannot be read")],
+    [
+        (None, "cannot be read"),
+        (b"no certificate", "holds no PEM certificate"),
+        (b"\xff", "holds no PEM certificate"),
+    ],
 )
 def test_no_certificate(
     hub: Callable[..., Settings], tmp_path: Path, content: bytes | None, reason: str
@@ -237,8 +241,21 @@ def test_no_certificate(
     if content is not None:
         (tmp_path / "ca.pem").write_bytes(content)
     settings = hub(f"[mirrors]\nca_certificates = ['{tmp_path}/ca.pem']")
-    with pytest.raises(SettingsError, match=rf"mirrors\.ca_certificates: {tmp_path}/ca\.pem: {reason}"):
+    with pytest.raises(
+        SettingsError, match=rf"mirrors\.ca_certificates: {tmp_path}/ca\.pem: {reason}"
+    ) as caught:
         inputs(settings)
+    assert caught.value.hint
+
+
+def test_a_certificate_may_have_comments_in_any_language(
+    hub: Callable[..., Settings], tmp_path: Path
+) -> None:
+    begin = "-----BEGIN CERTIFICATE-----\n"
+    for name, encoding in (("utf8", "utf-8"), ("latin", "latin-1")):
+        (tmp_path / f"{name}.pem").write_text(f"# Büro\n{begin}", encoding=encoding)
+    settings = hub(f"[mirrors]\nca_certificates = ['{tmp_path}/utf8.pem', '{tmp_path}/latin.pem']")
+    assert set(inputs(settings).certificates.values()) == {f"# B??ro\n{begin}", f"# B?ro\n{begin}"}
 
 
 # --- templates ------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from provision.settings import (
     read_toml,
     shown,
 )
+from provision.settings.schema import FIXED_PORTS
+from roles import paths
 
 PROJECT = Path(__file__).parents[2]
 IMAGE = f'reference = "quay.io/a/b@sha256:{"0a" * 32}"'
@@ -48,6 +50,7 @@ def refusal(folder: Path, text: str, **layers: str) -> str:
         ("[hub]\nport = 1\nport = 2\n", "line 3, column 9"),
         ("[hub]\nannouncement = 'a", "line 2, column 18"),
         ("= 1", "line 1, column 1"),
+        (f"[server]\npids = {'9' * 5000}", "limit (4300 digits)"),
     ],
 )
 def test_a_syntax_error_is_at_its_line_and_column(tmp_path: Path, text: str, place: str) -> None:
@@ -59,9 +62,35 @@ def test_a_syntax_error_is_at_its_line_and_column(tmp_path: Path, text: str, pla
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "hub.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(SettingsError, match="cannot be read"):
+    (tmp_path / "hub.toml").write_bytes(b"[hub]\ntitle = '\xfcber'")
+    with pytest.raises(SettingsError, match="is not text in UTF-8, at line 2") as refused:
         load(tmp_path / "hub.toml", {})
+    assert "save it as UTF-8" in refused.value.hint
+
+
+@pytest.mark.parametrize("name", ["hub.toml", "site.toml", "secrets.toml"])
+def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "hub.toml").write_text(f"[image]\n{IMAGE}") if name != "hub.toml" else None
+    (tmp_path / name).mkdir()
+    with pytest.raises(SettingsError, match="cannot be read: Is a directory") as refused:
+        load(tmp_path / "hub.toml", {})
+    assert (refused.value.where, bool(refused.value.hint)) == (str(tmp_path / name), True)
+
+
+def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path, **_: Any) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", denied)
+    monkeypatch.setattr(Path, "read_text", denied)
+    with pytest.raises(SettingsError, match=r"hub\.toml: cannot be read: Permission denied") as refused:
+        load(tmp_path / "hub.toml", {})
+    assert "let this user read it" in refused.value.hint
+
+
+def test_the_mark_of_an_encoding_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "hub.toml").write_text(f"[hub]\nport = 9\n[image]\n{IMAGE}", encoding="utf-8-sig")
+    assert load(tmp_path / "hub.toml", {}).hub.port == 9
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -119,6 +148,31 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("[mirrors]\nca_certificates = 'a.pem'", "mirrors.ca_certificates: should be a list"),
         ("[auth]\ntype = 'ldap'", "auth.type: should be 'tmp'"),
         ("[vm]\nname = 'Two Words'", "vm.name: "),
+        ("[vm]\nmemory = 4096", 'vm.memory: should be at least "256M"; a number without a unit means bytes'),
+        ("[vm]\ndisk = 20", 'vm.disk: should be at least "1G"'),
+        ("[vm]\nboot_timeout = 0", "vm.boot_timeout: should be greater than or equal to 1"),
+        ("[server]\nmemory = 512", 'server.memory: should be at least "64M"'),
+        ("[server]\nstart_timeout = 0", "server.start_timeout: should be greater than or equal to 1"),
+        ("[server]\ncpu = inf", "server.cpu: should be a finite number"),
+        ("[server]\ncpu = nan", "server.cpu: should be "),
+        ("[server.environment]\n'' = '1'", "server.environment.: should be a name, without spaces and ="),
+        (
+            "[server.environment]\n'A=B' = '1'",
+            "server.environment.A=B: should be a name, without spaces and =",
+        ),
+        ("[tls]\nmode = 'letsencrypt'\nemail = ''", "tls.email: should be an address such as"),
+        ("[tls]\nmode = 'letsencrypt'\nemail = 'a@b'\ndirectory = ''", "tls.directory: should be a URL"),
+        (
+            "[mirrors]\npypi = 'HTTPS://user:secret@host/simple'",
+            "mirrors.pypi: should carry no user and no pass",
+        ),
+        ("[mirrors]\nnpm = 'https://host:abc/'", "mirrors.npm: should be a URL such as"),
+        ("[mirrors]\nnpm = 'https://[host/'", "mirrors.npm: should be a URL such as"),
+        ("[vm]\nbox = '~no-such-user/x.box'", "vm.box: should begin with a folder"),
+        ("[tls]\nmode = ['off']", "tls.mode: should be 'self-signed', 'files'"),
+        ("[tls.mode]\noff = true", "tls.mode: should be 'self-signed', 'files'"),
+        (f"[server]\nmemory = '{'9' * 400}'", 'server.memory: should be a size such as "512M"'),
+        (f"[server]\nmax_age = '{'9' * 5000}'", 'server.max_age: should be a time such as "90s"'),
         ("[deploy]\nstatsd = 'graphite'", 'deploy.statsd: should be "host:port"'),
         ("[deploy]\nstatsd = 'graphite:65536'", 'deploy.statsd: should be "host:port"'),
         ("[builder]\nimage = 'ubuntu:24.04'", "builder.image: should end in @sha256:"),
@@ -131,12 +185,17 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("[monitoring]\nretention = '10s:6h,1m:6h'", "and a longer span"),
         ("[monitoring]\nretention = '10s:30s,1m:6h'", "and a longer span"),
         # what belongs together
-        ("[monitoring]\nstatus_port = 8085", "graphite_port and status_port should differ"),
+        (
+            "[monitoring]\nstatus_port = 8085",
+            "monitoring.graphite_port and monitoring.status_port should differ",
+        ),
+        ("[hub]\nport = 8085", "hub.port and monitoring.graphite_port should differ; both are 8085"),
+        ("[tls]\nredirect_port = 8086", "tls.redirect_port and monitoring.status_port should differ"),
+        ("[hub]\nport = 8001", "hub.port and the proxy's own API should differ; both are 8001"),
+        ("[monitoring]\nstatus_port = 8081", "the hub behind its proxy and monitoring.status_port should"),
+        ("[server]\nidle_timeout = 0\nmax_age = '1d'", "max_age needs idle_timeout: the culler ends both"),
         ("[server]\nidle_timeout = '5m'", 'idle_timeout should be 0 or at least "6m"'),
         ("[server]\nidle_timeout = 359", 'idle_timeout should be 0 or at least "6m"'),
-        ("[network]\nsubnet = '10.0.0.0/25'", "subnet should be a /24 or larger"),
-        ("[network]\nsubnet = '10.0.0.1/20'", "subnet: 10.0.0.1/20 has host bits set"),
-        ("[network]\nsubnet = 'fd00::/64'", "subnet: "),
         ("[network]\nclosed = '10.0.0.0/8'", "network.closed: should be a list"),
         (
             "[network]\nclosed = ['10.1.0.0/8']",
@@ -154,6 +213,16 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("[network]\nclosed = ['10.0.0.0/33']", 'network.closed: "10.0.0.0/33" should be an IPv4 range'),
         ("[network]\nclosed = ['fd00::/8']", 'network.closed: "fd00::/8" should be an IPv4 range'),
         ("[network]\nclosed = ['the office']", 'network.closed: "the office" should be an IPv4 range'),
+        ("[network]\nsubnet = '10.0.0.0/25'", "network.subnet: should be a /24 or larger"),
+        ("[network]\nsubnet = '10.0.0.1'", "network.subnet: should be a /24 or larger"),
+        ("[network]\nsubnet = '0.0.0.0/0'", "network.subnet: should be a /8 or smaller"),
+        ("[network]\nsubnet = '10.0.0.1/20'", "network.subnet: 10.0.0.1/20 has host bits set"),
+        ("[network]\nsubnet = 'fd00::/64'", "network.subnet: "),
+        ("[network]\nsubnet = '127.0.0.0/8'", "network.subnet: should be a private range"),
+        ("[network]\nsubnet = '169.254.16.0/24'", "169.254.0.0/16 has link-local addresses"),
+        ("[network]\nsubnet = '224.0.0.0/8'", "(multicast)"),
+        ("[network]\nsubnet = '250.0.0.0/8'", "240.0.0.0/4 has addresses that are reserved"),
+        ("[network]\nsubnet = '0.0.0.0/8'", "0.0.0.0/8 has addresses that mean no host"),
         ("[image]\nreference = 'jupyter/base:latest'", "image.reference: should end in @sha256:"),
         (
             "[image]\nbuild = 'a'\narchive = 'b'",
@@ -226,6 +295,41 @@ def test_the_host_has_the_first_address(hub: Callable[..., Settings], subnet: st
 @pytest.mark.parametrize("ranges", [(), ("10.0.0.0/8", "192.168.7.3/32"), ("0.0.0.0/0",)])
 def test_ranges_can_be_closed(hub: Callable[..., Settings], ranges: tuple[str, ...]) -> None:
     assert hub(f"[network]\nclosed = {list(ranges)}").network.closed == ranges
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("172.30.0.0/255.255.240.0", "172.30.0.0/20"),
+        ("172.30.0.0/0.0.15.255", "172.30.0.0/20"),
+        ("10.0.0.0/8", "10.0.0.0/8"),
+    ],
+)
+def test_a_subnet_is_kept_with_the_length_of_its_prefix(
+    hub: Callable[..., Settings], given: str, kept: str
+) -> None:
+    assert hub(f"[network]\nsubnet = '{given}'").network.subnet == kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[hub]\nport = 8085\n[monitoring]\ngraphite = false",
+        "[tls]\nredirect_port = 0",
+        "[tls]\nmode = 'behind-proxy'\nredirect_port = 8000",
+        "[mirrors]\npypi = 'https://[2001:db8::1]:8443/simple'",
+    ],
+)
+def test_what_nothing_listens_on_is_free(hub: Callable[..., Settings], text: str) -> None:
+    assert hub(text)
+
+
+def test_a_url_begins_in_small_letters(hub: Callable[..., Settings]) -> None:
+    assert hub("[mirrors]\npypi = 'HTTPS://Host/Simple'").mirrors.pypi == "https://Host/Simple"
+
+
+def test_ports_that_are_fixed_are_those_of_the_roles() -> None:
+    assert sorted(FIXED_PORTS.values()) == sorted({paths.PROXY_API_PORT, paths.HUB_PORT})
 
 
 # --- layers --------------------------------------------------------------------------------------
@@ -354,6 +458,18 @@ def test_explain_mentions_every_key_and_what_it_means() -> None:
         for key, about in keys["properties"].items():
             assert f"  {key} " in text
             assert about["description"] in text
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("vm", "Vagrant's. One of: docker, libvirt, virtualbox. Default: docker."),
+        ("builder", "One of: registry, archive. Default: registry."),
+        ("auth", "tmp: every visit gets an account of its own. Default: tmp."),
+    ],
+)
+def test_every_choice_is_named(section: str, line: str) -> None:
+    assert line in explain(section)
 
 
 def test_explain_takes_one_section() -> None:

@@ -77,6 +77,10 @@ NOTHING = {"docker": NO, "libvirt": NO, "virtualbox": NO}
             Survey({**DOCKER, "libvirt": YES}, NO, UBUNTU, kvm=YES, catalogue=NO),
             {"vm": {"box": "archive"}, **UBUNTU_BUILDER},
         ),
+        (
+            Survey({**NOTHING, "virtualbox": YES}, NO, DEBIAN, catalogue=NO),
+            {"vm": {"provider": "virtualbox"}, **BUILDER},
+        ),
         (Survey(DOCKER, YES, conda=YES), {}),
         (Survey(DOCKER, YES, conda=NO), {"python": {"provider": "system"}}),
         (
@@ -123,7 +127,8 @@ def test_site_toml_says_what_differs_from_the_defaults(
         (Survey(NOTHING, YES), "`provision/setup.sh --vm` installs libvirt"),
         (Survey(DOCKER, YES, kvm=NO), "no KVM (not installed): libvirt's machines are emulated"),
         (Survey(DOCKER, YES, catalogue=YES), "boxes come from there"),
-        (Survey(DOCKER, NO, DEBIAN, catalogue=NO), "boxes are made here"),
+        (Survey({**DOCKER, "libvirt": YES}, NO, DEBIAN, catalogue=NO), "boxes are made here"),
+        (Survey({**NOTHING, "virtualbox": YES}, NO, DEBIAN, catalogue=NO), "[vm] box has to name a .box"),
         (Survey(DOCKER, NO, catalogue=NO), "[vm] box has to name a .box file"),
         (Survey(DOCKER, YES, kvm=YES), "libvirt's machines use it"),
         (Survey(NOTHING, YES), "no machine can be raised here, but existing hosts can be deployed"),
@@ -205,6 +210,18 @@ def test_a_machine_without_a_registry(machine: Programs, tmp_path: Path) -> None
     assert (found.pypi, found.npm) == ("https://pypi.example/simple", None)
     (container,) = machine.called("docker run")
     assert "hubwright/base:" in container  # the image that hosts will be made of
+
+
+@pytest.mark.parametrize(("text", "words"), [("python = 1", "python: should be a table"), ("[", "not valid")])
+def test_a_hub_that_cannot_be_read_ends_it_before_anything_is_tried(
+    machine: Programs, tmp_path: Path, text: str, words: str
+) -> None:
+    (tmp_path / "hub.toml").write_text(text)
+    with pytest.raises(SettingsError, match=words) as refused:
+        init(tmp_path / "hub.toml", QUIET)
+    assert refused.value.hint
+    assert machine.calls == []
+    assert not (tmp_path / "site.toml").exists()
 
 
 def test_a_list_of_mirrors_stands_for_its_first(machine: Programs, tmp_path: Path) -> None:  # noqa: ARG001

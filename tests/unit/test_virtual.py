@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from provision import hypervisors, kvm
-from provision.errors import HubwrightError
+from provision.errors import HubwrightError, SettingsError
 from provision.report import Reporter
 from provision.settings import Settings
 from provision.vm import virtual
@@ -82,6 +82,13 @@ def test_what_would_work_is_told(
         hypervisors.require(provider)
     for words in hints:
         assert words in caught.value.hint
+
+
+def test_a_provider_that_is_none_of_ours_is_refused(programs: Programs) -> None:
+    with pytest.raises(SettingsError, match="with vmware_desktop") as caught:
+        hypervisors.require("vmware_desktop")
+    assert "docker, libvirt, virtualbox" in caught.value.hint
+    assert programs.calls == []
 
 
 # --- KVM ----------------------------------------------------------------------------------------
