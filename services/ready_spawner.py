@@ -118,7 +118,7 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
         return status
 
     async def _end_if_it_wrote_too_much(self, container: str) -> None:
-        """A server of which Docker cannot tell how much it has written goes on."""
+        """Removes a container that holds more than `disk`. One that Docker cannot tell of goes on."""
         began = time.monotonic()
         try:
             written = await _written(container)
@@ -163,7 +163,7 @@ async def _written(container: str) -> int:
 
 
 async def _ask_docker(method: str, path: str) -> bytes:
-    """Not through DockerSpawner, whose one thread all servers share, and whose docker-py knows no such size.
+    """The body of Docker's answer. Not through DockerSpawner: all servers share its one thread.
 
     Raises HTTPClientError for what Docker refuses, OSError when it is not there.
     """
