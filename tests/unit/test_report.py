@@ -86,11 +86,12 @@ def test_results_go_to_standard_output_even_when_quiet(capsys: pytest.CaptureFix
     assert '"a"' in out
 
 
-def test_lines_pass_above_the_spinner_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
+
+def test_lines_pass_above_the_spinner_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
@@ -102,6 +103,18 @@ def test_lines_pass_above_the_spinner_on_a_terminal(monkeypatch: pytest.MonkeyPa
     assert "a line [of] it" in shown
     assert "✓ work [on] it (" in shown
     assert reporter._spinner is None
+
+
+@pytest.mark.parametrize("text", ["Step 3/9 : RUN [/usr/bin/env] hm", "[bold]x[/]", "[/]"])
+def test_what_programs_say_is_no_markup(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with Reporter().step(text) as step:
+        step.say(text)
+        assert step._reporter._spinner is not None
+        shown = step._reporter._spinner.status
+        assert str(shown) == f"{text}: {text}"
 
 
 # --- verify ---------------------------------------------------------------------------------------
