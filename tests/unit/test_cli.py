@@ -98,6 +98,15 @@ def run(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         ),
         (IMAGE, ["config", "explain", "swarm"], "error: no section [swarm]", " next: the sections are hub, "),
         (IMAGE, ["apply", "-H", "a b"], "error: 'a b' names no host", " next: write user@host"),
+        (IMAGE, ["apply", "-H", ""], "error: -H names no host", " next: write user@host"),
+        (IMAGE, ["destroy", "--yes", "-H", ","], "error: -H names no host", " next: write user@host"),
+        (IMAGE, ["plan", "-H", "a:0"], "error: 'a:0': there is no port 0", " next: ports go from 1"),
+        (
+            IMAGE,
+            ["apply", "-H", "a", "-i", "hub.toml"],
+            "error: hub.toml: this is no private key",
+            " next: -i wants",
+        ),
         (
             IMAGE,
             ["apply", "-H", "host", "--only", "hub"],
@@ -125,7 +134,9 @@ def test_mistakes_stand_below_each_other(run: Run, project: Path) -> None:
     assert [line[:7] for line in err.splitlines()] == ["error: ", "       ", " next: "]
 
 
-@pytest.mark.parametrize("words", [["nonsense"], ["plan", "--nonsense"], ["apply", "-i", "/nowhere/key"], []])
+@pytest.mark.parametrize(
+    "words", [["nonsense"], ["plan", "--nonsense"], ["apply", "-i", "/nowhere/key"], ["apply", "-i", "/"], []]
+)
 def test_bad_usage_is_exit_code_2(run: Run, words: list[str]) -> None:
     code, _, err = run(*words)
     assert code == 2
