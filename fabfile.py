@@ -121,9 +121,10 @@ def status(c: Any) -> Exit:
 @served_once
 def logs(c: Any, unit: str = "jupyterhub", lines: int = 100, follow: bool = False) -> Exit:
     """Show the log of the hub or of another unit."""
-    for target in _targets(_settings()):
-        observe.logs(target, _access(c), Reporter().result, unit=unit, lines=lines, follow=follow)
-    return Exit.DONE
+    options: Any = {"unit": unit, "lines": lines, "follow": follow}
+    return (
+        Exit.DONE if observe.logs(_targets(_settings()), _access(c), Reporter(), **options) else Exit.FAILED
+    )
 
 
 def _role_task(role: roles.Role) -> Any:

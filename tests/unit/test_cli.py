@@ -366,6 +366,26 @@ def test_status_ends_with_1_unless_all_is_well(
     assert (as_json["healthy"], as_json["servers"]) == (healthy, 3)
 
 
+@pytest.mark.parametrize("command", ["logs", "dashboard"])
+def test_a_password_is_asked_for_once(run: Run, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    asked: list[str] = []
+    used: set[Any] = set()
+
+    def prompt(text: str, **_: Any) -> str:
+        asked.append(text)
+        return HIDDEN
+
+    def answer(target: Target, access: Access, _: str, show: Any = None) -> str:  # noqa: ARG001
+        used.add((target.name, access.sudo_password))
+        return "/ticket"
+
+    monkeypatch.setattr(click, "prompt", prompt)
+    monkeypatch.setattr(observe, "command", answer)
+    assert run(command, "-H", "a,b", "--ask-sudo-password")[0] == 0
+    assert len(asked) == 1
+    assert used == {("a", HIDDEN), ("b", HIDDEN)}
+
+
 def test_status_of_many_hosts_survives_one_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     def command(target: Target, *_: Any) -> str:
         if target.host == "away":
