@@ -22,6 +22,7 @@ from provision import observe, vm
 from provision.bundle import Mode
 from provision.errors import Exit, HubwrightError
 from provision.hosts import Access, Target
+from provision.options import named
 from provision.report import Reporter
 from provision.run_report import RunReport
 from provision.settings import Settings, load
@@ -57,11 +58,11 @@ def _settings() -> Settings:
 
 
 def _targets(settings: Settings) -> list[Target]:
-    named = program.args["hosts"].value
+    hosts = program.args["hosts"].value
     identities = program.args["identity"].value
-    if not named:
+    if hosts is None:
         return [vm.target(settings)]
-    return [Target.parse(name, Path(identities[0]) if identities else None) for name in named.split(",")]
+    return named([hosts], Path(identities[0]) if identities else None)
 
 
 def _access(c: Any, accept_new_host_key: bool = False) -> Access:
@@ -120,9 +121,10 @@ def status(c: Any) -> Exit:
 @served_once
 def logs(c: Any, unit: str = "jupyterhub", lines: int = 100, follow: bool = False) -> Exit:
     """Show the log of the hub or of another unit."""
-    for target in _targets(_settings()):
-        observe.logs(target, _access(c), Reporter().result, unit=unit, lines=lines, follow=follow)
-    return Exit.DONE
+    options: Any = {"unit": unit, "lines": lines, "follow": follow}
+    return (
+        Exit.DONE if observe.logs(_targets(_settings()), _access(c), Reporter(), **options) else Exit.FAILED
+    )
 
 
 def _role_task(role: roles.Role) -> Any:

@@ -148,8 +148,9 @@ def dashboard(ctx: Context, on: HostOptions) -> None:
     """Print a link to the whole status page. It lets its bearer in once, within ten minutes."""
     from provision import observe, vm
 
-    for target in on.targets(ctx.settings):
-        ticket = observe.ticket(target, on.access())
+    targets, access = on.targets(ctx.settings), on.access()
+    for target in targets:
+        ticket = observe.ticket(target, access)
         door = observe.front_door(ctx.settings, target) if on.hosts else vm.url(ctx.settings)
         ctx.reporter.result(f"{door.rstrip('/')}{ticket}")
 
@@ -177,17 +178,9 @@ def logs(ctx: Context, on: HostOptions, unit: str, lines: int, follow: bool) -> 
     """Show the log of the hub or of another unit."""
     from provision import observe
 
-    targets = on.targets(ctx.settings)
-    for target in targets:
-        prefix = f"{target.name} " if len(targets) > 1 else ""
-        observe.logs(
-            target,
-            on.access(),
-            lambda line, prefix=prefix: ctx.reporter.result(prefix + line),  # type: ignore[misc]
-            unit=unit,
-            lines=lines,
-            follow=follow,
-        )
+    targets, access = on.targets(ctx.settings), on.access()
+    if not observe.logs(targets, access, ctx.reporter, unit=unit, lines=lines, follow=follow):
+        raise SystemExit(Exit.FAILED)
 
 
 @cli.command()

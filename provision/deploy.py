@@ -6,7 +6,6 @@ import base64
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import roles
@@ -14,6 +13,7 @@ from provision import images, metrics
 from provision.bundle import Mode, RoleSteps, manifest, pack
 from provision.digests import file_digest
 from provision.errors import Exit, HubwrightError, SettingsError
+from provision.fleet import fault, side_by_side
 from provision.hosts import Access, Blob, Event, Target
 from provision.hosts import run as run_on_host
 from provision.report import Reporter
@@ -151,8 +151,7 @@ def converge(
     def one(target: Target) -> Outcome:
         return _run(target, bundle, blobs, access, handle)
 
-    with ThreadPoolExecutor(max_workers=max(1, min(len(targets), 32))) as pool:
-        outcomes = list(pool.map(one, targets))
+    outcomes = side_by_side(targets, access, one)
     metrics.send(settings, mode, [(outcome.seconds, outcome.failed, outcome.changes) for outcome in outcomes])
     return outcomes
 
@@ -188,5 +187,7 @@ def _run(target: Target, bundle: bytes, blobs: dict[str, Blob], access: Access, 
         run_on_host(target, bundle, blobs, access, take)
     except HubwrightError as error:
         outcome.error = error
+    except Exception as error:
+        outcome.error = fault(target, error)
     outcome.seconds = time.monotonic() - began
     return outcome

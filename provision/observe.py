@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from provision.errors import HubwrightError
+from provision.fleet import fault, side_by_side
 from provision.hosts import Access, Target, command
+from provision.report import Reporter
 from provision.settings import Settings
 
 # The settings may not want these.
@@ -33,9 +35,16 @@ def ask(*argv):
         return ''
 def last(path):
     try:
-        return json.loads(path.read_text().splitlines()[-1])
-    except (OSError, IndexError):
+        lines = path.read_text(errors='replace').splitlines()
+    except OSError:
         return None
+    for line in reversed(lines):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            return found
 state = pathlib.Path('/var/lib/hubwright')
 units = UNITS
 print(json.dumps({
@@ -84,9 +93,10 @@ def status(targets: Sequence[Target], access: Access) -> list[HostStatus]:
             return HostStatus(target.name, **json.loads(text))
         except HubwrightError as error:
             return HostStatus(target.name, error=error)
+        except Exception as error:
+            return HostStatus(target.name, error=fault(target, error))
 
-    with ThreadPoolExecutor(max_workers=max(1, min(len(targets), 32))) as pool:
-        return list(pool.map(one, targets))
+    return side_by_side(targets, access, one)
 
 
 def ticket(target: Target, access: Access) -> str:
@@ -105,11 +115,33 @@ def ticket(target: Target, access: Access) -> str:
 
 
 def logs(
-    target: Target, access: Access, show: Callable[[str], None], *, unit: str, lines: int, follow: bool
-) -> None:
-    """The journal of a unit, line by line; with `follow` until interrupted."""
+    targets: Sequence[Target], access: Access, reporter: Reporter, *, unit: str, lines: int, follow: bool
+) -> bool:
+    """Print the journal of a unit, one host after the other; whether all of them had it to show.
+
+    With `follow` side by side, until interrupted. Lines begin with the host's name where there are several.
+    """
     argv = ["journalctl", "--no-pager", "--output=short-iso", f"--lines={lines}", f"--unit={unit}"]
-    command(target, access, shlex.join([*argv, *(["--follow"] if follow else [])]), show=show)
+    line = shlex.join([*argv, *(["--follow"] if follow else [])])
+    printing = threading.Lock()
+
+    def one(target: Target) -> bool:
+        prefix = f"{target.name} " if len(targets) > 1 else ""
+
+        def show(text: str) -> None:
+            with printing:
+                reporter.result(prefix + text)
+
+        try:
+            command(target, access, line, show=show)
+        except HubwrightError as error:
+            if not access.lines.closed:  # else it is us who hung up
+                with printing:
+                    reporter.error(error)
+            return False
+        return True
+
+    return all(side_by_side(targets, access, one) if follow else [one(target) for target in targets])
 
 
 def front_door(settings: Settings, target: Target) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from provision.errors import Exit, HubwrightError
+from provision.errors import Exit, HubwrightError, SettingsError
 from provision.report import Reporter
 
 if TYPE_CHECKING:
@@ -45,12 +45,8 @@ class HostOptions:
     def targets(self, settings: Settings) -> list[Target]:
         """The named hosts, or the machine that Vagrant raised when none is named."""
         from provision import vm
-        from provision.hosts import Target
 
-        if not self.hosts:
-            return [vm.target(settings)]
-        names = [name for value in self.hosts for name in value.split(",") if name]
-        return [Target.parse(name, self.identity) for name in names]
+        return named(self.hosts, self.identity) if self.hosts else [vm.target(settings)]
 
     def access(self) -> Access:
         from provision.hosts import Access
@@ -59,6 +55,19 @@ class HostOptions:
         if self.ask_sudo_password:
             password = click.prompt("sudo password on the hosts", hide_input=True, err=True)
         return Access(self.accept_new_host_key, password)
+
+
+def named(hosts: Iterable[str], identity: Path | None) -> list[Target]:
+    """The hosts of -H, one or several in a value. Raises SettingsError when there is none, or no key."""
+    from provision.hosts import Target, require_key
+
+    names = [name for value in hosts for name in value.split(",") if name]
+    if not names:
+        raise SettingsError("-H names no host", hint="write user@host or user@host:port")
+    targets = [Target.parse(name, identity) for name in names]
+    if identity is not None:
+        require_key(identity)
+    return targets
 
 
 def host_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,7 +82,10 @@ def host_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="An existing host; repeat it or separate with commas. Default: the machine that `up` raised.",
     )
     @click.option(
-        "-i", "--identity", type=click.Path(path_type=Path, exists=True), help="Private key to log in with."
+        "-i",
+        "--identity",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="Private key to log in with.",
     )
     @click.option(
         "--accept-new-host-key",

@@ -65,8 +65,9 @@ class Reporter:
             yield
             return
         from rich.console import Console
+        from rich.text import Text
 
-        with Console(stderr=True, highlight=False).status(title) as self._spinner:
+        with Console(stderr=True, highlight=False).status(Text(title)) as self._spinner:
             try:
                 yield
             finally:
@@ -88,7 +89,9 @@ class Reporter:
     def detail(self, text: str) -> None:
         """What is going on just now: passes by on a terminal; in a pipe a sign of life now and then."""
         if self._spinner is not None:
-            self._spinner.update(without_credentials(text))
+            from rich.text import Text  # as it is: programs write brackets, which mean markup to Rich
+
+            self._spinner.update(Text.from_ansi(without_credentials(text)))
         elif self.verbose or time.monotonic() - self._last_line > SILENCE:
             self.line(f"    {text}")
 

@@ -19,10 +19,12 @@ done
 """
 
 
-def with_password(operator: Operator, host: Host, password: str, user: str = "typing") -> tuple[int, str]:
-    """`hubwright plan --ask-sudo-password`, with the password typed in. Exit code, and all that was shown."""
+def with_password(
+    operator: Operator, host: Host, password: str, user: str = "typing", command: str = "plan"
+) -> tuple[int, str]:
+    """A command with --ask-sudo-password, which is typed in. Exit code, and all that was shown."""
     done = subprocess.run(
-        [PROGRAMS / "hubwright", "plan", "-H", host.login(user), "-i", operator.key, "--ask-sudo-password"],
+        [PROGRAMS / "hubwright", command, "-H", host.login(user), "-i", operator.key, "--ask-sudo-password"],
         cwd=PROJECT,
         env=operator.environment,
         input=f"{password}\n",

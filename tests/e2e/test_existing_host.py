@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,6 +90,42 @@ def test_accepted_key_is_shown_and_noted(operator: Operator, host: Host, there: 
     [(kind, key)] = noted(operator, host)
     assert f"{kind} {key}" in host.run("cat /etc/ssh/ssh_host_*.pub")
     assert "accepted the host key" in done.err
+
+
+def test_jump_host_s_key_has_to_be_known_too(
+    operator: Operator, host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The host leads to itself, by the name that it has in there."""
+    config = tmp_path / ".ssh" / "config"
+    config.parent.mkdir()
+    config.write_text(
+        f"Host inside\n  HostName localhost\n  User vagrant\n  ProxyJump {host.login()}\n"
+        f"Host *\n  IdentityFile {operator.key}\n  ConnectTimeout 30\n"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    known = operator.known_hosts.read_text()
+    operator.known_hosts.write_text("")
+    operator.hubwright("status", "-H", "inside", code=1).says(
+        "jump host 127.0.0.1: its host key is not known"
+    )
+    assert operator.known_hosts.read_text() == ""
+    operator.known_hosts.write_text(known)
+    operator.hubwright("status", "-H", "inside", code=1).says("inside: its host key is not known")
+    done = operator.hubwright("status", "-H", "inside", "--accept-new-host-key", code=1)
+    assert "inside: nothing is deployed" in done.out
+
+
+def test_interrupted_driver_ends_at_once(operator: Operator, host: Host, there: tuple[str, ...]) -> None:
+    """Even while another host says nothing at all."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        dead = f"127.0.0.1:{silent.getsockname()[1]}"
+        with operator.started("plan", "-H", dead, *there) as run:
+            run.wait_for(f"127.0.0.1:{host.ssh_port} ")
+            began = time.monotonic()
+            run.process.send_signal(signal.SIGINT)
+            assert run.end() == 1
+            assert time.monotonic() - began < 8
+    assert "stopped; run it again" in "".join(run.lines)
 
 
 def test_plan_of_a_bare_host_is_complete_and_changes_nothing(

@@ -118,6 +118,23 @@ def test_password_of_a_user_without_sudo(operator: Operator, host: Host) -> None
     assert "may not use sudo" in shown
 
 
+@pytest.mark.parametrize(
+    ("password", "said"), [(PASSWORD, "nothing is deployed"), ("wrong horse", "sudo refused the password")]
+)
+def test_looking_with_a_sudo_password(operator: Operator, host: Host, password: str, said: str) -> None:
+    code, shown = with_password(operator, host, password, command="status")
+    assert code == 1, shown
+    assert said in shown
+    assert password not in shown
+
+
+def test_looking_as_root_needs_no_sudo(operator: Operator, host: Host) -> None:
+    host.run("install -D --mode=0600 /home/vagrant/.ssh/authorized_keys /root/.ssh/authorized_keys")
+    with hidden(host, "/usr/bin/sudo"):
+        _, shown = with_password(operator, host, PASSWORD, user="root", command="status")
+    assert "nothing is deployed" in shown
+
+
 def test_disk_without_room(operator: Operator, host: Host) -> None:
     host.run("mkdir /var/lib/docker; mount --types tmpfs --options size=200m tmpfs /var/lib/docker")
     try:

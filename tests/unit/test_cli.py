@@ -100,6 +100,15 @@ def run(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         ),
         (IMAGE, ["config", "explain", "swarm"], "error: no section [swarm]", " next: the sections are hub, "),
         (IMAGE, ["apply", "-H", "a b"], "error: 'a b' names no host", " next: write user@host"),
+        (IMAGE, ["apply", "-H", ""], "error: -H names no host", " next: write user@host"),
+        (IMAGE, ["destroy", "--yes", "-H", ","], "error: -H names no host", " next: write user@host"),
+        (IMAGE, ["plan", "-H", "a:0"], "error: 'a:0': there is no port 0", " next: ports go from 1"),
+        (
+            IMAGE,
+            ["apply", "-H", "a", "-i", "hub.toml"],
+            "error: hub.toml: this is no private key",
+            " next: -i wants",
+        ),
         (
             IMAGE,
             ["apply", "-H", "host", "--only", "hub"],
@@ -127,7 +136,9 @@ def test_mistakes_stand_below_each_other(run: Run, project: Path) -> None:
     assert [line[:7] for line in err.splitlines()] == ["error: ", "       ", " next: "]
 
 
-@pytest.mark.parametrize("words", [["nonsense"], ["plan", "--nonsense"], ["apply", "-i", "/nowhere/key"], []])
+@pytest.mark.parametrize(
+    "words", [["nonsense"], ["plan", "--nonsense"], ["apply", "-i", "/nowhere/key"], ["apply", "-i", "/"], []]
+)
 def test_bad_usage_is_exit_code_2(run: Run, words: list[str]) -> None:
     code, _, err = run(*words)
     assert code == 2
@@ -435,6 +446,26 @@ def test_status_ends_with_1_unless_all_is_well(
         assert "2 changed" in out
     (as_json,) = json.loads(run("status", "-H", "host", "--json")[1])
     assert (as_json["healthy"], as_json["servers"]) == (healthy, 3)
+
+
+@pytest.mark.parametrize("command", ["logs", "dashboard"])
+def test_a_password_is_asked_for_once(run: Run, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    asked: list[str] = []
+    used: set[Any] = set()
+
+    def prompt(text: str, **_: Any) -> str:
+        asked.append(text)
+        return HIDDEN
+
+    def answer(target: Target, access: Access, _: str, show: Any = None) -> str:  # noqa: ARG001
+        used.add((target.name, access.sudo_password))
+        return "/ticket"
+
+    monkeypatch.setattr(click, "prompt", prompt)
+    monkeypatch.setattr(observe, "command", answer)
+    assert run(command, "-H", "a,b", "--ask-sudo-password")[0] == 0
+    assert len(asked) == 1
+    assert used == {("a", HIDDEN), ("b", HIDDEN)}
 
 
 def test_status_of_many_hosts_survives_one_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:

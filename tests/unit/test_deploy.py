@@ -21,7 +21,7 @@ from provision.bundle import START
 from provision.deploy import Outcome, converge, exit_code, image_sources, steps
 from provision.digests import file_digest
 from provision.errors import Exit, HubwrightError, SettingsError
-from provision.hosts import Access, Target
+from provision.hosts import Access, Lines, Target
 from provision.images import Recipe
 from provision.report import Reporter
 from provision.settings import Settings
@@ -233,6 +233,33 @@ def test_every_host_has_its_outcome_and_one_that_is_away_stops_nobody(
     assert three.error is not None
     assert (str(three.error), three.error.hint) == ("three: no sudo", "log in as root")
     assert exit_code([one, two, three], "apply") is Exit.FAILED
+
+
+def test_what_nobody_has_foreseen_is_one_host_s_error(fleet: Runs, hub: Callable[..., Settings]) -> None:
+    def breaks(_: Any) -> None:
+        raise RuntimeError("boom")
+
+    fleet.update(one=well, two=breaks)
+    one, two = start(hub(), ONE, TWO)
+    assert (one.failed, one.changes) == (False, 1)
+    assert two.error is not None
+    assert (str(two.error), two.failed) == ("two: RuntimeError: boom", True)
+    assert two.error.hint
+
+
+def test_an_interruption_hangs_up(
+    fleet: Runs, hub: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[bool] = []
+    monkeypatch.setattr(Lines, "close", lambda _: closed.append(True))
+
+    def interrupt(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    fleet["one"] = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        start(hub(), ONE)
+    assert closed == [True]
 
 
 def test_hosts_are_worked_on_side_by_side(fleet: Runs, hub: Callable[..., Settings]) -> None:

@@ -32,6 +32,7 @@ LEVELS = (
     },
     {"provision.kvm", "provision.relay", "provision.unattended"},
     {"provision.hosts", "provision.hypervisors", "provision.images"},
+    {"provision.fleet"},
     {"provision.deploy", "provision.observe", "provision.site", "provision.verify", "provision.vm"},
     {"provision.cloud_init", "provision.run_report", "provision.status_report"},
     {"provision.baking", "provision.options"},

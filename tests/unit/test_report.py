@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -86,11 +87,12 @@ def test_results_go_to_standard_output_even_when_quiet(capsys: pytest.CaptureFix
     assert '"a"' in out
 
 
-def test_lines_pass_above_the_spinner_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
+
+def test_lines_pass_above_the_spinner_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
@@ -104,15 +106,43 @@ def test_lines_pass_above_the_spinner_on_a_terminal(monkeypatch: pytest.MonkeyPa
     assert reporter._spinner is None
 
 
+@pytest.mark.parametrize("text", ["Step 3/9 : RUN [/usr/bin/env] hm", "[bold]x[/]", "[/]"])
+def test_what_programs_say_is_no_markup(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with Reporter().step(text) as step:
+        step.say(text)
+        assert step._reporter._spinner is not None
+        shown = step._reporter._spinner.status
+        assert str(shown) == f"{text}: {text}"
+
+
 # --- verify ---------------------------------------------------------------------------------------
+
+
+WAY = """\
+host alias
+user porter
+hostname inside.example
+port 2200
+forwardagent yes
+identityfile ~/my keys/id
+proxyjump front,me@second
+proxycommand nc -x "a proxy" %h %p
+"""
 
 
 @pytest.fixture
 def checked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What pytest was started with, instead of starting it. `returncode` is what it ends with."""
-    seen: dict[str, Any] = {"returncode": 0, "hung_up": []}
+    seen: dict[str, Any] = {"returncode": 0, "hung_up": [], "asked": []}
+    seen["way"] = {"returncode": 0, "stdout": WAY, "stderr": ""}
 
     def run(argv: list[str], env: Mapping[str, str] | None = None, **_: Any) -> Any:
+        if argv[:2] == ["ssh", "-G"]:
+            seen["asked"].append(argv)
+            return SimpleNamespace(**seen["way"])
         if argv[0] == "ssh":
             seen["hung_up"].append(argv[-1])
             return SimpleNamespace(returncode=255)
@@ -135,15 +165,62 @@ def test_checks_run_on_every_host_and_never_here(
     assert checked["argv"][-2:] == ["-k", "visit"]
     assert checked["env"]["HUBWRIGHT_CONFIG"] == str(settings.root / "hub.toml")
     assert not checked["file"].exists()
-    assert f"ControlPath {checked['file'].parent}/" in checked["config"]
+    folder = checked["file"].parent
+    assert f'ControlPath "{folder}/%n"' in checked["config"]
     assert checked["hung_up"] == ["host0", "host1"]
     made, existing = checked["config"].split("Host host1\n")
-    for line in ("Host host0", "HostName 127.0.0.1", "Port 2222", "User vagrant", "IdentityFile /key"):
+    for line in ("Host host0", "HostName 127.0.0.1", "Port 2222", "User vagrant", 'IdentityFile "/key"'):
         assert line in made
     assert "StrictHostKeyChecking no" in made
     assert "StrictHostKeyChecking yes" in existing
-    assert "UserKnownHostsFile /known" in existing
-    assert "Port" not in existing
+    assert 'UserKnownHostsFile "/known"' in existing
+    assert [argv[2:] for argv in checked["asked"]] == [["--", "host"]]
+
+
+def test_a_host_is_checked_where_ssh_s_configuration_leads(
+    checked: dict[str, Any], hub: Callable[..., Settings]
+) -> None:
+    verify.verify(hub(), [Target("alias"), Target("alias", 99, "you", Path("/id"))], Access())
+    assert [argv[2:] for argv in checked["asked"]] == [
+        ["--", "alias"],
+        ["-p", "99", "-l", "you", "--", "alias"],
+    ]
+    _, usual, named = re.split(r"Host host\d\n", checked["config"])
+    named, jumps = named.split("Host * !host0 !host1\n")
+    for line in (
+        "user porter",
+        "hostname inside.example",
+        "port 2200",
+        "proxyjump front,me@second",
+        'proxycommand nc -x "a proxy" %h %p',
+    ):
+        assert f"  {line}\n" in usual
+        assert f"  {line}\n" in named
+    assert '  identityfile "~/my keys/id"\n' in usual
+    assert "my keys" not in named, "-i names the only one"
+    assert "forwardagent" not in usual
+    for line in ("StrictHostKeyChecking yes", "UserKnownHostsFile", "Include ~/.ssh/config"):
+        assert line in jumps
+
+
+def test_paths_are_found_from_everywhere(
+    checked: dict[str, Any],
+    hub: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    target = Target("alias", identity=Path("my keys/100%"))
+    verify.verify(hub(), [target], Access(known_hosts=Path("known hosts")))
+    assert f'  IdentityFile "{tmp_path}/my keys/100%%"\n' in checked["config"]
+    assert checked["config"].count(f'  UserKnownHostsFile "{tmp_path}/known hosts"\n') == 2
+
+
+def test_a_configuration_that_ssh_refuses(checked: dict[str, Any], hub: Callable[..., Settings]) -> None:
+    checked["way"] = {"returncode": 255, "stdout": "", "stderr": "config: line 1: Bad option\n"}
+    with pytest.raises(HubwrightError, match=r"alias: ssh's configuration .* line 1: Bad option") as caught:
+        verify.verify(hub(), [Target("alias")], Access())
+    assert "ssh -G alias" in caught.value.hint
 
 
 def test_a_check_that_fails_is_told(checked: dict[str, Any], hub: Callable[..., Settings]) -> None:

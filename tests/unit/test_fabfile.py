@@ -1,0 +1,45 @@
+"""Fabric's way in: which hosts its tasks work on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import fabfile
+from provision import vm
+from provision.errors import SettingsError
+from provision.hosts import Target
+
+NO_SETTINGS: Any = None
+
+
+def named(monkeypatch: pytest.MonkeyPatch, hosts: str | None, *identities: str) -> list[Target]:
+    values = {"hosts": hosts, "identity": list(identities)}
+    args = {name: SimpleNamespace(value=value) for name, value in values.items()}
+    monkeypatch.setattr(fabfile, "program", SimpleNamespace(args=args))
+    return fabfile._targets(NO_SETTINGS)
+
+
+def test_hosts_are_named_as_for_hubwright(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert named(monkeypatch, "me@a:22,b") == [Target("a", 22, "me"), Target("b")]
+
+
+def test_no_name_is_the_machine_that_vagrant_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Target("127.0.0.1", 2222, "vagrant", vouched=True)
+    monkeypatch.setattr(vm, "target", lambda _: machine)
+    assert named(monkeypatch, None) == [machine]
+
+
+@pytest.mark.parametrize("hosts", ["", ",", ",,"])
+def test_an_empty_name_is_not(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
+    with pytest.raises(SettingsError, match="-H names no host"):
+        named(monkeypatch, hosts)
+
+
+def test_a_key_has_to_be_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "hub.toml").write_text("[hub]\n")
+    with pytest.raises(SettingsError, match="no private key"):
+        named(monkeypatch, "a", str(tmp_path / "hub.toml"))
