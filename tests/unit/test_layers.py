@@ -39,11 +39,13 @@ LEVELS = (
     {"provision.cli", "fabfile"},
 )
 
+SSH = {"provision.hosts.connections", "provision.hosts.runs"}
+
 ONLY_IN = {
     "vagrant": {"provision.vm.driver"},
-    "fabric": {"provision.hosts", "fabfile"},
-    "paramiko": {"provision.hosts", "fabfile"},
-    "invoke": {"provision.hosts", "fabfile"},
+    "fabric": {*SSH, "provision.hosts.targets", "fabfile"},
+    "paramiko": {*SSH, "provision.hosts.known_hosts", "fabfile"},
+    "invoke": {"fabfile"},
     "pydantic": {
         f"provision.settings.{part}"
         for part in ("loading", "mirrors", "reference", "schema", "section", "values")
@@ -151,16 +153,16 @@ def test_every_file_of_the_driver_has_a_level() -> None:
             "provision.deploy, which stands above",
         ),
         (
-            "provision/hosts.py",
+            "provision/hosts/runs.py",
             "import provision.deploy",
-            "hosts.py:1: provision.hosts imports provision.deploy",
+            "runs.py:1: provision.hosts.runs imports provision.deploy",
         ),
         ("provision/metrics.py", "from provision.bundle import pack", "stands above or beside it"),
         ("provision/deploy.py", "import vagrant", "vagrant is imported by provision.vm.driver only"),
         (
             "provision/deploy.py",
             "from paramiko import Transport",
-            "paramiko is imported by fabfile and provision.hosts",
+            "paramiko is imported by fabfile and provision.hosts.connections and provision.hosts.known_hosts",
         ),
         (
             "roles/docker.py",

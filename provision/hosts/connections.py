@@ -1,0 +1,183 @@
+"""The way in: past jump hosts, through what ssh's configuration says, with words for what is in the way."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from provision.errors import HubwrightError, SettingsError
+
+from . import known_hosts
+from .targets import Access, Target, hops
+
+if TYPE_CHECKING:
+    import fabric
+    import paramiko
+
+CONNECT_TIMEOUT = 15.0  # seconds
+OWN_TIMEOUT = 120.0  # the same for a machine of this computer, which may be emulated and busy
+KEEPALIVE = 15  # seconds
+
+# What ends a connection is told once and in our words; without a handler it comes with a traceback as well.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+@contextmanager
+def connected(
+    target: Target, access: Access, handle: Callable[[dict[str, Any]], None]
+) -> Iterator[fabric.Connection]:
+    """The host's connection while the block runs. Raises HubwrightError when there is no way in."""
+    connection = _described(target)
+    access.lines.add(connection)
+    try:
+        _open(connection, target, access, handle)
+        if access.lines.closed:
+            raise HubwrightError("stopped before it was connected", where=target.name)
+        yield connection
+    finally:
+        access.lines.end(connection)
+
+
+def _described(target: Target) -> fabric.Connection:
+    """What ssh's configuration and the target say of the way to the host; it is not gone yet."""
+    import fabric
+    import paramiko
+
+    # A machine of this computer is where it was made, whatever is configured for hosts.
+    config = fabric.Config(ssh_config=paramiko.SSHConfig()) if target.vouched else None
+    patience = OWN_TIMEOUT if target.vouched else CONNECT_TIMEOUT
+    waiting = {"banner_timeout": patience, "auth_timeout": patience, "transport_factory": _transport}
+    options: dict[str, Any] = dict(waiting)
+    if target.identity is not None:
+        options |= {"key_filename": str(target.identity), "look_for_keys": False, "allow_agent": False}
+    try:
+        connection = fabric.Connection(
+            target.host, user=target.user, port=target.port, config=config, connect_kwargs=options
+        )
+        jumps = connection.ssh_config.get("proxyjump", "").split(",")
+        if jumps[0].lower() == "none":
+            connection.gateway = None
+        elif len(jumps) > 1:  # ssh passes them from the first to the last, Fabric the other way round
+            way = None
+            for jump in jumps:
+                way = fabric.Connection(jump, config=connection.config.clone(), gateway=way)
+            connection.gateway = way
+    except (paramiko.SSHException, OSError, LookupError, ValueError) as error:
+        raise HubwrightError(
+            f"ssh's configuration cannot be used: {error}",
+            where=target.name,
+            hint=f"mend ~/.ssh/config or /etc/ssh/ssh_config; `ssh -G {target.host}` reads them too",
+        ) from None
+    for hop in hops(connection):
+        hop.connect_timeout = hop.connect_timeout or int(patience)
+        hop.connect_kwargs = {**hop.connect_kwargs, **waiting}
+    return connection
+
+
+def _open(
+    connection: fabric.Connection, target: Target, access: Access, handle: Callable[[dict[str, Any]], None]
+) -> None:
+    for hop in hops(connection):
+        where = target.name
+        if hop is not connection:
+            where += f": its jump host {hop.original_host}"
+        # Fabric alone would accept any key, on the way there too.
+        if target.vouched:
+            hop.client.set_missing_host_key_policy(known_hosts.vouched_policy())
+        else:
+            for known in (known_hosts.SYSTEM, access.known_hosts):
+                known_hosts.reading(known, hop.client.load_system_host_keys)
+            hop.client.set_missing_host_key_policy(known_hosts.known_only_policy(where, access, handle))
+        _enter(hop, where, is_target=hop is connection)
+        hop.transport.set_keepalive(KEEPALIVE)
+        if isinstance(hop.transport.sock, socket.socket):  # not through a jump host
+            # Small events and small answers: waiting for more to send costs 40 ms each.
+            hop.transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _enter(hop: fabric.Connection, where: str, *, is_target: bool) -> None:
+    import paramiko
+    from paramiko.ssh_exception import NoValidConnectionsError
+
+    try:
+        hop.open()
+    except paramiko.BadHostKeyException as error:
+        name = known_hosts.known_as(hop.host, hop.port)
+        raise HubwrightError(
+            f"the host's key has changed: it is {known_hosts.fingerprint(error.key)}, "
+            f"known is {known_hosts.fingerprint(error.expected_key)}",
+            where=where,
+            hint=f"find out why; if it was set up anew: ssh-keygen -R '{name}'",
+        ) from None
+    except paramiko.AuthenticationException:
+        key = "the key with -i FILE" if is_target else "its key in ssh's configuration or your agent"
+        raise HubwrightError(
+            f"{hop.user} is not let in: no key or password that the host accepts",
+            where=where,
+            hint=f"check the user, and {key}; `ssh -v` shows what was tried",
+        ) from None
+    except NoValidConnectionsError as error:
+        reason = next(iter(error.errors.values()), error)
+        raise HubwrightError(
+            f"cannot connect: {getattr(reason, 'strerror', None) or reason}",
+            where=where,
+            hint="is it on, is its sshd running, and is the port right?",
+        ) from None
+    except UnicodeDecodeError:
+        raise HubwrightError(
+            "a key of ssh's configuration, or one in ~/.ssh, is no private key",
+            where=where,
+            hint="`ssh -v` shows which ones are tried; name the right one with -i FILE",
+        ) from None
+    except (socket.gaierror, UnicodeError):  # the latter when it cannot even be a name
+        raise HubwrightError(
+            "no such host", where=where, hint="check the spelling, or use an address"
+        ) from None
+    except (TimeoutError, OSError, EOFError, paramiko.SSHException) as error:
+        hint = "is it on, and does a firewall let SSH through?"
+        if isinstance(hop.gateway, str):
+            hint = f"try the ProxyCommand of ssh's configuration: {hop.gateway}"
+        said = error.text if isinstance(error, paramiko.ChannelException) else str(error)
+        what = f"does not answer: {said or type(error).__name__}"
+        raise HubwrightError(what, where=where, hint=hint) from None
+
+
+def _transport(sock: Any, **options: Any) -> paramiko.Transport:
+    """With AES-GCM before AES-CTR and its HMAC: a large input takes either side a third of the work."""
+    import paramiko
+
+    transport = paramiko.Transport(sock, **options)
+    security = transport.get_security_options()
+    security.ciphers = tuple(sorted(security.ciphers, key=lambda name: "-gcm@" not in name))
+    return transport
+
+
+def require_key(path: Path) -> None:
+    """Raises SettingsError unless a private key can be read from the file."""
+    import paramiko
+
+    public = f"name the private key: -i {path.with_suffix('')}" if path.suffix == ".pub" else ""
+    for kind in (paramiko.RSAKey, paramiko.ECDSAKey, paramiko.Ed25519Key):
+        try:
+            kind.from_private_key_file(str(path))
+        except paramiko.PasswordRequiredException:
+            raise SettingsError(
+                "the key wants a passphrase",
+                where=str(path),
+                hint=f"`ssh-add {path}`, then run this again without -i",
+            ) from None
+        except (paramiko.SSHException, ValueError):
+            continue
+        except OSError as error:
+            what = f"cannot be read: {error.strerror}"
+            raise SettingsError(what, where=str(path), hint="-i wants a private key") from None
+        return
+    raise SettingsError(
+        "this is no private key that SSH logs in with",
+        where=str(path),
+        hint=public or "-i wants a private key, as ssh-keygen makes them",
+    )

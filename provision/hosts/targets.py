@@ -1,0 +1,94 @@
+"""Which host, and how the operator wants to get in."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision.errors import SettingsError
+
+if TYPE_CHECKING:
+    import fabric
+
+MAX_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Target:
+    """A host to deploy on. `vouched`: this machine has just made it, so its key needs no second opinion."""
+
+    host: str
+    port: int | None = None
+    user: str | None = None
+    identity: Path | None = None
+    vouched: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.host}:{self.port}" if self.port else self.host
+
+    @classmethod
+    def parse(cls, text: str, identity: Path | None = None) -> Target:
+        """From `host`, `user@host` or `user@host:port`, as ssh and Fabric write them."""
+        match = re.fullmatch(r"(?:([^@\s]+)@)?(\[[0-9a-fA-F:]+\]|[^@:\s]+)(?::(\d{1,5}))?", text)
+        if match is None:
+            raise SettingsError(f"{text!r} names no host", hint="write user@host or user@host:port")
+        port = int(match[3]) if match[3] else None
+        if port is not None and not 1 <= port <= MAX_PORT:
+            raise SettingsError(f"{text!r}: there is no port {port}", hint="ports go from 1 to 65535")
+        return cls(match[2].strip("[]"), port, match[1], identity)
+
+
+class Lines:
+    """The connections that are open or being opened, so that somebody else can hang up on all of them."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._open: list[fabric.Connection] = []
+        self._lock = threading.Lock()
+
+    def add(self, connection: fabric.Connection) -> None:
+        with self._lock:
+            self._open.append(connection)
+
+    def end(self, connection: fabric.Connection) -> None:
+        with self._lock:
+            self._open.remove(connection)
+        hang_up(connection)
+
+    def close(self) -> None:
+        """Hang up everywhere. What is only just being opened ends as soon as it is."""
+        with self._lock:
+            self.closed = True
+            connections = list(self._open)
+        for connection in connections:
+            hang_up(connection)
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the operator wants to get in."""
+
+    accept_new_host_key: bool = False
+    sudo_password: str | None = field(default=None, repr=False)
+    known_hosts: Path = field(
+        default_factory=lambda: Path(
+            os.environ.get("HUBWRIGHT_KNOWN_HOSTS", "~/.ssh/known_hosts")
+        ).expanduser()
+    )
+    lines: Lines = field(default_factory=Lines, repr=False, compare=False)
+
+
+def hops(connection: fabric.Connection) -> list[fabric.Connection]:
+    """The jump hosts of ssh's configuration in the order in which they are passed, then the host itself."""
+    gateway = connection.gateway
+    return [*([] if gateway is None or isinstance(gateway, str) else hops(gateway)), connection]
+
+
+def hang_up(connection: fabric.Connection) -> None:
+    for hop in reversed(hops(connection)):
+        hop.client.close()  # Fabric's own close() passes over what is only just being opened
