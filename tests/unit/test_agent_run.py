@@ -20,11 +20,11 @@ import pytest
 
 from provision.agent import __main__ as agent
 from provision.agent import boot, distributions, state
-from provision.agent.__main__ import Run
 from provision.agent.channel import Channel
 from provision.agent.distributions import Distribution
 from provision.agent.machine import LocalMachine
 from provision.agent.resources import KINDS, Change, File, Machine, Problem, Resource
+from provision.agent.run import Run
 from provision.agent.state import State
 from tests.unit.fakes import DISTRIBUTION
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from provision.agent import sealing
-from provision.agent.__main__ import Run
 from provision.agent.channel import Channel
 from provision.agent.resources import Directory, DockerNetwork, File, Service
+from provision.agent.run import Run
 from provision.agent.state import State
 from provision.bundle import manifest
 from provision.settings import Settings

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import roles
-from provision.agent.__main__ import Run
 from provision.agent.channel import Channel
+from provision.agent.run import Run
 from provision.agent.state import State
 from provision.bundle import RoleSteps, manifest
 from provision.settings import Settings
