@@ -56,13 +56,13 @@ print(asked.recv(512).decode())
 START = f"systemctl reset-failed docker; systemctl start docker.socket docker; systemctl start {FENCE}"
 RESTART = f"systemctl reset-failed docker; systemctl restart docker; systemctl start {FENCE}"
 STOP = "systemctl stop docker.socket docker"
-# Knocks at every door in turn until it is told that it is enough, and says how often, and who has answered.
+# Knocks at doors that nobody has opened yet until it is told that it is enough. Says how often, and who has.
 KNOCK = """
 import os, socket, sys
 rounds, answered = 0, set()
 while not os.path.exists("/run/enough"):
     rounds += 1
-    for target in sys.argv[1:]:
+    for target in {*sys.argv[1:]} - answered:
         host, port = target.split(":")
         try:
             socket.create_connection((host, int(port)), timeout=0.2).close()
