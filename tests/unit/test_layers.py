@@ -33,8 +33,8 @@ LEVELS = (
     {"provision.kvm", "provision.relay", "provision.unattended"},
     {"provision.hosts", "provision.hypervisors", "provision.images"},
     {"provision.fleet"},
-    {"provision.deploy", "provision.observe", "provision.site", "provision.verify", "provision.vm"},
-    {"provision.cloud_init", "provision.run_report", "provision.status_report"},
+    {"provision.deploy", "provision.observe", "provision.surroundings", "provision.verify", "provision.vm"},
+    {"provision.cloud_init", "provision.run_report", "provision.site", "provision.status_report"},
     {"provision.baking", "provision.options"},
     {"provision.cli", "fabfile"},
 )

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from provision import hypervisors, images, kvm, site
+from provision import hypervisors, images, kvm, site, surroundings
 from provision.errors import HubwrightError, SettingsError
 from provision.package_sources import Archive
 from provision.proxies import Proxies
 from provision.report import Reporter
 from provision.settings import Builder, Settings, read_toml
-from provision.site import Finding, Survey, decisions, init, site_toml, survey
+from provision.site import decisions, init, site_toml
+from provision.surroundings import Finding, Survey, survey
 from tests.unit.programs import Programs, failed, not_installed
 
 Hub = Callable[..., Settings]
@@ -180,17 +181,17 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
     (tmp_path / "ca" / "office.crt").touch()
     (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://pypi.example/simple\n")
     (tmp_path / "npmrc").write_text("fund=false\n")
-    monkeypatch.setattr(site, "APT", tmp_path / "apt")
-    monkeypatch.setattr(site, "CERTIFICATES", tmp_path / "ca")
-    monkeypatch.setattr(site, "PIP_FILES", (str(tmp_path / "pip.conf"),))
-    monkeypatch.setattr(site, "NPM_FILES", (str(tmp_path / "npmrc"),))
+    monkeypatch.setattr(surroundings, "APT", tmp_path / "apt")
+    monkeypatch.setattr(surroundings, "CERTIFICATES", tmp_path / "ca")
+    monkeypatch.setattr(surroundings, "PIP_FILES", (str(tmp_path / "pip.conf"),))
+    monkeypatch.setattr(surroundings, "NPM_FILES", (str(tmp_path / "npmrc"),))
     monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"VERSION_CODENAME": "bookworm"})
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(site, "CONDA_FILES", (str(tmp_path / "condarc"),))
+    monkeypatch.setattr(surroundings, "CONDA_FILES", (str(tmp_path / "condarc"),))
     for name in ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY", *PROXY_VARIABLES):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(site, "urlopen", lambda *_, **__: io.BytesIO())
-    programs = Programs.install(monkeypatch, hypervisors, site, images, kvm)
+    monkeypatch.setattr(surroundings, "urlopen", lambda *_, **__: io.BytesIO())
+    programs = Programs.install(monkeypatch, hypervisors, surroundings, images, kvm)
     programs.answers = {
         "docker info": "27.5.1\n",
         "docker info --format {{json": "[]\n",
@@ -338,7 +339,7 @@ def test_miniconda_is_asked_for_its_installer_and_its_packages(
         assert request.get_method() == "HEAD"
         return io.BytesIO()
 
-    monkeypatch.setattr(site, "urlopen", answer)
+    monkeypatch.setattr(surroundings, "urlopen", answer)
     assert survey(QUIET).conda == finding
 
 
@@ -364,7 +365,7 @@ def test_miniconda_is_looked_for_where_conda_itself_looks(
         return io.BytesIO()
 
     (tmp_path / "condarc").write_text(condarc)
-    monkeypatch.setattr(site, "urlopen", answer)
+    monkeypatch.setattr(surroundings, "urlopen", answer)
     assert survey(QUIET).conda == finding
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import tomli_w
 
-from provision import site
+from provision import surroundings
 from provision.report import Reporter
 from provision.settings import Settings, read_toml
 from provision.vm.boxes import ensure_box
@@ -109,9 +109,9 @@ def make_box(folder: Path, mirrors: dict[str, Any], builder: dict[str, str]) -> 
 
 def own_builder() -> dict[str, str]:
     """What [builder] says for the archive that this computer's own packages come from."""
-    archive = site.own_archive()
+    archive = surroundings.own_archive()
     assert archive is not None, "apt's sources name no archive that a box could be made of"
-    return {"base": "archive", **site.builder_of(archive)}
+    return {"base": "archive", **surroundings.builder_of(archive)}
 
 
 @pytest.fixture(scope="session")
