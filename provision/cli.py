@@ -272,11 +272,11 @@ def destroy(ctx: Context, on: HostOptions, yes: bool) -> None:
     """Remove the machine that `up` raised; from a named host, remove everything that apply made there."""
     from provision import vm
 
-    what = (
-        f"everything of the hub on {', '.join(on.hosts)}"
-        if on.hosts
-        else f"the machine {ctx.settings.vm.name}"
-    )
+    if on.hosts:
+        names = ", ".join(target.name for target in on.targets(ctx.settings))
+        what = f"everything of the hub on {names}"
+    else:
+        what = f"the machine {ctx.settings.vm.name}"
     consent(f"Remove {what}, visitors' work included?", yes=yes)
     if on.hosts:
         _converge(ctx, on, "apply", (), as_json=False, remove=True)

@@ -301,6 +301,12 @@ def test_apply_shows_no_diffs(run: Run, ends: Callable[..., Any]) -> None:
     assert "+b" not in run("apply", "-H", "host")[2]
 
 
+def test_destroy_asks_about_no_host_that_is_not_named(run: Run) -> None:
+    code, _, err = run("destroy", "-H", ",")
+    assert code == 2
+    assert "Remove" not in err
+
+
 def test_a_run_on_many_hosts_names_each(run: Run, ends: Callable[..., Any]) -> None:
     asked = ends(outcome("a", changed=1), outcome("b", failed=1))
     code, _, err = run("apply", "-H", "a,me@b:22", "-H", "c", "--only", "docker", "--accept-new-host-key")
