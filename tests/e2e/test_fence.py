@@ -58,8 +58,8 @@ RESTART = f"systemctl reset-failed docker; systemctl restart docker; systemctl s
 STOP = "systemctl stop docker.socket docker"
 # Knocks at doors that nobody has opened yet until it is told that it is enough. Says how often, and who has.
 KNOCK = """
-import os, socket, sys
-rounds, answered = 0, set()
+import os, socket, sys, time
+rounds, answered, began = 0, set(), time.monotonic()
 while not os.path.exists("/run/enough"):
     rounds += 1
     for target in {*sys.argv[1:]} - answered:
@@ -69,7 +69,7 @@ while not os.path.exists("/run/enough"):
             answered.add(target)
         except OSError:
             pass
-print(rounds, *answered, flush=True)
+print(rounds / (time.monotonic() - began), *answered, flush=True)
 """
 
 
@@ -160,8 +160,8 @@ def knocking(host: Host, container: str, *targets: str) -> Iterator[set[str]]:
         yield answered
     finally:
         host.run("touch /run/enough; while systemctl --quiet is-active knock; do sleep 0.1; done")
-    rounds, *found = host.run("cat /run/answered").split()
-    assert int(rounds) > 20
+    pace, *found = host.run("cat /run/answered").split()
+    assert float(pace) > 1, "rounds in a second; a door that says nothing costs each 0.2 s"
     answered.update(found)
 
 
