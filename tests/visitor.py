@@ -80,7 +80,8 @@ class Visitor:
         took = 0.0
         while "/user/" not in urlsplit(response.effective_url).path:
             if response.code >= 400 or time.monotonic() > deadline:
-                raise RuntimeError(f"no server: {response.code} at {response.effective_url}")
+                reason = ", all places are taken" if response.code == 429 else ""
+                raise RuntimeError(f"no server: {response.code} at {response.effective_url}{reason}")
             await asyncio.sleep(max(POLL, PAUSE * took))
             target = response.effective_url if "spawn-pending" in response.effective_url else self.url
             asked = time.monotonic()
