@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from provision.errors import HubwrightError
 from provision.hosts import Access, Target
 
 AT_ONCE = 32
+LOOK_UP = 0.5  # seconds: the kernel may give ctrl-C to another thread, and that wakes nobody who waits
 GRACE = 2.0  # seconds for threads to see that their connections are closed
 
 T = TypeVar("T")
@@ -26,12 +27,13 @@ def side_by_side(targets: Sequence[Target], access: Access, work: Callable[[Targ
     """
     jobs: queue.SimpleQueue[tuple[Target, Future[T]]] = queue.SimpleQueue()
     futures: list[Future[T]] = []
+    over = threading.Event()
     for target in targets:
         futures.append(Future())
         jobs.put((target, futures[-1]))
 
     def serve() -> None:
-        while not access.lines.closed:
+        while not (over.is_set() or access.lines.closed):
             try:
                 target, future = jobs.get_nowait()
             except queue.Empty:
@@ -39,16 +41,16 @@ def side_by_side(targets: Sequence[Target], access: Access, work: Callable[[Targ
             try:
                 future.set_result(work(target))
             except BaseException as error:
+                over.set()
                 future.set_exception(error)
 
     threads = [threading.Thread(target=serve, daemon=True) for _ in targets[:AT_ONCE]]
     try:
         for thread in threads:
             thread.start()
-        wait(futures, return_when=FIRST_EXCEPTION)
-        for future in futures:
-            if future.done() and (error := future.exception()):
-                raise error
+        while wait(futures, LOOK_UP, FIRST_EXCEPTION).not_done:
+            _raise_first(futures)
+        _raise_first(futures)
         return [future.result() for future in futures]
     except BaseException:
         access.lines.close()
@@ -57,6 +59,12 @@ def side_by_side(targets: Sequence[Target], access: Access, work: Callable[[Targ
             if thread.is_alive():
                 thread.join(max(0.0, end - time.monotonic()))
         raise
+
+
+def _raise_first(futures: Iterable[Future[T]]) -> None:
+    for future in futures:
+        if future.done() and (error := future.exception()):
+            raise error
 
 
 def fault(target: Target, error: Exception) -> HubwrightError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import threading
 import time
@@ -71,6 +72,21 @@ def test_an_interruption_hangs_up_and_waits_for_nobody(monkeypatch: pytest.Monke
     never.set()
     assert time.monotonic() - began < 5
     assert (hung_up, access.lines.closed) == (["closed"], True)
+
+
+def test_ctrl_c_is_noticed_whichever_thread_the_kernel_gives_it_to() -> None:
+    never = threading.Event()
+
+    def work(_: Target) -> None:
+        time.sleep(0.3)  # until everything waits
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        never.wait(30)
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side([ONE], Access(), work)
+    never.set()
+    assert time.monotonic() - began < 10
 
 
 def test_nothing_of_it_keeps_the_program_from_ending() -> None:
