@@ -34,6 +34,7 @@ def file_digest(path: Path, notes: Path) -> str:
     notes.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileNotFoundError), whole(note) as unfinished:  # another run wrote the same one
         unfinished.write_text(json.dumps({"state": state, "sha256": digest}), encoding="utf-8")
+    _forget_files_that_went(notes)
     return digest
 
 
@@ -44,6 +45,13 @@ def _noted(note: Path, state: list[Any]) -> str:
         return str(known["sha256"]) if known["state"] == state else ""
     except (OSError, ValueError, KeyError, TypeError):
         return ""
+
+
+def _forget_files_that_went(notes: Path) -> None:
+    for note in notes.glob("*.digest.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            if not Path(json.loads(note.read_text(encoding="utf-8"))["state"][0]).exists():
+                note.unlink()
 
 
 def _computed(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,14 @@ def test_what_is_no_file_is_refused(tmp_path: Path, name: str, reason: str) -> N
         file_digest(tmp_path / name, tmp_path / "notes")
     assert refused.value.hint
     assert not (tmp_path / "notes").exists()
+
+
+def test_the_note_of_a_file_that_went_goes_with_the_next_one(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    for name in ("first.tar", "second.tar", "third.tar"):
+        (tmp_path / name).write_text(name)
+        file_digest(tmp_path / name, notes)
+        if name == "second.tar":
+            (tmp_path / "first.tar").unlink()
+    kept = [json.loads(note.read_text())["state"][0] for note in notes.iterdir()]
+    assert sorted(kept) == [str(tmp_path / "second.tar"), str(tmp_path / "third.tar")]
