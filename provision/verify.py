@@ -14,6 +14,9 @@ from provision.hosts import Access, Target
 from provision.settings import Settings
 
 CHECKS = Path(__file__).parent.parent / "tests" / "verify"
+# What ssh's configuration may say of the way to a host, as `ssh -G` names it.
+WAY = ("hostname", "port", "user", "proxyjump", "proxycommand")
+KEYS = ("identityfile", "identityagent", "certificatefile", "identitiesonly")
 
 
 def verify(settings: Settings, targets: Sequence[Target], access: Access, extra: Sequence[str] = ()) -> bool:
@@ -37,11 +40,6 @@ def verify(settings: Settings, targets: Sequence[Target], access: Access, extra:
         finally:
             for n, _ in enumerate(targets):
                 _hang_up(config, f"host{n}")
-
-
-# What ssh's configuration may say of the way to a host, as `ssh -G` names it.
-WAY = ("hostname", "port", "user", "proxyjump", "proxycommand")
-KEYS = ("identityfile", "identityagent", "certificatefile", "identitiesonly")
 
 
 def _ssh_config(targets: Sequence[Target], access: Access, sockets: Path) -> str:
