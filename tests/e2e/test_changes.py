@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import time
@@ -119,7 +120,8 @@ def test_server_that_writes_too_much_ends_and_no_other(operator: Operator, machi
         await another.run("answer = 42; open('part', 'wb').write(bytes(100 << 20))")
         assert container in machine.run("docker ps --quiet").split()
 
-        await kernel.run("for n in range(6): open(f'part {n}', 'wb').write(bytes(50 << 20))")
+        with contextlib.suppress(RuntimeError):  # it may end in the middle of this
+            await kernel.run("for n in range(6): open(f'part {n}', 'wb').write(bytes(50 << 20))")
         end = time.monotonic() + 60
         while container in machine.run("docker ps --all --quiet").split():
             assert time.monotonic() < end, "it goes on"
@@ -128,7 +130,7 @@ def test_server_that_writes_too_much_ends_and_no_other(operator: Operator, machi
         page = await greedy.get(f"{greedy.server}lab")
         assert (page.code, b"more than 200.0 MiB" in page.body) == (424, True)
         log = machine.run("journalctl --quiet --output=cat --unit=jupyterhub")
-        assert f"{greedy.user} has written 3" in log
+        assert re.search(rf"{greedy.user} has written [23]\d\d MiB", log)
         assert await another.run("print(answer)") == "42\n"
         assert await greedy.arrive() == greedy.server, "they may come back"
 
