@@ -23,6 +23,17 @@ def test_hub_hangs_up_on_who_dawdles(probes: Probes, visitor: Visitor, settings:
     assert small is not None
 
 
+def test_status_page_takes_nothing_large(probes: Probes, settings: Settings) -> None:
+    """Strangers reach it through the front door, and its memory is limited."""
+    if not settings.monitoring.graphite:
+        pytest.skip("the settings want no status page")
+    target = f"127.0.0.1:{settings.monitoring.status_port}"
+    head = "POST /services/status/ HTTP/1.1\r\nContent-Length: 5000000"
+    [seconds] = probes.on_host("dawdle", target, IN_TIME, head)
+    assert seconds is not None
+    assert seconds < AT_ONCE
+
+
 @pytest.mark.parametrize("unit", ["jupyterhub", "jupyterhub-proxy"])
 def test_there_are_files_for_many_connections(host: Host, unit: str) -> None:
     pid = host.check_output("systemctl show %s --property=MainPID --value", unit)
