@@ -18,6 +18,7 @@ import pytest
 
 from tests.e2e.hosts import Host, bare_host, differences, free_port
 from tests.e2e.operators import Done, Operator
+from tests.interrupts import interruptible
 from tests.visitor import Visitor, visit
 
 PATIENCE = 120  # seconds
@@ -119,7 +120,7 @@ def test_interrupted_driver_ends_at_once(operator: Operator, host: Host, there: 
     """Even while another host says nothing at all."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         dead = f"127.0.0.1:{silent.getsockname()[1]}"
-        with operator.started("plan", "-H", dead, *there) as run:
+        with interruptible(), operator.started("plan", "-H", dead, *there) as run:
             run.wait_for(f"127.0.0.1:{host.ssh_port} ")
             began = time.monotonic()
             run.process.send_signal(signal.SIGINT)

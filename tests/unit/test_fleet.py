@@ -19,6 +19,7 @@ from provision.errors import HubwrightError
 from provision.fleet import side_by_side
 from provision.hosts import Access, Lines, Target
 from provision.report import Reporter
+from tests.interrupts import interruptible
 
 ONE, TWO, THREE = Target("one"), Target("two"), Target("three")
 
@@ -83,7 +84,7 @@ def test_ctrl_c_is_noticed_whichever_thread_the_kernel_gives_it_to() -> None:
         never.wait(30)
 
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
+    with interruptible(), pytest.raises(KeyboardInterrupt):
         side_by_side([ONE], Access(), work)
     never.set()
     assert time.monotonic() - began < 10
