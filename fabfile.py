@@ -17,17 +17,18 @@ from fabric.main import program
 from invoke.exceptions import Exit as Stop
 
 import roles
-from provision import deploy as deployment
-from provision import observe, vm
-from provision.bundle import Mode
+from provision import machines
+from provision.agent.events import Mode
+from provision.cli.options import named
+from provision.deploy import converge as deployment
+from provision.deploy import inspect
+from provision.deploy.verify import verify as run_checks
 from provision.errors import Exit, HubwrightError
-from provision.hosts import Access, Target
-from provision.options import named
-from provision.report import Reporter
-from provision.run_report import RunReport
+from provision.report.reporter import Reporter
+from provision.report.run import RunReport
+from provision.report.status import show
 from provision.settings import Settings, load
-from provision.status_report import show
-from provision.verify import verify as run_checks
+from provision.ssh import Access, Target
 
 HELP = {"accept-new-host-key": "show and note the key of a host that is not known yet"}
 
@@ -61,7 +62,7 @@ def _targets(settings: Settings) -> list[Target]:
     hosts = program.args["hosts"].value
     identities = program.args["identity"].value
     if hosts is None:
-        return [vm.target(settings)]
+        return [machines.target(settings)]
     return named([hosts], Path(identities[0]) if identities else None)
 
 
@@ -72,7 +73,7 @@ def _access(c: Any, accept_new_host_key: bool = False) -> Access:
 def _converge(c: Any, mode: Mode, only: tuple[str, ...], accept_new_host_key: bool) -> Exit:
     settings = _settings()
     targets = _targets(settings)
-    report = RunReport(Reporter(), mode, targets)
+    report = RunReport(Reporter(), mode, len(targets))
     outcomes = deployment.converge(
         settings,
         targets,
@@ -112,7 +113,7 @@ def verify(c: Any) -> Exit:
 @served_once
 def status(c: Any) -> Exit:
     """Say how the hosts are."""
-    found = observe.status(_targets(_settings()), _access(c))
+    found = inspect.status(_targets(_settings()), _access(c))
     show(Reporter(), found, as_json=False)
     return Exit.DONE if all(host.healthy for host in found) else Exit.FAILED
 
@@ -123,7 +124,7 @@ def logs(c: Any, unit: str = "jupyterhub", lines: int = 100, follow: bool = Fals
     """Show the log of the hub or of another unit."""
     options: Any = {"unit": unit, "lines": lines, "follow": follow}
     return (
-        Exit.DONE if observe.logs(_targets(_settings()), _access(c), Reporter(), **options) else Exit.FAILED
+        Exit.DONE if inspect.logs(_targets(_settings()), _access(c), Reporter(), **options) else Exit.FAILED
     )
 
 

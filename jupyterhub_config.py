@@ -138,10 +138,10 @@ def _is_here(address: str) -> bool:
 
 
 if "get_config" in globals():  # JupyterHub runs this file with get_config in its name space
-    import hub_guard
+    import request_limits
 
-    hub_guard.bound_requests()
-    hub_guard.count_known_methods_only()
+    request_limits.bound_requests()
+    request_limits.count_known_methods_only()
     settings = json.loads(HUB_JSON.read_text(encoding="utf-8"))
     configure(get_config(), settings)  # type: ignore[name-defined]  # noqa: F821
     wait_for(settings["gateway"])

@@ -18,13 +18,14 @@ from pathlib import Path
 
 from benchmarks.machines import Bench, bench
 from benchmarks.timing import WIDTH, conditions, run, say, timed
-from provision import deploy
 from provision.agent.resources import Directory, File, JsonKeys, Resource, Service, Timer, TrustedCertificate
-from provision.report import Reporter
+from provision.deploy import converge
+from provision.report.reporter import Reporter
 from provision.settings import Settings, load
-from roles import paths
+from provision.tools.project import PROJECT
+from roles.shared import paths
 from tests.e2e.hosts import Host, bare_host
-from tests.visitor import visit
+from tests.support.visitor import visit
 
 ROUNDS = 3
 PLAIN = Path(__file__).with_name("plain.sh")
@@ -76,8 +77,8 @@ def with_plain(here: Bench, host: Host, folder: Path) -> float:
 def lay_out(settings: Settings, folder: Path) -> None:
     """The folder that plain.sh runs in, made of the very resources that an apply converges."""
     folder.mkdir()
-    sources, blobs = deploy.image_sources(settings, Reporter(quiet=True))
-    roles = deploy.steps(settings, sources)
+    sources, blobs = converge.image_sources(settings, Reporter(quiet=True))
+    roles = converge.steps(settings, sources)
     resources = [resource for role in roles for resource in role.resources]
     with tarfile.open(folder / "tree.tar", "w") as tree:
         for resource in resources:
@@ -87,7 +88,7 @@ def lay_out(settings: Settings, folder: Path) -> None:
         blob = blobs.get(source.archive)
         assert isinstance(blob, Path), "this needs images that are built here and sent"
         (folder / f"{name}.tar").symlink_to(blob)
-    locks = Path(deploy.__file__).parent.parent / "roles" / "locks"
+    locks = PROJECT / "roles" / "locks"
     for lock in ("hub.txt", "node.txt", "uv.txt", "package.json", "package-lock.json"):
         (folder / lock).symlink_to(locks / lock)
     (folder / "plain.sh").symlink_to(PLAIN)

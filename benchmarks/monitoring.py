@@ -7,10 +7,10 @@ import time
 
 from benchmarks.machines import bench
 from benchmarks.timing import conditions, run, say
-from provision import vm
+from provision import machines
 from provision.settings import load
 from tests.e2e.hosts import Host
-from tests.visitor import Visitor, visit
+from tests.support.visitor import Visitor, visit
 
 VISITS = 3
 LOOKS = 7
@@ -36,7 +36,7 @@ def main() -> None:
     with bench() as here:
         run([*here.hubwright, "up"])
         settings = load(here.config)
-        url = vm.url(settings)
+        url = machines.url(settings)
         machine = Host(settings.vm.name, 0, settings.vm.port)
         for _ in range(VISITS):
             asyncio.run(visit(url, "print(6 * 7)"))

@@ -67,7 +67,7 @@ useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /
 useradd --system --user-group --no-create-home --home-dir /var/lib/jupyterhub --shell /usr/sbin/nologin jupyterhub
 usermod --append --groups docker jupyterhub
 tar --extract --file tree.tar --directory / --same-permissions --same-owner
-python3 /opt/hubwright/front_door/keep_certificate.py renew self-signed \
+python3 /opt/hubwright/system/keep_certificate.py renew self-signed \
     --path /etc/jupyterhub/tls/self-signed.pem --group jupyterhub-proxy
 secret /etc/jupyterhub/secrets/proxy.env CONFIGPROXY_AUTH_TOKEN root
 secret /etc/jupyterhub/secrets/culler.env JUPYTERHUB_API_TOKEN jupyterhub

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from provision.agent.resources import Resource
 from roles import (
     base,
+    certificate,
     culler,
     docker,
     graphite,
-    jupyterhub,
+    hub,
     metrics,
     notebook_image,
     proxy,
     python,
     status_page,
-    tls,
 )
-from roles.inputs import Inputs
+from roles.shared.inputs import Inputs
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ ROLES = (
     Role("python", "the hub's Python environment and its Node", python.steps, ("base",)),
     Role("notebook_image", "the image that visitors run", notebook_image.steps, ("docker",)),
     Role("graphite", "StatsD and Graphite", graphite.steps, ("docker",)),
-    Role("tls", "the certificate, its renewal, and the redirect to https", tls.steps, ("base",)),
+    Role("tls", "the certificate, its renewal, and the redirect to https", certificate.steps, ("base",)),
     Role("proxy", "the front door: configurable-http-proxy", proxy.steps, ("python", "tls")),
     # Before the hub: that one waits for the page when it starts, half a minute if nobody answers.
     Role("status_page", "the status page", status_page.steps, ("python", "proxy")),
-    Role("jupyterhub", "the hub", jupyterhub.steps, ("python", "proxy", "notebook_image", "status_page")),
+    Role("jupyterhub", "the hub", hub.steps, ("python", "proxy", "notebook_image", "status_page")),
     Role("culler", "the culler of idle servers and temporary users", culler.steps, ("jupyterhub",)),
     Role("metrics", "the hub's numbers, for StatsD", metrics.steps, ("jupyterhub",)),
 )

@@ -17,8 +17,8 @@ from typing import Any, BinaryIO
 
 from .channel import Channel
 from .resources import Problem
-from .resources.download import Advice, download
 from .resources.fs import read_text, sha256_of
+from .resources.network.download import Advice, download
 from .state import State
 
 AGAIN = "then start this unit again, or the machine"

@@ -11,15 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from provision import deploy, unattended, vm
+from provision import first_boot, machines
 from provision.baking import container, disk
+from provision.deploy import converge
+from provision.deploy.bundle import PlacedFile
 from provision.errors import HubwrightError, SettingsError
-from provision.hosts import Access
-from provision.report import Reporter
-from provision.run_report import RunReport
+from provision.machines import paths
+from provision.report.reporter import Reporter
+from provision.report.run import RunReport
 from provision.settings import Settings, secrets_in
-from provision.unattended import PlacedFile
-from provision.vm import paths
+from provision.ssh import Access
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,14 @@ def bake(settings: Settings, reporter: Reporter, output: Path) -> None:
     Only a sealed machine is left of it.
     """
     kind = _kind(settings, output)
-    target = vm.target(settings)
-    sources, _ = deploy.image_sources(settings, reporter)
-    made = unattended.bundle(settings, deploy.steps(settings, sources), {})
-    files = [*unattended.files(made), unattended.host_keys(), *kind.files()]
+    target = machines.target(settings)
+    sources, _ = converge.image_sources(settings, reporter)
+    made = first_boot.bundle(settings, converge.steps(settings, sources), {})
+    files = [*first_boot.files(made), first_boot.host_keys_unit(), *kind.files()]
 
-    report = RunReport(reporter, "seal", [target])
+    report = RunReport(reporter, "seal", 1)
     with reporter.step(f"seal the machine {settings.vm.name}"):
-        outcome = deploy.seal(settings, target, files, access=Access(), handle=report.handle)
+        outcome = converge.seal(settings, target, files, access=Access(), handle=report.handle)
     if outcome.failed:
         report.summary([outcome])
         raise HubwrightError(

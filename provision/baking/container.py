@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from provision import vm
-from provision.process import ProgramError, docker
-from provision.report import Reporter
+from provision import machines
+from provision.report.reporter import Reporter
 from provision.settings import Settings
-from provision.whole import whole
-from roles import paths
+from provision.settings.image_names import IMAGES
+from provision.tools.atomic import whole
+from provision.tools.process import ProgramError, docker
 
 BAKED = "/var/lib/hubwright-baked.tar"  # images/host/start unpacks it
 # The inner Docker keeps its images on volumes, which are no part of the container's own image.
@@ -26,10 +26,10 @@ CHANGES = ('ENTRYPOINT ["/usr/local/sbin/start-host"]', "CMD []", "ENV HUBWRIGHT
 def export(settings: Settings, output: Path, reporter: Reporter) -> None:
     """Write the sealed machine to `output`. It is stopped afterwards."""
     name = settings.vm.name
-    tag = f"{paths.IMAGES}/baked:{name}"
+    tag = f"{IMAGES}/baked:{name}"
     with reporter.step("pack the machine's images"):
         docker("exec", name, "bash", "-euc", PACK)
-    vm.halt(settings, reporter)
+    machines.halt(settings, reporter)
     try:
         with reporter.step(f"write {output}"), whole(output) as unfinished:
             changes = [word for change in CHANGES for word in ("--change", change)]

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from provision.process import ProgramError, run
+from provision.tools.process import ProgramError, run
 
 SBIN = "/usr/sbin"  # not in everybody's PATH
 SECTOR = 512

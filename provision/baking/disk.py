@@ -8,16 +8,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from provision import hypervisors, vm
+from provision import machines
 from provision.baking.deleted import without_deleted
+from provision.deploy.bundle import PlacedFile
 from provision.errors import HubwrightError
-from provision.images import PROJECT
-from provision.process import ProgramError, run
-from provision.report import Reporter
+from provision.machines import hypervisors, paths, virtual
+from provision.report.reporter import Reporter
 from provision.settings import Settings
-from provision.unattended import PlacedFile
-from provision.vm import paths, virtual
-from provision.whole import whole
+from provision.tools.atomic import whole
+from provision.tools.process import ProgramError, run
+from provision.tools.project import PROJECT
 
 VAGRANT_KEY = PROJECT / "images" / "box" / "root" / "etc" / "vagrant.pub"
 
@@ -103,4 +103,4 @@ def _power_off(settings: Settings) -> None:
                 hint="`virsh console` shows what it is at; [vm] boot_timeout gives it more time",
             )
         time.sleep(0.5)
-    vm.forget(settings)
+    machines.forget(settings)

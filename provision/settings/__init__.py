@@ -4,8 +4,8 @@ Layers, the later one over the earlier: `hub.toml`, `site.toml` and `secrets.tom
 environment variables `HUBWRIGHT__SECTION__KEY` for keys that are marked as secret.
 """
 
+from .downloads import Mirrors
 from .loading import ENVIRONMENT_PREFIX, SECRET_PATHS, load, read_toml, secrets_in
-from .mirrors import Mirrors
 from .reference import explain, markdown, shown
 from .schema import Builder, Python, Settings
 from .section import Section

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from .mirrors import Mirrors
+from .downloads import Mirrors
 from .section import Section
 from .values import (
     Address,

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.hosts import Host, free_port
 from tests.e2e.operators import Operator
-from tests.visitor import visit
+from tests.support.visitor import visit
 
 NOWHERE = f"127.0.0.1:1/nothing@sha256:{'0' * 64}"
 

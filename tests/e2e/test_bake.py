@@ -17,7 +17,7 @@ import pytest
 
 from tests.e2e.hosts import Host, bare_host, docker, free_port
 from tests.e2e.operators import Operator
-from tests.visitor import visit
+from tests.support.visitor import visit
 
 PATIENCE = 300  # seconds for a first boot
 # One line for each thing that no two machines may share: name and digest.

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.hosts import Host
 from tests.e2e.operators import Operator
-from tests.visitor import Visitor, visit
+from tests.support.visitor import Visitor, visit
 
 CULLER = "hubwright-culler"
 TRACES = ("/etc/systemd/system/hubwright-culler.service", "/etc/jupyterhub/secrets/culler.env")

@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.hosts import Host, docker, free_port
 from tests.e2e.instances import instance, instance_image, published
 from tests.e2e.operators import Done, Operator
-from tests.visitor import visit
+from tests.support.visitor import visit
 
 PATIENCE = 300  # seconds for a first boot
 LEFT = (

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from provision.baking.deleted import SBIN, UNKNOWN, partitions, without_deleted
-from provision.process import ProgramError
-from provision.vm import boxes
+from provision.machines import boxes
+from provision.tools.process import ProgramError
 
 SECRET = b"a key of this machine alone"
 KEPT = b"what the image is made for\n" * 5000

@@ -24,7 +24,7 @@ from tests.e2e import ubuntu
 from tests.e2e.hosts import Host, bare_host, differences, docker, free_port, host_image
 from tests.e2e.operators import Operator
 from tests.e2e.sudoers import PASSWORD, USERS, with_password
-from tests.visitor import visit
+from tests.support.visitor import visit
 
 SUITES = {
     ("debian", "12"): "bookworm",

@@ -18,8 +18,8 @@ import pytest
 
 from tests.e2e.hosts import Host, bare_host, differences, free_port
 from tests.e2e.operators import Done, Operator
-from tests.interrupts import interruptible
-from tests.visitor import Visitor, visit
+from tests.support.interrupts import interruptible
+from tests.support.visitor import Visitor, visit
 
 PATIENCE = 120  # seconds
 

@@ -18,7 +18,7 @@ from provision.settings import read_toml
 from tests.e2e.conda_stand_in import Shelf, shelf
 from tests.e2e.hosts import Host
 from tests.e2e.operators import Done, Operator
-from tests.visitor import Visitor, visit
+from tests.support.visitor import Visitor, visit
 
 PREFIX = "/opt/miniconda3"
 LEFT = f"ls -d {PREFIX} /root/.conda /var/lib/hubwright/conda /opt/hubwright/interpreters"

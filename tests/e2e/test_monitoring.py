@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 from tests.e2e.hosts import Host
 from tests.e2e.operators import PROJECT, Operator
 from tests.e2e.test_browser import BROWSERS, OPTIONS
-from tests.visitor import Visitor, visit
+from tests.support.visitor import Visitor, visit
 
 GRAPHITE, METRICS, STATUS = "hubwright-graphite", "hubwright-metrics", "hubwright-status"
 VOLUME = "/var/lib/docker/volumes/hubwright-graphite/_data"

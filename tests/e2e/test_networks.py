@@ -18,12 +18,12 @@ import tomli_w
 
 from provision import images
 from provision.images import base_image_tag, ensure_archive
-from provision.report import Reporter
+from provision.report.reporter import Reporter
 from provision.settings import load, read_toml
 from tests.e2e.hosts import Host, bare_host
 from tests.e2e.network_stand_in import PASSWORD, USER, Network, network
 from tests.e2e.operators import Operator
-from tests.visitor import visit
+from tests.support.visitor import visit
 
 SMALL = """\
 ARG BASE

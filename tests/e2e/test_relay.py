@@ -68,7 +68,7 @@ def start(address: Path) -> Iterator[Start]:
 
     def relay(here: int, there: int) -> subprocess.Popen[bytes]:
         words = [str(address.with_name("lock")), str(address), f"{here}:{there}"]
-        argv = [sys.executable, "-m", "provision.relay", *words]
+        argv = [sys.executable, "-m", "provision.machines.relay", *words]
         started.append(subprocess.Popen(argv, cwd=PROJECT, stdout=subprocess.PIPE))
         return started[-1]
 

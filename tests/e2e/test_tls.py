@@ -17,8 +17,8 @@ from cryptography import x509
 
 from tests.e2e.hosts import ANY_CERTIFICATE, Host
 from tests.e2e.operators import Operator
-from tests.pki import Issued, authority
-from tests.visitor import Visitor, visit
+from tests.support.pki import Issued, authority
+from tests.support.visitor import Visitor, visit
 
 HERE = "127.0.0.1"  # what visitors of the tests call the hub: the forwarded port leads there
 NAME = "hub.example.test"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.hosts import Host
 from tests.e2e.operators import Operator
-from tests.visitor import visit
+from tests.support.visitor import visit
 
 
 def test_halt_and_up(operator: Operator, machine: Host) -> None:

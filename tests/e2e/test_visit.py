@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.e2e.hosts import Host
-from tests.visitor import Visitor, visit
+from tests.support.visitor import Visitor, visit
 
 
 def test_visitor_gets_a_kernel_that_answers(machine: Host) -> None:

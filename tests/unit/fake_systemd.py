@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from provision.agent.resources import systemd
+from provision.agent.resources.systemd import service as systemd
 
 
 @dataclass

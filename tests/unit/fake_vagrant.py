@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from provision import hypervisors, images, kvm, vm
+from provision import images, machines
+from provision.machines import container, forward, hypervisors, kvm, virtual
 from provision.settings import Settings
-from provision.vm import container, forward, virtual
 from tests.unit.programs import Programs, failed
 
 
@@ -84,13 +84,13 @@ class Vagrant:
 
         @contextmanager
         def for_settings(settings: Settings) -> Iterator[Vagrant]:
-            fake.notes = vm.dotfile(settings)
+            fake.notes = machines.dotfile(settings)
             yield fake
 
-        monkeypatch.setattr(vm, "vagrant", for_settings)
-        monkeypatch.setattr(vm, "_greets", lambda _: True)
-        monkeypatch.setattr(vm, "_refuse_taken_port", lambda _: None)
-        monkeypatch.setattr(vm, "command", lambda *_: fake.calls.append("set the clock"))
+        monkeypatch.setattr(machines, "vagrant", for_settings)
+        monkeypatch.setattr(machines, "_greets", lambda _: True)
+        monkeypatch.setattr(machines, "_refuse_taken_port", lambda _: None)
+        monkeypatch.setattr(machines, "command", lambda *_: fake.calls.append("set the clock"))
         monkeypatch.setattr(forward, "start", lambda _: fake.calls.append("relay"))
         monkeypatch.setattr(forward, "runs", lambda _: False)
         monkeypatch.setattr(virtual, "MEMINFO", Path("/nowhere"))

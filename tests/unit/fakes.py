@@ -20,19 +20,15 @@ import pytest
 from provision.agent import state
 from provision.agent.distributions import Distribution
 from provision.agent.machine import LocalMachine
-from provision.agent.resources import (
-    CommandFailed,
-    certificates,
-    conda,
-    files,
-    names,
-    packages,
-    ports,
-    sources,
-    systemd,
-)
+from provision.agent.resources import CommandFailed
+from provision.agent.resources.apt import packages, sources
+from provision.agent.resources.certificates import trusted as certificates
+from provision.agent.resources.files import file as files
+from provision.agent.resources.network import names, ports
+from provision.agent.resources.python import conda
+from provision.agent.resources.systemd import service as systemd
 from provision.settings import Settings
-from roles.inputs import ImageSource, Inputs
+from roles.shared.inputs import ImageSource, Inputs
 from tests.unit.fake_docker import Docker
 from tests.unit.fake_systemd import Systemd, Unit
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from provision import process
 from provision.errors import HubwrightError
-from provision.process import ProgramError
+from provision.tools import process
+from provision.tools.process import ProgramError
 
 Answer = str | Exception | Callable[..., str]
 

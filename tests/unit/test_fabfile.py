@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import fabfile
-from provision import vm
+from provision import machines
 from provision.errors import SettingsError
-from provision.hosts import Target
+from provision.ssh import Target
 
 NO_SETTINGS: Any = None
 
@@ -29,7 +29,7 @@ def test_hosts_are_named_as_for_hubwright(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_no_name_is_the_machine_that_vagrant_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Target("127.0.0.1", 2222, "vagrant", vouched=True)
-    monkeypatch.setattr(vm, "target", lambda _: machine)
+    monkeypatch.setattr(machines, "target", lambda _: machine)
     assert named(monkeypatch, None) == [machine]
 
 

@@ -9,53 +9,45 @@ from pathlib import Path
 
 import pytest
 
-from roles import paths
+from provision.settings import image_names
 
 PROJECT = Path(__file__).parents[2]
 OURS = {"provision", "roles", "services", "tests", "fabfile", "jupyterhub_config", "benchmarks"}
 
 # A file may import from files of a lower level, and a package from itself.
 LEVELS = (
-    {"provision.errors", "provision.whole"},
-    {"provision.agent"},
-    {"provision.settings"},
+    {"provision.errors"},
+    {"provision.agent", "provision.tools"},
+    {"provision.settings", "provision.report"},
     {"roles"},
-    {
-        "provision.bundle",
-        "provision.digests",
-        "provision.host_keys",
-        "provision.metrics",
-        "provision.package_sources",
-        "provision.process",
-        "provision.proxies",
-        "provision.report",
-    },
-    {"provision.kvm", "provision.relay", "provision.unattended"},
-    {"provision.hosts", "provision.hypervisors", "provision.images"},
-    {"provision.fleet"},
-    {"provision.deploy", "provision.observe", "provision.surroundings", "provision.verify", "provision.vm"},
-    {"provision.cloud_init", "provision.run_report", "provision.site", "provision.status_report"},
-    {"provision.baking", "provision.options"},
-    {"provision.cli", "fabfile"},
+    {"provision.images", "provision.ssh"},
+    {"provision.deploy"},
+    {"provision.first_boot", "provision.machines"},
+    {"provision.baking", "provision.survey"},
+    {"provision.cli"},
+    {"fabfile"},
 )
 
-SSH = {"provision.hosts.connections", "provision.hosts.runs"}
+SSH = {"provision.ssh.connections", "provision.ssh.sessions"}
 
 ONLY_IN = {
-    "vagrant": {"provision.vm.driver"},
-    "fabric": {*SSH, "provision.hosts.targets", "fabfile"},
-    "paramiko": {*SSH, "provision.hosts.known_hosts", "fabfile"},
+    "vagrant": {"provision.machines.driver"},
+    "fabric": {*SSH, "provision.ssh.targets", "fabfile"},
+    "paramiko": {*SSH, "provision.ssh.known_hosts", "fabfile"},
     "invoke": {"fabfile"},
-    "pydantic": {
-        f"provision.settings.{part}"
-        for part in ("loading", "mirrors", "reference", "schema", "section", "values")
+    "pydantic": {"provision.settings"},
+    "jinja2": {"roles.shared.render", "services.status_page.status_page"},
+    "statsd": {
+        "provision.deploy.timings",
+        "services.culler.counting_culler",
+        "services.metrics.hub_metrics",
     },
-    "jinja2": {"roles.render", "services.status_page"},
-    "statsd": {"provision.metrics", "services.counting_culler", "services.hub_metrics"},
-    "click": {"provision.cli", "provision.options", "provision.run_report"},
-    "yaml": {"provision.package_sources"},
-    "rich": {"provision.report"},
+    "click": {"provision.cli", "provision.report.run"},
+    "yaml": {"provision.survey.package_sources"},
+    "rich": {"provision.report.reporter"},
 }
+STANDARD_LIBRARY_ONLY = ("provision.agent", "services.system", "provision.first_boot.begin")
+ROLES_ARE_READ_BY = ("roles", "provision.deploy", "provision.cli.extend", "fabfile")
 
 
 def sources(*places: str) -> list[Path]:
@@ -86,16 +78,20 @@ def imports(path: Path, text: str | None = None) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"{source}.{alias.name}"
 
 
+def within(name: str, room: str) -> bool:
+    return name == room or name.startswith(f"{room}.")
+
+
 def level(name: str) -> int | None:
     """The level that a module stands on; None for a name that is no module of ours."""
     for number, names in enumerate(LEVELS):
-        if any(name == known or name.startswith(f"{known}.") for known in names):
+        if any(within(name, known) for known in names):
             return number
     return None
 
 
 def room(name: str) -> str:
-    return next(known for names in LEVELS for known in names if name == known or name.startswith(f"{known}."))
+    return next(known for names in LEVELS for known in names if within(name, known))
 
 
 def wrong_imports(path: Path, text: str | None = None) -> list[str]:
@@ -105,11 +101,14 @@ def wrong_imports(path: Path, text: str | None = None) -> list[str]:
     for line, name in imports(path, text):
         top = name.partition(".")[0]
         place = f"{path.relative_to(PROJECT)}:{line}"
-        if top in ONLY_IN and own not in ONLY_IN[top]:
+        if top in ONLY_IN and not any(within(own, known) for known in ONLY_IN[top]):
             wrong.append(f"{place}: {top} is imported by {' and '.join(sorted(ONLY_IN[top]))} only")
-        if own.startswith("provision.agent") and not name.startswith("provision.agent"):
-            if top not in sys.stdlib_module_names:
-                wrong.append(f"{place}: the agent imports {name}, which hosts do not have")
+        alone = next((each for each in STANDARD_LIBRARY_ONLY if within(own, each)), None)
+        if alone:
+            if not within(name, alone) and top not in sys.stdlib_module_names:
+                wrong.append(f"{place}: {own} imports {name}; {alone} has the standard library alone")
+        elif top == "roles" and not any(within(own, reader) for reader in ROLES_ARE_READ_BY):
+            wrong.append(f"{place}: {own} imports {name}; of provision, deploy alone reads roles")
         elif own.startswith("services.") or own == "jupyterhub_config":
             if top in OURS:
                 wrong.append(f"{place}: what runs on the host imports {name}, which stays with the driver")
@@ -153,42 +152,45 @@ def test_every_file_of_the_driver_has_a_level() -> None:
             "provision.deploy, which stands above",
         ),
         (
-            "provision/hosts/runs.py",
+            "provision/ssh/sessions.py",
             "import provision.deploy",
-            "runs.py:1: provision.hosts.runs imports provision.deploy",
+            "sessions.py:1: provision.ssh.sessions imports provision.deploy",
         ),
-        ("provision/metrics.py", "from provision.bundle import pack", "stands above or beside it"),
-        ("provision/deploy.py", "import vagrant", "vagrant is imported by provision.vm.driver only"),
+        ("provision/images/cache.py", "from provision.ssh import run", "stands above or beside it"),
+        ("provision/deploy/converge.py", "import vagrant", "is imported by provision.machines.driver only"),
         (
-            "provision/deploy.py",
+            "provision/deploy/converge.py",
             "from paramiko import Transport",
-            "paramiko is imported by fabfile and provision.hosts.connections and provision.hosts.known_hosts",
+            "paramiko is imported by fabfile and provision.ssh.connections and provision.ssh.known_hosts",
         ),
         (
-            "roles/docker.py",
+            "roles/docker/__init__.py",
             "from pydantic import BaseModel",
-            "pydantic is imported by provision.settings.loading",
+            "pydantic is imported by provision.settings only",
         ),
-        ("roles/docker.py", "from provision.deploy import steps", "stands above"),
-        ("provision/agent/state.py", "import yaml", "the agent imports yaml"),
+        ("roles/docker/__init__.py", "from provision.deploy import steps", "stands above"),
+        ("provision/machines/boxes.py", "from roles import paths", "of provision, deploy alone reads roles"),
+        ("provision/agent/state.py", "import yaml", "provision.agent.state imports yaml"),
         (
             "provision/agent/state.py",
             "from ..settings import load",
-            "the agent imports provision.settings.load",
+            "provision.agent.state imports provision.settings.load",
         ),
         (
             "provision/agent/resources/fs.py",
             "from ...errors import Exit",
-            "the agent imports provision.errors.Exit",
+            "provision.agent.resources.fs imports provision.errors.Exit",
         ),
+        ("services/system/fence.py", "import jinja2", "services.system has the standard library alone"),
+        ("provision/first_boot/begin.py", "import click", "begin has the standard library alone"),
         (
-            "services/ready_spawner.py",
-            "import roles.paths",
-            "services/ready_spawner.py:1: what runs on the host",
+            "services/hub/ready_spawner.py",
+            "import roles.shared.paths",
+            "services/hub/ready_spawner.py:1: services.hub.ready_spawner imports roles.shared.paths",
         ),
         ("jupyterhub_config.py", "from provision import settings", "stays with the driver"),
-        ("tests/verify/test_visit.py", "from roles import paths", "the settings alone"),
-        ("provision/deploy.py", "from provision.brand_new import x", "stands on no level"),
+        ("tests/verify/test_visit.py", "from provision.deploy import x", "the settings alone"),
+        ("provision/deploy/converge.py", "from provision.brand_new import x", "stands on no level"),
     ],
 )
 def test_a_wrong_import_is_named_with_its_line(file: str, text: str, complaint: str) -> None:
@@ -199,7 +201,7 @@ def test_only_report_prints() -> None:
     prints = [
         f"{path.relative_to(PROJECT)}:{node.lineno}"
         for path in sources("provision", "roles", "services", "fabfile.py", "jupyterhub_config.py")
-        if module(path) != "provision.report"
+        if module(path) != "provision.report.reporter"
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
@@ -209,11 +211,11 @@ def test_only_report_prints() -> None:
 def test_the_images_have_their_names_from_one_place() -> None:
     files = [
         *sources("provision", "roles", "services", "jupyterhub_config.py"),
-        *PROJECT.glob("roles/templates/*"),
+        *PROJECT.glob("roles/*/*.j2"),
     ]
     for role, name in (("notebook_image", "NOTEBOOK"), ("graphite", "GRAPHITE")):
-        named = [path.name for path in files if f".resource(paths.{name})" in path.read_text()]
-        assert named == [f"{role}.py"]
-    for name in (f'"{paths.NOTEBOOK}"', f'"{paths.IMAGES}/'):
-        named = [path.name for path in files if name in path.read_text() and path.name != "paths.py"]
-        assert named == [], f"{name} belongs to roles/paths.py"
+        named = [path.parent.name for path in files if f".resource({name})" in path.read_text()]
+        assert named == [role]
+    for name in (f'"{image_names.NOTEBOOK}"', f'"{image_names.IMAGES}/'):
+        named = [path.name for path in files if name in path.read_text() and path.name != "image_names.py"]
+        assert named == [], f"{name} belongs to provision/settings/image_names.py"

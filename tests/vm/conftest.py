@@ -21,10 +21,10 @@ from typing import Any
 import pytest
 import tomli_w
 
-from provision import surroundings
-from provision.report import Reporter
+from provision.machines.boxes import ensure_box
+from provision.report.reporter import Reporter
 from provision.settings import Settings, read_toml
-from provision.vm.boxes import ensure_box
+from provision.survey import computer
 from tests.e2e import ubuntu
 from tests.e2e.hosts import free_port
 from tests.e2e.operators import PROJECT, Done, Operator
@@ -109,9 +109,9 @@ def make_box(folder: Path, mirrors: dict[str, Any], builder: dict[str, str]) -> 
 
 def own_builder() -> dict[str, str]:
     """What [builder] says for the archive that this computer's own packages come from."""
-    archive = surroundings.own_archive()
+    archive = computer.own_archive()
     assert archive is not None, "apt's sources name no archive that a box could be made of"
-    return {"base": "archive", **surroundings.builder_of(archive)}
+    return {"base": "archive", **computer.builder_of(archive)}
 
 
 @pytest.fixture(scope="session")

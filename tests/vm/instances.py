@@ -16,8 +16,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from provision.machines.facts import EMULATED_CPU, EMULATED_FEATURES
 from provision.settings import load
-from provision.vm.facts import EMULATED_CPU, EMULATED_FEATURES
 from tests.e2e.hosts import ANY_CERTIFICATE, free_port
 from tests.e2e.operators import Operator
 from tests.vm.machines import POLL

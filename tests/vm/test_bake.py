@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.e2e.operators import Operator
 from tests.e2e.test_bake import OWN
-from tests.visitor import visit
+from tests.support.visitor import visit
 from tests.vm.instances import Instance, disk_of, instance
 from tests.vm.machines import Machine
 from tests.vm.times import note

@@ -10,7 +10,7 @@ from pathlib import Path
 from provision.settings import load
 from tests.e2e.hosts import free_port
 from tests.e2e.operators import Operator
-from tests.visitor import visit
+from tests.support.visitor import visit
 from tests.vm.instances import disk_of, instance, published
 from tests.vm.times import note
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from provision.machines.paths import console_file
 from provision.settings import load
-from provision.vm.paths import console_file
 from tests.vm.machines import Machine, virsh
 
 SOON = "40s"  # after it has an address

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tests.visitor import visit
+from tests.support.visitor import visit
 from tests.vm.machines import Machine
 from tests.vm.times import note
 

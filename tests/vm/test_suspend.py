@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tests.visitor import Kernel, Visitor, visit
+from tests.support.visitor import Kernel, Visitor, visit
 from tests.vm.machines import Machine, virsh
 from tests.vm.times import note
 

@@ -10,7 +10,7 @@ import pytest
 
 from provision.settings import load
 from tests.e2e.operators import Done
-from tests.visitor import visit
+from tests.support.visitor import visit
 from tests.vm.machines import Machine
 from tests.vm.times import note
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .accounts.user import User
+from .apt.packages import AptPackages
+from .apt.sources import AptSources
 from .base import Change, CommandFailed, Machine, Problem, Resource, from_fields
-from .certificates import TrustedCertificate
-from .conda import CondaPrefix, CondaPython
+from .certificates.kept import KeptCertificate
+from .certificates.trusted import TrustedCertificate
 from .docker import DockerImage, DockerNetwork, DockerVolume
-from .files import Directory, File, GeneratedSecret
-from .json_keys import JsonKeys
-from .kept_certificate import KeptCertificate
-from .names import ResolvableName
-from .packages import AptPackages
-from .ports import FreePort
-from .python_env import PythonEnv
-from .sources import AptSources
-from .systemd import Service
-from .timers import Timer
-from .users import User
+from .files.file import Directory, File, GeneratedSecret
+from .files.json_keys import JsonKeys
+from .network.names import ResolvableName
+from .network.ports import FreePort
+from .python.conda import CondaPrefix, CondaPython
+from .python.environment import PythonEnv
+from .systemd.service import Service
+from .systemd.timer import Timer
 
 KINDS: dict[str, type[Resource]] = {
     kind.__name__: kind

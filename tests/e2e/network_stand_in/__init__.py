@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.e2e.hosts import Host, docker, free_port
 from tests.e2e.network_stand_in.mirrors import Shelves, shelves
-from tests.pki import Issued, authority
+from tests.support.pki import Issued, authority
 
 IMAGE = "hubwright/e2e-network:latest"
 DOCKERFILE = """\

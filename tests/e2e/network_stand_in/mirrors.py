@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.pki import Issued
+from tests.support.pki import Issued
 
 PASSED_ON = ("Accept", "If-Modified-Since", "Range", "User-Agent")
 HANDED_BACK = ("Content-Type", "Last-Modified", "ETag", "Content-Range", "Accept-Ranges")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
-from tests.visitor import Cookie, Visitor
+from tests.support.visitor import Cookie, Visitor
 
 NOTES = Path(__file__).with_name("visitors.json")
 CODE = "print(6 * 7)"

@@ -1,0 +1,247 @@
+"""The loop: every resource is checked, and planned, applied, removed or sealed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import generalize
+from .channel import Channel
+from .distributions import Distribution
+from .machine import LocalMachine, Shared
+from .resources import Change, Problem, Resource, Service, from_json
+from .state import State
+
+NO_SPACE = "No space left on device"  # as programs say it
+SPACE_HINT = "free some space on the host, then run this again"
+
+
+@dataclass(frozen=True)
+class Role:
+    name: str
+    needs: tuple[str, ...]
+    resources: tuple[Resource, ...]
+
+
+class Run:
+    """One run of a manifest. A role waits for those that it needs and no other; within it, order counts."""
+
+    def __init__(
+        self, manifest: dict[str, Any], channel: Channel, state: State, distribution: Distribution
+    ) -> None:
+        self.channel = channel
+        self.state = state
+        self.roles = [
+            Role(role["name"], tuple(role["needs"]), tuple(from_json(data) for data in role["resources"]))
+            for role in manifest["roles"]
+        ]
+        self.whole = bool(manifest["whole"])
+        self.shared = Shared(
+            channel,
+            state,
+            {resource.id: resource for role in self.roles for resource in role.resources},
+            manifest["options"],
+            distribution,
+        )
+        self.count: Counter[str] = Counter()
+        self.changed: list[str] = []
+        self.failed: set[str] = set()
+        self._done = {role.name: threading.Event() for role in self.roles}
+        self._counting = threading.Lock()
+
+    def plan(self) -> None:
+        for role in self.roles:
+            machine = LocalMachine(role.name, self.shared)
+            for resource in role.resources:
+                try:
+                    change = resource.check(machine)
+                except Exception as error:
+                    self._fail(role.name, resource.id, error)
+                    continue
+                if change is None:
+                    self._report(role.name, resource.id, "ok")
+                else:
+                    status = "unknown" if change.unknown else "would-change"
+                    self._report(role.name, resource.id, status, change)
+        for id_, applied in self._obsolete():
+            self._report(applied.role, id_, "would-remove", Change(f"remove {id_}"))
+
+    def apply(self) -> None:
+        self._remove_obsolete([it for it in self._obsolete() if it[1].resource.get("goes_first")])
+        threads = [threading.Thread(target=self._apply_role, args=(role,)) for role in self.roles]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if not self.failed:
+            self._remove_obsolete(self._obsolete())
+        if (self.changed or self.failed) and self.state.applied:  # else its folder is not there, or goes now
+            self._write_journal()
+        self.state.end()
+
+    def _apply_role(self, role: Role) -> None:
+        machine = LocalMachine(role.name, self.shared)
+        try:
+            for need in role.needs:
+                self._done[need].wait()
+            for resource in role.resources:
+                reason = self._stopped(role)
+                if reason:
+                    self._report(role.name, resource.id, "skipped", Change(reason))
+                    self.failed.add(role.name)
+                else:
+                    self._converge(role, resource, machine)
+        except BaseException:
+            self.failed.add(role.name)  # whoever needs it must not go on as if it had converged
+            raise
+        finally:
+            self._done[role.name].set()
+
+    def _stopped(self, role: Role) -> str:
+        if role.name in self.failed:
+            return f"{role.name} has failed"
+        for need in role.needs:
+            if need in self.failed:
+                return f"needs {need}, which has failed"
+        return "the driver has gone" if self.channel.gone.is_set() else ""
+
+    def _converge(self, role: Role, resource: Resource, machine: LocalMachine) -> None:
+        began = time.monotonic()
+        try:
+            change = resource.check(machine)
+            if change is None:
+                resource.confirm(machine)
+                self._report(role.name, resource.id, "ok")
+            else:
+                machine.say(change.summary)
+                for service in machine.peers(Service):
+                    if resource.id in service.watches:
+                        service.expect_change(machine, resource.id)
+                resource.apply(machine)
+                if rest := resource.check(machine):
+                    raise Problem(
+                        f"did not converge: still has to {rest.summary}", "this is a fault; report it"
+                    )
+                self._report(role.name, resource.id, "changed", change, time.monotonic() - began)
+            with self.shared.lock:
+                self.state.record(role.name, resource)
+        except Exception as error:
+            self._fail(role.name, resource.id, error)
+
+    def seal(self, files: Sequence[Mapping[str, Any]]) -> None:
+        """Leave nothing that is this machine's own, the latest first; then `files`, see sealing.py."""
+        for id_, applied in reversed(self.state.applied.items()):
+            try:
+                if gone := from_json(applied.resource).seal(LocalMachine(applied.role, self.shared)):
+                    self._report(applied.role, id_, "removed", Change(gone))
+            except Exception as error:
+                self._fail(applied.role, id_, error)
+        try:
+            if not self.failed:
+                for gone in generalize.seal(LocalMachine("machine", self.shared), files):
+                    self._report("machine", "machine", "removed", Change(gone))
+                self.state.forget_runs()
+        except Exception as error:
+            self._fail("machine", "machine", error)
+
+    def _obsolete(self) -> list[tuple[str, Any]]:
+        """What was applied and is no longer wanted, the latest first."""
+        names = {role.name for role in self.roles}
+        return [
+            (id_, applied)
+            for id_, applied in reversed(self.state.applied.items())
+            if id_ not in self.shared.resources and (self.whole or applied.role in names)
+        ]
+
+    def _remove_obsolete(self, waiting: list[tuple[str, Any]]) -> None:
+        """What has to stay for the sake of something that goes after it is tried a second time."""
+        for report in (False, True):
+            waiting = [entry for entry in waiting if not self._remove(*entry, report=report)]
+
+    def _remove(self, id_: str, applied: Any, *, report: bool) -> bool:
+        """Whether it needs no second try. `report` that it stays."""
+        if self.channel.gone.is_set() or self.failed:
+            return True
+        began = time.monotonic()
+        machine = LocalMachine(applied.role, self.shared)
+        try:
+            resource = from_json(applied.resource)
+            machine.say(f"removing {id_}")
+            if reason := resource.remove(machine):
+                if report:
+                    self._report(applied.role, id_, "kept", Change(f"keep {id_} for now: {reason}"))
+                return report
+            self.state.forget(id_)
+            self._report(applied.role, id_, "removed", Change(f"remove {id_}"), time.monotonic() - began)
+        except KeyError:
+            self._report(applied.role, id_, "kept", Change(f"keep {id_}: an unknown kind of resource"))
+        except Exception as error:
+            self._fail(applied.role, id_, error)
+        return True
+
+    def _report(
+        self, role: str, id_: str, status: str, change: Change | None = None, seconds: float = 0.0
+    ) -> None:
+        with self._counting:
+            self.count[status] += 1
+            if status in ("changed", "removed"):
+                self.changed.append(id_)
+        if change is not None:
+            self.channel.emit(
+                "result",
+                role=role,
+                id=id_,
+                status=status,
+                summary=change.summary,
+                diff=change.diff,
+                seconds=round(seconds, 3),
+            )
+
+    def _fail(self, role: str, id_: str, error: Exception) -> None:
+        self.failed.add(role)
+        if isinstance(error, OSError) and not isinstance(error, Problem):
+            what, hint, trace = explain_os_error(error)
+        elif isinstance(error, Problem):
+            what, hint, trace = error.what, error.hint, ""
+        else:
+            what, hint = f"{type(error).__name__}: {error}", "this is a fault; report it with -vv"
+            trace = "".join(traceback.format_exception(error))
+        if NO_SPACE in what:
+            hint = SPACE_HINT
+        with self._counting:
+            self.count["failed"] += 1
+        self.channel.emit(
+            "result",
+            role=role,
+            id=id_,
+            status="failed",
+            summary=what,
+            hint=hint,
+            trace=trace,
+            diff="",
+            seconds=0,
+        )
+
+    def _write_journal(self) -> None:
+        entry = {
+            "by": os.environ.get("SUDO_USER") or "root",
+            "changed": self.changed,
+            "failed": sorted(self.failed),
+        }
+        try:
+            self.state.journal(entry)
+        except OSError as error:
+            self._fail("journal", "journal", error)
+
+
+def explain_os_error(error: OSError) -> tuple[str, str, str]:
+    place = f"{error.filename}: " if error.filename else ""
+    hint = SPACE_HINT if error.errno == errno.ENOSPC else ""
+    return f"{place}{error.strerror or error}", hint, "".join(traceback.format_exception(error))

@@ -1,0 +1,98 @@
+"""One run on the machine: read the manifest, check every resource, and plan or apply.
+
+Events on standard output:
+  hello    os, hostname, python
+  say      role, text                                     progress
+  result   role, id, status, summary, diff, seconds       one for each resource that is not already true
+  need     blob                                           the driver should send it
+  error    what, hint                                     nothing was changed, the run is over
+  end      status → number of resources, seconds          always the last
+Statuses: ok, changed, would-change, unknown, removed, would-remove, kept, failed, skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from typing import Any, BinaryIO
+
+from . import boot, distributions, first_boot, unattended
+from .channel import Channel
+from .loop import Run, explain_os_error
+from .resources import Problem
+from .state import Busy, State
+
+FIRST_BOOT = "first boot"  # in the words of the lock's holder
+
+
+def _take_turn(channel: Channel, alone: bool) -> None:
+    """Take the machine's lock. A first boot waits for it, and everybody for a first boot; else Busy."""
+    told = False
+    while True:
+        try:
+            return State.lock(FIRST_BOOT if alone else "")
+        except Busy as busy:
+            if channel.gone.is_set() or not (alone or FIRST_BOOT in busy.holder):
+                raise
+            if not told:
+                channel.say(f"waiting for the run that is at work ({busy.holder})")
+            told = True
+        time.sleep(0.5)
+
+
+def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
+    """The whole run. Its events say how it ended; returned is whether all is well."""
+    began = time.monotonic()
+    alone = manifest.get("unattended")
+    channel = unattended.Journal(sink, alone["blobs"]) if alone else Channel(source, sink)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, lambda *_: channel.gone.set())
+    os.environ.update(manifest["environment"])  # how downloads reach the world, for all that is started here
+    try:
+        distribution = distributions.here()
+        channel.emit("hello", **distributions.describe(distribution))
+        if alone:  # a part of the boot itself
+            unattended.complete(manifest)
+        else:
+            boot.wait(channel)
+        if manifest["mode"] != "plan":
+            _take_turn(channel, bool(alone))  # before looking: another run may be about to end
+        state = State(manifest["state"])
+        run = Run(manifest, channel, state, distribution)
+        if manifest["mode"] == "plan":
+            run.plan()
+        elif manifest["mode"] == "seal":
+            run.seal(manifest["files"])
+        elif alone and not first_boot.is_due():
+            channel.say("another run has made this machine a hub")
+        else:
+            if any(role.resources for role in run.roles) and not state.applied:
+                distributions.require_space("/var/lib/docker", distributions.NEEDED_FREE)
+            channel.listen(state)
+            run.apply()
+            if run.whole and not run.failed:
+                first_boot.forget()
+        count = dict(run.count)
+    except Problem as problem:
+        channel.emit("error", what=problem.what, hint=problem.hint)
+        count = {"failed": 1}
+    except OSError as error:
+        what, hint, _ = explain_os_error(error)
+        channel.emit("error", what=what, hint=hint)
+        count = {"failed": 1}
+    channel.emit("end", count=count, seconds=round(time.monotonic() - began, 3))
+    return not (count.get("failed") or count.get("skipped"))
+
+
+def start(source: BinaryIO) -> None:
+    """Called by the loader (provision/bundle.py) with its standard input, the manifest still unread."""
+    os.umask(0o022)  # sudo may be set to a stricter one, and the hub's user has to read what is made here
+    size = int(source.readline())
+    manifest = json.loads(source.read(size))
+    well = main(source, sys.stdout.buffer, manifest)
+    # An orderly end would wait a second for the thread that still reads standard input.
+    # A driver learns from the events how the run ended; systemd has the exit code alone.
+    os._exit(1 if manifest.get("unattended") and not well else 0)

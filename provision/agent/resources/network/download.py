@@ -1,0 +1,101 @@
+"""Files from the web, checked before anybody uses them."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import http.client
+import os
+import ssl
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..base import Problem
+from ..certificates import trusted as certificates
+from ..fs import unlink
+
+CHUNK = 1 << 18
+TIMEOUT = 60  # seconds without a byte
+PAUSES = (1, 5)  # seconds before another try
+SAY_EVERY = 2.0  # seconds
+
+
+class Speaker(Protocol):
+    """Who hears of the progress: the machine, or the channel."""
+
+    def say(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to do about a file that is `wrong`, and about one that cannot be had at all (`away`)."""
+
+    wrong: str
+    away: str
+
+
+INSTALLER = Advice(
+    "compare both with what its publisher says, then correct [python] installer and sha256",
+    "check that this host reaches it; [python] installer and sha256 can name a mirror, "
+    'and provider = "system" needs none',
+)
+
+
+def download(speaker: Speaker, url: str, sha256: str, path: str, advice: Advice = INSTALLER) -> None:
+    """Put what `url` gives into the file `path`. Tries again what breaks off on the way.
+
+    Problem when it cannot be had, or is not what `sha256` says; then there is no file.
+    """
+    try:
+        found = _insist(speaker, url, path, advice)
+        if found != sha256:
+            raise Problem(
+                f"{url} is not what was expected, and was not run\n"
+                f"its SHA-256 is  {found}\nand should be   {sha256}",
+                advice.wrong,
+            )
+    except BaseException:
+        unlink(path)
+        raise
+
+
+def _insist(speaker: Speaker, url: str, path: str, advice: Advice) -> str:
+    for pause in (*PAUSES, None):
+        try:
+            return _fetch(speaker, url, path)
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise
+            final = isinstance(error, urllib.error.HTTPError) and error.code < 500
+            if pause is None or final:
+                raise Problem(f"{url} cannot be downloaded: {_reason(error)}", advice.away) from None
+            speaker.say(f"the download broke off ({_reason(error)}), trying again")
+            time.sleep(pause)
+    raise AssertionError("the last try returns or raises")
+
+
+def _fetch(speaker: Speaker, url: str, path: str) -> str:
+    """The SHA-256 of what arrived. OSError when less came than was promised."""
+    bundle = certificates.BUNDLE if os.path.exists(certificates.BUNDLE) else None
+    context = ssl.create_default_context(cafile=bundle)
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
+    seen, size, told = hashlib.sha256(), 0, time.monotonic()
+    with opener.open(url, timeout=TIMEOUT) as answer, open(path, "wb") as file:
+        promised = int(answer.headers["Content-Length"] or 0)
+        while chunk := answer.read(CHUNK):
+            file.write(chunk)
+            seen.update(chunk)
+            size += len(chunk)
+            if time.monotonic() - told > SAY_EVERY:
+                told = time.monotonic()
+                speaker.say(f"downloading: {size / 1e6:.0f} of {promised / 1e6:.0f} MB")
+    if size < promised:
+        raise ConnectionError(f"it ended after {size} of {promised} bytes")
+    return seen.hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    return str(error.reason if type(error) is urllib.error.URLError else error)

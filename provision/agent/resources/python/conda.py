@@ -1,0 +1,232 @@
+"""conda, as an installer brings it, and interpreters made of conda's packages."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..base import Change, CommandFailed, Machine, Problem, Resource
+from ..certificates.trusted import BUNDLE
+from ..fs import free_space, lstat, read_text, unlink, write_atomically
+from ..network.download import download
+from .environment import INTERPRETERS, stands_on
+
+MARKER = ".hubwright"
+NEEDED_FREE = 3 << 29  # 1.5 GiB: the installer, what it unpacks, and the hub's interpreter
+
+
+@dataclass(frozen=True)
+class CondaPrefix(Resource):
+    """conda at `prefix`, installed by one of the installers that Miniconda and Miniforge publish.
+
+    `installers`: machine (as `uname -m` says it; "any" for all), URL and SHA-256.
+    What is installed carries the digest of its installer as a mark. Nothing that runs stands in the prefix,
+    so another installer replaces it whole.
+    """
+
+    prefix: str
+    installers: tuple[tuple[str, str, str], ...]
+
+    @property
+    def id(self) -> str:
+        return f"conda:{self.prefix}"
+
+    @property
+    def _marker(self) -> str:
+        return f"{self.prefix}/{MARKER}"
+
+    def check(self, machine: Machine) -> Change | None:
+        url, digest = self._installer()
+        name = _file_name(url)
+        if lstat(self.prefix) is None:
+            return Change(f"install {name} to {self.prefix}")
+        if not self._is_ours(machine):
+            raise Problem(
+                f"{self.prefix} is there, and hubwright has not made it",
+                'move it away, or take the distribution\'s Python: [python] provider = "system"',
+            )
+        made_by = read_text(self._marker)
+        if not made_by:
+            return Change(f"install {name} to {self.prefix} anew: an earlier run was cut short")
+        if made_by != f"{digest}\n":
+            if others := self._environments():
+                raise Problem(
+                    f"{self.prefix} has to be replaced, but holds environments of somebody else's: {others}",
+                    "move them out of it first (conda create --clone … --prefix …, then conda env remove)",
+                )
+            return Change(f"replace {self.prefix} by {name}")
+        if not os.access(f"{self.prefix}/bin/conda", os.X_OK):
+            return Change(f"install {name} to {self.prefix} anew: its conda is gone")
+        return None
+
+    def apply(self, machine: Machine) -> None:
+        url, digest = self._installer()
+        _require_space(self.prefix)
+        with _workshop(machine) as folder:
+            installer = f"{folder}/installer.sh"  # the installers refuse a name that ends otherwise
+            machine.say(f"downloading {_file_name(url)}")
+            download(machine, url, digest, installer)
+            machine.claim(self, installing=True)
+            _clear(self.prefix)
+            machine.say(f"installing conda to {self.prefix}")
+            surroundings = _surroundings(folder)
+            try:
+                with _whole_or_gone(self.prefix):
+                    machine.run(["bash", installer, "-b", "-p", self.prefix], env=surroundings, watch=True)
+                    machine.run([f"{self.prefix}/bin/conda", "--version"], env=surroundings)
+                    write_atomically(self._marker, f"{digest}\n", 0o644)
+            finally:  # what stands there from now on without a mark is somebody else's
+                half = lstat(self.prefix) is not None and not read_text(self._marker)
+                machine.claim(self, installing=half)
+
+    def remove(self, machine: Machine) -> str | None:
+        if not self._is_ours(machine):
+            return None
+        if others := self._environments():
+            return f"it holds environments of somebody else's: {others}"
+        _clear(self.prefix)
+        return None
+
+    def _installer(self) -> tuple[str, str]:
+        here = platform.machine()
+        for machine, url, digest in self.installers:
+            if machine in (here, "any"):
+                return url, digest
+        raise Problem(
+            f"no installer of conda is known for {here}",
+            'name one in [python] installer and sha256, or set [python] provider = "system"',
+        )
+
+    def _is_ours(self, machine: Machine) -> bool:
+        """By its mark; or by the claim of a run that was cut short before it could leave one."""
+        return bool(read_text(self._marker) or machine.claims(self).get("installing"))
+
+    def _environments(self) -> str:
+        return ", ".join(sorted(os.path.basename(path[:-1]) for path in glob.glob(f"{self.prefix}/envs/*/")))
+
+
+@dataclass(frozen=True)
+class CondaPython(Resource):
+    """An interpreter and Node of conda's packages, in `<root>/interpreters/<digest>`; see PythonEnv.
+
+    `conda`: the prefix whose conda makes it. `channels`: all that it may take packages from.
+    `edition`: stands for the installer: with a newer one comes what the channels offer by then.
+    One that is whole is never changed. PythonEnv takes the superseded ones away.
+    """
+
+    root: str
+    conda: str
+    channels: tuple[str, ...]
+    python: str
+    node: int
+    edition: str
+
+    @property
+    def id(self) -> str:
+        return f"conda-python:{self.root}"
+
+    @property
+    def path(self) -> str:
+        parts = [self.channels, self.python, self.node, self.edition]
+        digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+        return f"{self.root}/{INTERPRETERS}/{digest}"
+
+    @property
+    def _contents(self) -> str:
+        return f"Python {self.python} and Node {self.node} from {', '.join(self.channels)}"
+
+    def check(self, machine: Machine) -> Change | None:  # noqa: ARG002
+        parts = (f"{self.path}/{MARKER}", f"{self.path}/bin/python", f"{self.path}/bin/node")
+        if all(os.path.exists(part) for part in parts):
+            return None
+        return Change(f"make an interpreter of conda's packages: {self._contents}")
+
+    def apply(self, machine: Machine) -> None:
+        machine.claim(self, created=True)
+        _clear(self.path)
+        command = [f"{self.conda}/bin/conda", "create", "--yes", "--quiet", "--override-channels"]
+        for channel in self.channels:
+            command += ["--channel", channel]
+        command += ["--prefix", self.path, f"python={self.python}", f"nodejs={self.node}"]
+        machine.say(f"fetching {self._contents}")
+        with _workshop(machine) as folder, _whole_or_gone(self.path):
+            try:
+                machine.run(command, env=_surroundings(folder), watch=True)
+            except CommandFailed as failure:
+                raise Problem(
+                    f"conda cannot make {self._contents}\n{failure.tail}",
+                    "check channels, version and node in [python], and that this host reaches the channels",
+                ) from None
+            for program in ("python", "node"):
+                machine.run([f"{self.path}/bin/{program}", "--version"])
+            os.sync()  # after a power cut the mark may not be there without what it stands for
+            write_atomically(f"{self.path}/{MARKER}", "", 0o644)
+
+    def remove(self, machine: Machine) -> str | None:
+        """The environments that stand on such interpreters are of no use without them, and go too."""
+        if machine.claims(self).get("created"):
+            folder = f"{self.root}/{INTERPRETERS}"
+            for environment in glob.glob(f"{self.root}/envs/*"):
+                if stands_on(environment, folder):
+                    _clear(environment)
+            _clear(folder)
+        return None
+
+
+@contextlib.contextmanager
+def _workshop(machine: Machine) -> Iterator[str]:
+    """A folder for what nobody needs afterwards. What a killed run left in it goes first."""
+    folder = machine.state("conda")
+    _clear(folder)
+    os.makedirs(f"{folder}/home", mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _surroundings(folder: str) -> dict[str, str]:
+    """conda and its installers leave notes in the home folder, and packages in a cache: give them ours."""
+    return {
+        "HOME": f"{folder}/home",
+        "CONDA_PKGS_DIRS": f"{folder}/packages",
+        "CONDA_SSL_VERIFY": BUNDLE,
+        "REQUESTS_CA_BUNDLE": BUNDLE,
+        "SSL_CERT_FILE": BUNDLE,
+    }
+
+
+@contextlib.contextmanager
+def _whole_or_gone(path: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
+def _clear(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        unlink(path)
+
+
+def _require_space(path: str) -> None:
+    path, free = free_space(path)
+    if free < NEEDED_FREE:
+        raise Problem(
+            f"only {free / 1024**3:.1f} GiB free at {path}, and conda needs {NEEDED_FREE / 1024**3:.1f} GiB",
+            "free some space on the host, then run this again",
+        )
+
+
+def _file_name(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]

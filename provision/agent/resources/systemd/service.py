@@ -1,0 +1,356 @@
+"""Units of systemd."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..base import Change, CommandFailed, Machine, Problem, Resource
+from ..files.file import File, back_up
+from ..fs import lstat, read_text, unlink, write_atomically
+from ..network.ports import require_free
+
+UNITS = "/etc/systemd/system"
+DROP_IN = "hubwright.conf"
+PYTHON = "/usr/bin/python3"
+PROPERTIES = ("Id", "LoadState", "ActiveState", "UnitFileState", "NRestarts", "NeedDaemonReload")
+ENABLED = ("enabled", "static", "alias")  # enabled-runtime ends with the next boot
+TRIES = 5  # starts of a unit with Restart= until it is said not to stay up
+# Seconds between two looks, and at least PAUSE times what a look takes: it delays what it waits for.
+POLL, PAUSE = 0.1, 2
+
+one_at_a_time = threading.Lock()
+
+
+class Unit(Resource):
+    """What systemd calls a unit. All of a manifest's are asked for in one call."""
+
+    @property
+    @abstractmethod
+    def unit_name(self) -> str: ...
+
+    def state(self, machine: Machine) -> dict[str, str]:
+        """PROPERTIES of this unit; `forget("systemd")` after a change."""
+        names = sorted({peer.unit_name for peer in machine.peers(Unit)} | {self.unit_name})  # type: ignore[type-abstract]
+        command = ["systemctl", "show", "--property", ",".join(PROPERTIES), "--", *names]
+        units = machine.probe("systemd", lambda: parse_show(machine.run(command)))
+        return units.get(self.unit_name, {})
+
+    def enable(self, machine: Machine, *, written: bool) -> None:
+        """Enable it, and have systemd read its files where these were `written` or it was not enabled before.
+
+        A reload reads the files of all units; `systemctl enable` alone would do that every time.
+        """
+        machine.forget("systemd")
+        state = self.state(machine)
+        enabled = state.get("UnitFileState") in ENABLED
+        if not enabled:
+            machine.run(["systemctl", "--no-reload", "enable", self.unit_name])
+        if written or not enabled or state.get("NeedDaemonReload") != "no":
+            machine.run(["systemctl", "daemon-reload"])
+
+    def note(self, machine: Machine, files: Sequence[File]) -> None:
+        """Before the first change: how the unit was, with copies of files that somebody else has there."""
+        if machine.claims(self):
+            return
+        state = self.state(machine)
+        machine.claim(self)  # makes the folder that the copies go to
+        machine.claim(
+            self,
+            was_active=state.get("ActiveState") == "active",
+            was_enabled=state.get("UnitFileState") == "enabled",
+            copies={
+                file.path: back_up(machine, file.path) for file in files if file.content and lstat(file.path)
+            },
+        )
+
+    def take_away(self, machine: Machine, files: Sequence[File], *, ours: bool) -> None:
+        """Leave the unit as `note` found it. `ours`: one of the files is the unit itself."""
+        claims = machine.claims(self)
+        was_active, was_enabled = claims.get("was_active"), claims.get("was_enabled")
+        machine.forget("systemd")  # an earlier look did not ask for what is no longer wanted
+        if self._is_there(machine):
+            if ours or not was_active:
+                machine.run(["systemctl", "stop", self.unit_name])
+            if ours or not was_enabled:
+                machine.run(["systemctl", "disable", self.unit_name])
+        copies = claims.get("copies", {})
+        for file in files:
+            if file.path not in copies:
+                _put(file.path, "")
+            elif os.path.exists(copies[file.path]):  # else an earlier try has put it back
+                shutil.move(copies[file.path], file.path)
+        if any(file.content for file in files):
+            machine.run(["systemctl", "daemon-reload"])
+        machine.forget("systemd")
+        if ours and (was_active or was_enabled) and self._is_there(machine):
+            if was_enabled:
+                machine.run(["systemctl", "enable", self.unit_name])
+            if was_active:
+                machine.run(["systemctl", "restart", self.unit_name])
+
+    def _is_there(self, machine: Machine) -> bool:
+        return self.state(machine).get("LoadState", "not-found") != "not-found"
+
+
+@dataclass(frozen=True)
+class Service(Unit):
+    """A unit that is enabled, running, and started after the last change of what it `watches`.
+
+    `unit`: the unit file's text; empty for a unit that the distribution brings.
+    `drop_in`: text that is laid over the unit file, whosever that is.
+    `watches`: ids of resources. The stamps they had at the last start are kept on the machine, so a run
+    that was cut short before the restart is finished by the next one.
+    `ready`: a URL of this machine that answers with a status below `ready_below` once it can be used.
+    `ready_timeout`: seconds until then, enough for an emulated machine with other work. A service that
+    dies is noticed before.
+    `ports`: protocol (tcp or udp), address and number of what it listens on, and the setting that chooses
+    it, or nothing. While it does not run, nobody else may have them.
+    `reload`: reload before a restart, for what has to be in force when the restart comes (dockerd's
+    live-restore).
+    `own`: files and folders that the program makes once, for this machine alone.
+    `holds`: a program for the system's python3 and its arguments, which fails when what the unit made is
+    gone: for one that runs nothing by itself, and is active all the same.
+    """
+
+    name: str
+    unit: str = ""
+    watches: tuple[str, ...] = ()
+    ready: str = ""
+    ready_below: int = 500
+    ready_timeout: float = 300.0
+    reload: bool = False
+    ports: tuple[tuple[str, str, int, str], ...] = ()
+    drop_in: str = ""
+    own: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return f"service:{self.name}"
+
+    @property
+    def unit_name(self) -> str:
+        return f"{self.name}.service"
+
+    @property
+    def _unit_id(self) -> str:
+        return f"unit:{self.unit_name}"
+
+    @property
+    def _files(self) -> list[File]:
+        """Our texts of the unit; a drop-in that is not wanted is an empty one."""
+        unit = [File(f"{UNITS}/{self.unit_name}", self.unit)] if self.unit else []
+        return [*unit, File(f"{UNITS}/{self.unit_name}.d/{DROP_IN}", self.drop_in)]
+
+    def _file_changes(self, machine: Machine) -> list[Change]:
+        found = []
+        for file in self._files:
+            if file.content and (change := file.check(machine)):
+                found.append(change)
+            elif not file.content and lstat(file.path):
+                found.append(Change(f"remove {file.path}"))
+        return found
+
+    def check(self, machine: Machine) -> Change | None:
+        file_changes = self._file_changes(machine)
+        changes = [change.summary for change in file_changes]
+        diff = "\n".join(change.diff for change in file_changes if change.diff)
+        state = self.state(machine)
+        if state.get("ActiveState") not in ("active", "reloading"):
+            for protocol, address, port, setting in self.ports:
+                require_free(protocol, address, port, setting, user=self.name)
+        if state.get("LoadState", "not-found") == "not-found":
+            return Change(f"start {self.name}", diff)
+        if state["UnitFileState"] not in ENABLED:
+            changes.append(f"enable {self.name}")
+        if state["ActiveState"] != "active":
+            changes.append(f"start {self.name} (is {state['ActiveState']})")
+        elif reason := self._outdated(machine):
+            changes.append(f"restart {self.name} ({reason})")
+        if not changes:
+            return None
+        return Change("; ".join(changes), diff)
+
+    def apply(self, machine: Machine) -> None:
+        running = self.state(machine).get("ActiveState") == "active"
+        self.note(machine, self._files)
+        with one_at_a_time:
+            changes = self._file_changes(machine)
+            if changes:
+                self.expect_change(machine, self._unit_id)
+                self._write_files()
+            self.enable(machine, written=bool(changes))
+        stamps = self._stamps(machine)
+        if not running or self._outdated(machine):
+            machine.say(f"{'restarting' if running else 'starting'} {self.name}")
+            if running and self.reload:
+                machine.run(["systemctl", "reload", self.unit_name])
+            machine.run(["systemctl", "reset-failed", self.unit_name])
+            self._start(machine)
+        write_atomically(self._stamp_file(machine), json.dumps(stamps), 0o600)
+        machine.forget("systemd")
+
+    def remove(self, machine: Machine) -> str | None:
+        machine.forget("systemd")  # an earlier look did not ask for what is no longer wanted
+        if self.holds and self._is_there(machine):
+            # What it made may be there though it is not active, and only its stop takes that away.
+            with contextlib.suppress(CommandFailed):
+                machine.run(["systemctl", "start", self.unit_name])
+        self.take_away(machine, self._files, ours=bool(self.unit))
+        unlink(self._stamp_file(machine))
+        machine.forget("systemd")
+        return None
+
+    def seal(self, machine: Machine) -> str | None:
+        """A unit of ours waits until an apply starts it: what it needs is not there yet after a boot."""
+        machine.forget("systemd")  # an earlier look asked for other units
+        if not self._is_there(machine):
+            return None
+        there = [path for path in self.own if os.path.exists(path)]
+        if self.unit or there:
+            machine.run(["systemctl", "stop", self.unit_name])
+        if self.unit:
+            machine.run(["systemctl", "disable", self.unit_name])
+        machine.forget("systemd")
+        for path in there:
+            shutil.rmtree(path) if os.path.isdir(path) else unlink(path)
+        if there:
+            return f"take away {', '.join(there)}"
+        return f"stop {self.name}" if self.unit else None
+
+    def expect_change(self, machine: Machine, id: str) -> None:  # noqa: A002
+        """What it watches is about to change: it restarts in this run, or in the next if this is cut short.
+
+        Stamps alone do not tell: somebody may have changed a file by hand and started the service with that.
+        """
+        if stamps := self._at_start(machine):
+            write_atomically(self._stamp_file(machine), json.dumps({**stamps, id: ""}), 0o600)
+
+    def _write_files(self) -> None:
+        for file in self._files:
+            _put(file.path, file.content)
+
+    def _start(self, machine: Machine) -> None:
+        try:
+            machine.run(["systemctl", "restart", self.unit_name])
+        except CommandFailed:
+            raise self._problem(machine, "does not start") from None
+        self.confirm(machine)
+
+    def confirm(self, machine: Machine) -> None:
+        try:
+            if self.ready:
+                self._wait_until_ready(machine)
+        except Problem as failure:
+            raise self._problem(machine, failure.what) from None
+
+    def _problem(self, machine: Machine, reason: str) -> Problem:
+        log = machine.run(["journalctl", "--no-pager", "-q", "-o", "cat", "-n", "15", "-u", self.unit_name])
+        return Problem(
+            f"{self.name}: {reason}; its last words:\n{log.strip()}",
+            f"all of its log: journalctl -u {self.name}",
+        )
+
+    def _wait_until_ready(self, machine: Machine) -> None:
+        deadline = time.monotonic() + self.ready_timeout
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=_whatever_certificate())
+        )
+        last = "no answer"
+        while (looked := time.monotonic()) < deadline:
+            try:
+                with opener.open(self.ready, timeout=30):
+                    return
+            except urllib.error.HTTPError as answer:
+                if answer.code < self.ready_below:
+                    return
+                last = f"status {answer.code}"
+            except OSError as error:
+                last = str(getattr(error, "reason", error))
+            machine.forget("systemd")
+            state = self.state(machine)
+            if state.get("ActiveState") == "failed" or int(state.get("NRestarts") or 0) >= TRIES:
+                raise Problem("does not stay up")
+            time.sleep(max(POLL, PAUSE * (time.monotonic() - looked)))
+        raise Problem(f"not ready after {self.ready_timeout:.0f} s ({self.ready}: {last})")
+
+    def _outdated(self, machine: Machine) -> str:
+        """Why a running service has to be restarted, or nothing."""
+        at_start = self._at_start(machine)
+        if not at_start:
+            return "its settings may be older than its start"
+        changed = {key for key, stamp in self._stamps(machine).items() if at_start.get(key) != stamp}
+        changed |= {id_ for id_ in self.watches if (found := machine.find(id_)) and found.check(machine)}
+        if self._file_changes(machine):
+            changed.add(self._unit_id)
+        if changed:
+            return f"changed: {', '.join(sorted(key.partition(':')[2] for key in changed))}"
+        return "" if self._holds(machine) else "what it made is gone"
+
+    def _holds(self, machine: Machine) -> bool:
+        try:
+            if self.holds:
+                machine.run([PYTHON, *self.holds])
+        except CommandFailed:
+            return False
+        return True
+
+    def _at_start(self, machine: Machine) -> dict[str, str]:
+        """The stamps of when it was last started by us; none when that is not known."""
+        try:
+            stamps: dict[str, str] = json.loads(read_text(self._stamp_file(machine)))
+        except ValueError:
+            return {}
+        return stamps
+
+    def _stamps(self, machine: Machine) -> dict[str, str]:
+        stamps = {self._unit_id: hashlib.sha256((self.unit + self.drop_in).encode()).hexdigest()[:32]}
+        for watched in self.watches:
+            resource = machine.find(watched)
+            if resource is None:
+                raise Problem(f"{self.id} watches {watched}, which no role provides")
+            stamps[watched] = resource.stamp(machine)
+        return stamps
+
+    def _stamp_file(self, machine: Machine) -> str:
+        return machine.state("services", f"{self.name}.json")
+
+
+def _put(path: str, text: str) -> None:
+    """A unit file or drop-in with this text, or none; a folder of drop-ins goes with its last one."""
+    folder = os.path.dirname(path)
+    if text:
+        os.makedirs(folder, exist_ok=True)
+        write_atomically(path, text, 0o644)
+        return
+    unlink(path)
+    if folder != UNITS:
+        with contextlib.suppress(OSError):  # it is not there, or holds somebody else's
+            os.rmdir(folder)
+
+
+def _whatever_certificate() -> ssl.SSLContext:
+    """For a question to this machine itself, whose certificate may name the visitors' domain alone."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # create_default_context reads all the CAs: 25 ms
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def parse_show(text: str) -> dict[str, dict[str, str]]:
+    """Unit name → properties, from the blocks that `systemctl show` prints for several units."""
+    blocks = [
+        dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")
+    ]
+    return {block["Id"]: block for block in blocks if "Id" in block}

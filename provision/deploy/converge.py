@@ -1,0 +1,172 @@
+"""Plan and apply, on one host or many."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import roles
+from provision import images
+from provision.agent.events import Event, Mode
+from provision.deploy import timings
+from provision.deploy.bundle import PlacedFile, RoleSteps, manifest, pack
+from provision.deploy.parallel import fault, side_by_side
+from provision.errors import Exit, HubwrightError, SettingsError
+from provision.report.outcomes import Outcome
+from provision.report.reporter import Reporter
+from provision.settings import Settings
+from provision.settings.image_names import GRAPHITE, NOTEBOOK
+from provision.ssh import Access, Blob, Target
+from provision.ssh import run as run_on_host
+from provision.tools.digests import file_digest
+from roles.shared.inputs import ImageSource, Inputs
+
+Handler = Callable[[str, Event], None]
+Source = tuple[ImageSource, dict[str, Blob]]
+"""Where hosts take an image from, and what they may have to be sent for it."""
+
+
+def exit_code(outcomes: Iterable[Outcome], mode: Mode) -> Exit:
+    outcomes = list(outcomes)
+    if any(outcome.failed for outcome in outcomes):
+        codes = {outcome.error.code for outcome in outcomes if outcome.error}
+        return Exit.USAGE if codes == {Exit.USAGE} else Exit.FAILED
+    if mode == "plan" and any(outcome.changes for outcome in outcomes):
+        return Exit.CHANGES
+    return Exit.DONE
+
+
+def steps(
+    settings: Settings, sources: Mapping[str, ImageSource], only: Iterable[str] = ()
+) -> list[RoleSteps]:
+    """The roles' resources; of `only` these roles and what they need, if any are named."""
+    inputs = _inputs(settings, sources, only)
+    chosen = roles.with_needs(set(only)) if only else roles.ROLES
+    return [RoleSteps(role.name, role.needs, tuple(role.steps(inputs))) for role in chosen]
+
+
+def check(settings: Settings, only: Iterable[str] = ()) -> None:
+    """Raises SettingsError for what `steps` would refuse: before images are built, which takes minutes."""
+    _inputs(settings, {}, only)
+
+
+def _inputs(settings: Settings, sources: Mapping[str, ImageSource], only: Iterable[str]) -> Inputs:
+    unknown = sorted(set(only) - set(roles.NAMES))
+    if unknown:
+        raise SettingsError(
+            f"no such role: {', '.join(unknown)}", hint=f"the roles are {', '.join(roles.NAMES)}"
+        )
+    return Inputs.read(settings, sources)
+
+
+def image_sources(settings: Settings, reporter: Reporter) -> tuple[dict[str, ImageSource], dict[str, Blob]]:
+    """Where hosts take each image from (by its name), and what has to be sent to those that lack one.
+
+    Builds images here when the settings say so and they are not there yet.
+    """
+    image, monitoring = settings.image, settings.monitoring
+    found: dict[str, Source] = {}
+    if image.reference is not None:
+        found[NOTEBOOK] = _referenced(image.reference)
+    elif image.archive is not None:
+        path = settings.path(image.archive)
+        digest = file_digest(path, images.cache_folder())
+        found[NOTEBOOK] = ImageSource(digest, archive=digest), {digest: path}
+    else:
+        found[NOTEBOOK] = _built(settings, images.notebook(settings), reporter)
+    if monitoring.graphite and monitoring.image is not None:
+        found[GRAPHITE] = _referenced(monitoring.image)
+    elif monitoring.graphite:
+        found[GRAPHITE] = _built(settings, images.graphite(settings), reporter)
+    blobs = {digest: blob for _, needed in found.values() for digest, blob in needed.items()}
+    return {name: source for name, (source, _) in found.items()}, blobs
+
+
+def _referenced(reference: str) -> Source:
+    return ImageSource(reference.rpartition(":")[2], reference=reference), {}
+
+
+def _built(settings: Settings, recipe: images.Recipe, reporter: Reporter) -> Source:
+    """An image from a folder: made here and sent, or made on each host from the folder itself."""
+    name = images.recipe_tag(settings, recipe).rpartition(":")[2]
+    if settings.image.build_on == "builder":
+        path = images.ensure_archive(settings, recipe, reporter)
+        digest = file_digest(path, images.cache_folder())
+        return ImageSource(name, archive=digest), {digest: path}
+    context = images.recipe_context(settings, recipe)
+    digest = hashlib.sha256(context).hexdigest()
+    arguments = {"BASE": settings.builder.image, **recipe.arguments}
+    return ImageSource(name, context=digest, arguments=tuple(arguments.items())), {digest: context}
+
+
+def converge(
+    settings: Settings,
+    targets: Sequence[Target],
+    mode: Mode,
+    *,
+    reporter: Reporter,
+    access: Access,
+    handle: Handler,
+    only: Iterable[str] = (),
+    remove: bool = False,
+) -> list[Outcome]:
+    """Plan or apply on every target at once; one outcome a target, in their order.
+
+    `only`: these roles and what they need. `remove`: converge to nothing at all, that is, uninstall.
+    `handle` sees the name of the host and every event as it comes, from several threads.
+    """
+    only = tuple(only)
+    if remove:
+        wanted: list[RoleSteps] = []
+        blobs: dict[str, Blob] = {}
+    else:
+        check(settings, only)
+        sources, blobs = image_sources(settings, reporter)
+        wanted = steps(settings, sources, only)
+    bundle = pack(manifest(settings, wanted, mode=mode, whole=not only))
+
+    def one(target: Target) -> Outcome:
+        return _run(target, bundle, blobs, access, handle)
+
+    outcomes = side_by_side(targets, access, one)
+    timings.send(settings, mode, [(outcome.seconds, outcome.failed, outcome.changes) for outcome in outcomes])
+    return outcomes
+
+
+def seal(
+    settings: Settings, target: Target, files: Iterable[PlacedFile], *, access: Access, handle: Handler
+) -> Outcome:
+    """Take away what is the machine's own, and leave `files` for the first boot of its copies."""
+    placed = [
+        {"path": file.path, "mode": file.mode, "content": base64.b64encode(file.content).decode()}
+        for file in files
+    ]
+    return _run(target, pack(manifest(settings, [], mode="seal", files=placed)), {}, access, handle)
+
+
+def _run(target: Target, bundle: bytes, blobs: dict[str, Blob], access: Access, handle: Handler) -> Outcome:
+    outcome = Outcome(target.name)
+    began = time.monotonic()
+
+    def take(event: Event) -> None:
+        kind = event["event"]
+        if kind == "result":
+            outcome.results.append(event)
+        elif kind == "hello":
+            outcome.facts = event
+        elif kind == "error":
+            outcome.error = HubwrightError(event["what"], where=target.name, hint=event["hint"])
+        elif kind == "end":
+            outcome.count = event["count"]
+        handle(target.name, event)
+
+    try:
+        run_on_host(target, bundle, blobs, access, take)
+    except HubwrightError as error:
+        outcome.error = error
+    except Exception as error:
+        outcome.error = fault(target, error)
+    outcome.seconds = time.monotonic() - began
+    return outcome

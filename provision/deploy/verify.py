@@ -1,0 +1,106 @@
+"""Runs tests/verify against hosts: what a visitor and an operator would notice."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from provision.errors import HubwrightError
+from provision.settings import Settings
+from provision.ssh import Access, Target
+from provision.tools.project import PROJECT
+
+CHECKS = PROJECT / "tests" / "verify"
+# What ssh's configuration may say of the way to a host, as `ssh -G` names it.
+WAY = ("hostname", "port", "user", "proxyjump", "proxycommand")
+KEYS = ("identityfile", "identityagent", "certificatefile", "identitiesonly")
+
+
+def verify(settings: Settings, targets: Sequence[Target], access: Access, extra: Sequence[str] = ()) -> bool:
+    """True when every check holds on every host. pytest's own report goes to the terminal."""
+    if access.sudo_password is not None:
+        raise HubwrightError(
+            "verify needs a login user whose sudo asks for no password",
+            hint="log in as root with -H root@host, or allow it in sudoers",
+        )
+    with tempfile.TemporaryDirectory(prefix="hubwright-") as folder:
+        config = Path(folder) / "ssh_config"
+        config.write_text(_ssh_config(targets, access, config.parent), encoding="utf-8")
+        hosts = ",".join(f"ssh://host{n}" for n, _ in enumerate(targets))
+        argv = [sys.executable, "-m", "pytest", str(CHECKS), f"--hosts={hosts}", f"--ssh-config={config}"]
+        argv += ["-p", "no:cacheprovider", "--rootdir", str(PROJECT), "--tb=short", *extra]
+        environment = {**os.environ, "HUBWRIGHT_CONFIG": str(settings.root / settings.file)}
+        try:
+            return subprocess.run(argv, env=environment, check=False, cwd=PROJECT).returncode == 0
+        finally:
+            for n, _ in enumerate(targets):
+                _hang_up(config, f"host{n}")
+
+
+def _ssh_config(targets: Sequence[Target], access: Access, sockets: Path) -> str:
+    """An ssh_config(5) that knows the targets as host0, host1 and so on.
+
+    Whatever else ssh looks up in it is a jump host, which the operator's own configuration describes.
+    """
+    names = [f"host{n}" for n, _ in enumerate(targets)]
+    stanzas = [_stanza(name, target, access, sockets) for name, target in zip(names, targets, strict=True)]
+    jumps = [
+        f"Host * {' '.join(f'!{name}' for name in names)}",
+        "  BatchMode yes",
+        "  StrictHostKeyChecking yes",
+        f"  UserKnownHostsFile {_quoted(access.known_hosts)}",
+        "  Include ~/.ssh/config",
+        "  Include /etc/ssh/ssh_config",
+    ]
+    return "\n".join([line for stanza in stanzas for line in stanza] + jumps) + "\n"
+
+
+def _stanza(name: str, target: Target, access: Access, sockets: Path) -> list[str]:
+    """A machine that this computer made has no key worth remembering, and is where it was made."""
+    lines = [f"Host {name}", "  BatchMode yes", "  LogLevel ERROR"]
+    # testinfra keeps a connection for the next command, if it is told where.
+    lines.append(f"  ControlPath {_quoted(sockets, '/%n')}")
+    if target.identity:
+        lines += [f"  IdentityFile {_quoted(target.identity)}", "  IdentitiesOnly yes"]
+    if not target.vouched:
+        lines += ["  StrictHostKeyChecking yes", f"  UserKnownHostsFile {_quoted(access.known_hosts)}"]
+        return lines + _configured(target)
+    lines += ["  StrictHostKeyChecking no", "  UserKnownHostsFile /dev/null", f"  HostName {target.host}"]
+    lines += [f"  Port {target.port}"] if target.port else []
+    return lines + ([f"  User {target.user}"] if target.user else [])
+
+
+def _configured(target: Target) -> list[str]:
+    """What ssh's configuration makes of the target."""
+    argv = ["ssh", "-G"]
+    argv += ["-p", str(target.port)] if target.port else []
+    argv += ["-l", target.user] if target.user else []
+    done = subprocess.run([*argv, "--", target.host], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise HubwrightError(
+            f"ssh's configuration cannot be used: {done.stderr.strip()}",
+            where=target.name,
+            hint=f"mend it until `ssh -G {target.host}` agrees",
+        )
+    wanted = WAY if target.identity else (*WAY, *KEYS)
+    found = [line.partition(" ") for line in done.stdout.splitlines()]
+    # A path may hold spaces; what leads through jump hosts is the rest of its line and takes no quotes.
+    return [
+        f'  {key} "{value}"' if key in KEYS else f"  {key} {value}"
+        for key, _, value in found
+        if key in wanted
+    ]
+
+
+def _quoted(path: Path, tokens: str = "") -> str:
+    """In ssh_config(5): from the root, as pytest works elsewhere, and with no token of its own."""
+    return '"' + str(path.absolute()).replace("%", "%%") + tokens + '"'
+
+
+def _hang_up(config: Path, host: str) -> None:
+    """End the connection that was kept; there may be none."""
+    subprocess.run(["ssh", "-F", str(config), "-O", "exit", host], capture_output=True, check=False)

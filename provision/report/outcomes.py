@@ -1,0 +1,66 @@
+"""How runs ended, and how hosts are: the data that reports are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from provision.agent.events import Event
+from provision.errors import HubwrightError
+
+# The settings may not want these.
+OPTIONAL = (
+    "hubwright-redirect",
+    "hubwright-culler",
+    "hubwright-graphite",
+    "hubwright-metrics",
+    "hubwright-status",
+)
+
+
+@dataclass
+class Outcome:
+    """How a run ended on one host. `results` are the agent's, one for each resource that was not true yet."""
+
+    host: str
+    results: list[Event] = field(default_factory=list)
+    count: dict[str, int] = field(default_factory=dict)
+    facts: Event = field(default_factory=dict)
+    error: HubwrightError | None = None
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> bool:
+        return self.error is not None or bool(self.count.get("failed") or self.count.get("skipped"))
+
+    @property
+    def changes(self) -> int:
+        """Resources that were changed, or would be."""
+        kinds = ("changed", "removed", "would-change", "would-remove", "unknown")
+        return sum(self.count.get(kind, 0) for kind in kinds)
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """What a host says of itself; `error` when it could not be asked. `disk_free` is in bytes."""
+
+    name: str
+    units: dict[str, str] = field(default_factory=dict)
+    servers: int = 0
+    deployed: bool = False
+    last_run: dict[str, Any] | None = None
+    disk_free: int = 0
+    error: HubwrightError | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """All units run; those that the settings may not want may be off."""
+        return (
+            self.error is None
+            and self.deployed
+            and bool(self.units)
+            and all(
+                state == "active" or (unit in OPTIONAL and state == "inactive")
+                for unit, state in self.units.items()
+            )
+        )

@@ -1,0 +1,37 @@
+"""The status of hosts, as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from provision.report.outcomes import HostStatus
+from provision.report.reporter import Reporter
+
+
+def show(reporter: Reporter, hosts: Sequence[HostStatus], *, as_json: bool) -> None:
+    if as_json:
+        reporter.json([_plain(host) for host in hosts])
+        return
+    for host in hosts:
+        if host.error is not None:
+            reporter.error(host.error)
+            continue
+        if not host.deployed:
+            reporter.result(f"{host.name}: nothing is deployed")
+            continue
+        reporter.result(f"{host.name}: {'well' if host.healthy else 'NOT well'}")
+        for unit, state in host.units.items():
+            reporter.result(f"  {unit:<20} {state}")
+        reporter.result(f"  {'notebook servers':<20} {host.servers}")
+        reporter.result(f"  {'disk free':<20} {host.disk_free / 1024**3:.1f} GiB")
+        if host.last_run:
+            failed = host.last_run["failed"]
+            outcome = f"{', '.join(failed)} failed" if failed else f"{len(host.last_run['changed'])} changed"
+            reporter.result(f"  {'last change':<20} {host.last_run['time']}, {outcome}")
+
+
+def _plain(host: HostStatus) -> dict[str, Any]:
+    data = {**vars(host), "healthy": host.healthy}
+    data["error"] = str(host.error) if host.error else None
+    return data

@@ -1,0 +1,193 @@
+"""[mirrors]: how this network lets packages and images through, and how programs are told of it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote, urlsplit
+
+from pydantic import Field, SecretStr, model_validator
+
+from provision.errors import SettingsError
+
+from .section import Section
+from .values import ArchiveName, Folder, LocalPath, Proxy, ProxyException, Registry, WebAddress
+
+if TYPE_CHECKING:
+    from .schema import Settings
+
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"  # the CA certificates that a host trusts
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy")
+
+# What reads which: docs/networks.md.
+_TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS")
+
+
+class Mirrors(Section):
+    """How packages and images are reached from the hosts and while images are built."""
+
+    apt: dict[ArchiveName, Folder] = Field(
+        {},
+        description="Archives in place of the distribution's: debian, debian-security, ubuntu, ubuntu-ports.",
+    )
+    pypi: WebAddress | None = Field(None, description="Index URL in place of PyPI's own.")
+    npm: WebAddress | None = Field(None, description="Registry URL in place of npm's own.")
+    conda: Folder | None = Field(
+        None, description="What channels' names start at, in place of https://conda.anaconda.org."
+    )
+    conda_installers: Folder | None = Field(
+        None, description="Folder with the publisher's installers of conda; their checksums stay pinned."
+    )
+    registries: Annotated[tuple[Registry, ...], Field(strict=False)] = Field(
+        (), description="Mirrors of Docker Hub that hosts' engines ask first."
+    )
+    ca_certificates: Annotated[tuple[LocalPath, ...], Field(strict=False)] = Field(
+        (), description="PEM files that hosts and images must trust."
+    )
+    http_proxy: Proxy | None = Field(
+        None, description="Proxy for http, for example http://proxy.example:3128."
+    )
+    https_proxy: Proxy | None = Field(None, description="Proxy for https. Default: http_proxy.")
+    no_proxy: Annotated[tuple[ProxyException, ...], Field(strict=False)] = Field(
+        (),
+        description="Names (with all below them), addresses and ranges that are reached without the proxy. "
+        "The host itself and the notebooks' network always are.",
+    )
+    proxy_credentials: SecretStr | None = Field(
+        None, description="user:password for the proxy; only secrets.toml or the environment may give it."
+    )
+    notebooks: bool = Field(
+        False, description="Visitors' pip, npm and conda get the mirrors, the proxy and the certificates too."
+    )
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Mirrors:
+        if self.https_proxy and not self.http_proxy:
+            raise ValueError("https_proxy needs http_proxy beside it; the same proxy often serves both")
+        for key in ("no_proxy", "proxy_credentials"):
+            if getattr(self, key) and not self.http_proxy:
+                raise ValueError(f"{key} belongs to http_proxy, which is not set")
+        if self.proxy_credentials is not None:
+            _split(self.proxy_credentials)
+            if self.notebooks:
+                raise ValueError(
+                    "notebooks = true would show proxy_credentials to every visitor; "
+                    "let the proxy know the hosts by their addresses instead"
+                )
+        return self
+
+    @property
+    def credentials(self) -> tuple[str, str] | None:
+        """The proxy's user and password, where it wants any."""
+        return _split(self.proxy_credentials) if self.proxy_credentials else None
+
+    @property
+    def proxies(self) -> dict[str, str]:
+        """Scheme → URL of the proxy, with its credentials: not to be shown. Empty where there is none."""
+        if self.http_proxy is None:
+            return {}
+        return {
+            "http": self._with_credentials(self.http_proxy),
+            "https": self._with_credentials(self.https_proxy or self.http_proxy),
+        }
+
+    def _with_credentials(self, url: str) -> str:
+        if self.credentials is None:
+            return url
+        user, password = (quote(part, safe="") for part in self.credentials)
+        scheme, _, rest = url.partition("://")
+        return f"{scheme}://{user}:{password}@{rest}"
+
+
+def _split(credentials: SecretStr) -> tuple[str, str]:
+    user, colon, password = credentials.get_secret_value().partition(":")
+    if not (user and colon and password) or not (user + password).isprintable() or " " in user + password:
+        raise ValueError('proxy_credentials should be "user:password", without spaces')
+    return user, password
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What all programs of a run on a host are started with. Holds the proxy's credentials."""
+    return {**proxy_variables(settings), **_indexes(settings)}
+
+
+def notebooks(settings: Settings) -> dict[str, str]:
+    """The same for visitors' servers, where they shall have it."""
+    if not settings.mirrors.notebooks:
+        return {}
+    trust = {**dict.fromkeys(_TRUST, BUNDLE), "CONDA_SSL_VERIFY": BUNDLE}
+    return {**environment(settings), **(trust if settings.mirrors.ca_certificates else {})}
+
+
+def notebooks_certificates(settings: Settings) -> str:
+    """The host's file of certificates, where visitors' servers shall have it in place of their image's."""
+    mirrors = settings.mirrors
+    return BUNDLE if mirrors.notebooks and mirrors.ca_certificates else ""
+
+
+def proxy_variables(settings: Settings) -> dict[str, str]:
+    """In small letters, which curl and apt insist on, and in capitals, which others do."""
+    proxies = settings.mirrors.proxies
+    if not proxies:
+        return {}
+    values = dict(zip(PROXY_VARIABLES, (*proxies.values(), ",".join(_directly(settings))), strict=True))
+    return {**values, **{name.upper(): value for name, value in values.items()}}
+
+
+def _directly(settings: Settings) -> list[str]:
+    """What is never asked of the proxy: this machine, the hub on the notebooks' network, and what is set.
+
+    The gateway stands beside its network because not every program understands a range.
+    """
+    network = settings.network
+    own = ["localhost", "127.0.0.1", "::1", network.gateway, network.subnet]
+    return [*own, *settings.mirrors.no_proxy]
+
+
+def _indexes(settings: Settings) -> dict[str, str]:
+    mirrors = settings.mirrors
+    found: dict[str, str] = {}
+    if mirrors.pypi:
+        found |= {"PIP_INDEX_URL": mirrors.pypi, "UV_DEFAULT_INDEX": mirrors.pypi}
+        if mirrors.pypi.startswith("http:"):  # pip passes such an index over, unless it is told not to
+            found["PIP_TRUSTED_HOST"] = urlsplit(mirrors.pypi).netloc
+    if mirrors.npm:
+        found["npm_config_registry"] = mirrors.npm
+    if mirrors.conda:
+        found["CONDA_CHANNEL_ALIAS"] = mirrors.conda
+    return found
+
+
+def certificates(settings: Settings) -> dict[str, str]:
+    """Further authorities that hosts trust: name, without `.crt`, → PEM."""
+    found = {}
+    for relative in settings.mirrors.ca_certificates:
+        text = read_pem(settings, relative, "mirrors.ca_certificates")
+        name = re.sub(r"[^a-z0-9-]+", "-", relative.stem.lower()).strip("-")
+        found[f"hubwright-{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"] = text
+    return found
+
+
+def read_pem(settings: Settings, relative: Path, key: str) -> str:
+    """The text of a PEM file that the settings name under `key`. Raises SettingsError when it is none."""
+    path = settings.path(relative)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(
+            f"cannot be read: {error.strerror}",
+            where=f"{key}: {path}",
+            hint="a relative path starts at hub.toml's folder",
+        ) from None
+    text = content.decode("ascii", errors="replace").replace(
+        "\ufffd", "?"
+    )  # only comments have other letters
+    if "-----BEGIN CERTIFICATE-----" not in text:
+        raise SettingsError(
+            "holds no PEM certificate",
+            where=f"{key}: {path}",
+            hint="it should have a line BEGIN CERTIFICATE; `openssl x509 -inform der -in …` makes it of DER",
+        )
+    return text

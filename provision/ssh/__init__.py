@@ -1,0 +1,26 @@
+"""Hosts over SSH, through Fabric: one connection and one exec a run. Only fabfile.py knows Fabric beside it.
+
+targets.py      which host, and how the operator wants to get in
+known_hosts.py  host keys: known, refused, noted
+connections.py  the way in, past jump hosts and through what ssh's configuration says
+runs.py         what is said over a connection: a run of the agent, or a command
+"""
+
+from .connections import require_key
+from .known_hosts import UnknownHostKey, fingerprint, note_host_key
+from .sessions import Blob, Event, command, run
+from .targets import Access, Lines, Target
+
+__all__ = [
+    "Access",
+    "Blob",
+    "Event",
+    "Lines",
+    "Target",
+    "UnknownHostKey",
+    "command",
+    "fingerprint",
+    "note_host_key",
+    "require_key",
+    "run",
+]

@@ -1,0 +1,274 @@
+"""What is said over a connection: a run of the agent with its events and large inputs, or a command."""
+
+from __future__ import annotations
+
+import json
+import queue
+import shlex
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from provision.errors import HubwrightError
+from provision.ssh.loader import LOADER
+
+from .connections import connected
+from .targets import Access, Target
+
+if TYPE_CHECKING:
+    import fabric
+    import paramiko
+
+CHUNK = 1 << 18
+ENTERED = json.dumps({"event": "entered"})
+
+Event = dict[str, Any]
+Blob = Path | bytes
+
+
+def run(
+    target: Target,
+    bundle: bytes,
+    blobs: Mapping[str, Blob],
+    access: Access,
+    handle: Callable[[Event], None],
+) -> None:
+    """Send the bundle to the host, hand every event to `handle`, and feed it the blobs that it asks for.
+
+    Raises HubwrightError when the host cannot be reached or entered, or the line breaks.
+    """
+    with connected(target, access, handle) as connection:
+        _converse(target, connection, bundle, blobs, access, handle)
+
+
+def shell_command(with_password: bool, line: str | None = None) -> str:
+    """What the host's shell is asked to do. It says in the agent's own words what is missing there.
+
+    Root runs `line`, announced by the event `entered`, or the loader when there is none.
+
+    The password is the first line of standard input: the shell's own `read` takes just that line, and its
+    own `printf` hands it on, so it stands in no argument list. It is tried once before the run itself.
+    The bundle has to wait for the event `entered`: a sudo may swallow more than its line (sudo-rs does).
+    """
+
+    def say(what: str, hint: str) -> str:
+        event = json.dumps({"event": "error", "what": what, "hint": hint})
+        return f"{{ echo {shlex.quote(event)}; exit 0; }}"
+
+    python = f"python3 -c {shlex.quote(LOADER)}"
+    entered = f"echo {shlex.quote(ENTERED)}; {f'exec {python}' if line is None else line}"
+    program = f"sh -c {shlex.quote(entered)}" if with_password or line is not None else python
+    no_python = say("python3 is not installed there", "on the host: apt-get install python3")
+    no_sudo = say("the login user is not root and there is no sudo", "log in as root, or install sudo")
+    not_allowed = say("the login user may not use sudo", "log in as root, or add the user to the group sudo")
+    wrong = say("sudo refused the password", "type it again, or log in as another user")
+    wanted = say(
+        "sudo wants a password for the login user",
+        "run again with --ask-sudo-password, or allow it in sudoers",
+    )
+    lines = [
+        *(["export LC_ALL=C"] if line is None else []),
+        "echo",  # a greeting may have left its line without an end
+        *(["IFS= read -r word"] if with_password else []),
+        *([f"command -v python3 >/dev/null || {no_python}"] if line is None else []),
+        f'[ "$(id -u)" != 0 ] || exec {program}',
+        f"command -v sudo >/dev/null || {no_sudo}",
+    ]
+    if with_password:
+        tried = "said=$(printf '%s\\n' \"$word\" | LC_ALL=C sudo -S -p '' -v 2>&1)"
+        reason = f'case "$said" in *sudoers*|*"may not"*) {not_allowed};; *) {wrong};; esac'
+        lines += [
+            f"{tried} || {reason}",
+            f"{{ printf '%s\\n' \"$word\"; cat; }} | sudo -S -p '' -- {program}",
+        ]
+    else:
+        lines += [f"sudo -n true 2>/dev/null || {wanted}", f"exec sudo -n -- {program}"]
+    return "\n".join(lines)
+
+
+def command(target: Target, access: Access, line: str, show: Callable[[str], None] | None = None) -> str:
+    """Standard output of a shell command that root runs on the host; `show` gets each line as it comes.
+
+    Raises HubwrightError when it ends with another exit code than 0.
+    """
+    password = access.sudo_password
+    with connected(target, access, lambda _: None) as connection:
+        channel = _session(target, connection, shell_command(password is not None, line))
+        try:
+            if password is not None:
+                channel.sendall(f"{password}\n".encode())
+            channel.shutdown_write()  # a sudo that asks again, or a program that reads, would wait
+        except (OSError, EOFError) as error:
+            raise _broken(target, error) from None
+        lines = []
+        entered = False
+        for said in _said(target, channel):
+            if entered:
+                text = said.decode(errors="replace")
+                lines.append(text)
+                if show is not None:
+                    show(text.rstrip("\n"))
+            elif event := _event(said):
+                if event["event"] == "error":
+                    raise HubwrightError(event["what"], where=target.name, hint=event["hint"])
+                entered = event["event"] == "entered"
+        code = channel.recv_exit_status()
+        if code == -1:
+            raise _broken(target)
+        if not entered:
+            raise HubwrightError(
+                _complaint(channel) or "the login user's shell did not do what it was asked to",
+                where=target.name,
+                hint="give the user a shell such as /bin/sh, and a key without a forced command",
+            )
+        if code != 0:
+            raise HubwrightError(
+                _complaint(channel) or f"`{line[:60]}` failed",
+                where=target.name,
+                hint=f"`hubwright plan -H {target.name}` says what is missing there",
+            )
+        return "".join(lines)
+
+
+def _said(target: Target, channel: paramiko.Channel) -> Iterator[bytes]:
+    """The lines of its standard output."""
+    import paramiko
+
+    lines = iter(channel.makefile("rb"))
+    while True:
+        try:
+            line = next(lines)
+        except StopIteration:
+            return
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise _broken(target, error) from None
+        yield line
+
+
+def _converse(
+    target: Target,
+    connection: fabric.Connection,
+    bundle: bytes,
+    blobs: Mapping[str, Blob],
+    access: Access,
+    handle: Callable[[Event], None],
+) -> None:
+    import paramiko
+
+    password = access.sudo_password
+    channel = _session(target, connection, shell_command(password is not None))
+    sender = _Sender(channel, blobs)
+    ended = False
+    try:
+        sender.send(bundle if password is None else f"{password}\n".encode())
+        for line in channel.makefile("rb"):
+            event = _event(line)
+            if event is None:
+                continue
+            if event["event"] == "entered":
+                sender.send(bundle)
+            elif event["event"] == "need":
+                sender.send_blob(event["blob"])
+            else:
+                handle(event)
+                if event["event"] in ("end", "error"):
+                    ended = True
+                    break  # what hands sudo its input waits for more of it as long as the line is open
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise _broken(target, error) from None
+    finally:
+        sender.stop()
+    if not ended:
+        tail = "\n".join([*_complaint(channel).splitlines()[-8:], sender.failure]).strip()
+        raise HubwrightError(
+            f"the run ended without a result\n{tail}".rstrip(),
+            where=target.name,
+            hint="run this again: it goes on where it stopped",
+        )
+
+
+def _session(target: Target, connection: fabric.Connection, line: str) -> paramiko.Channel:
+    """A channel to what the host's shell makes of the line."""
+    import paramiko
+
+    try:
+        channel: paramiko.Channel = connection.transport.open_session()
+        channel.exec_command(line)
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise _broken(target, error) from None
+    return channel
+
+
+def _event(line: bytes) -> Event | None:
+    """What a line says, or nothing: login shells greet in any form and encoding."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
+
+
+def _broken(target: Target, error: Exception | None = None) -> HubwrightError:
+    reason = f": {str(error) or type(error).__name__}" if error is not None else ""
+    return HubwrightError(
+        f"the connection broke{reason}",
+        where=target.name,
+        hint="run this again: it goes on where it stopped",
+    )
+
+
+def _complaint(channel: paramiko.Channel) -> str:
+    said: bytes = channel.makefile_stderr("rb").read()
+    return said.decode(errors="replace").strip()
+
+
+class _Sender:
+    """Sends in the background, in order, so that events are read while a large blob is on its way."""
+
+    def __init__(self, channel: paramiko.Channel, blobs: Mapping[str, Blob]) -> None:
+        self._channel = channel
+        self._blobs = blobs
+        self._jobs: queue.Queue[bytes | str | None] = queue.Queue()
+        self.failure = ""
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def send(self, data: bytes) -> None:
+        self._jobs.put(data)
+
+    def send_blob(self, digest: str) -> None:
+        self._jobs.put(digest)
+
+    def stop(self) -> None:
+        self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                if isinstance(job, bytes):
+                    self._channel.sendall(job)
+                else:
+                    self._stream(job)
+            except OSError as error:
+                # Either the line is broken, or an input cannot be read any more: the run cannot go on.
+                self.failure = str(error)
+                self._channel.close()
+                return
+
+    def _stream(self, digest: str) -> None:
+        blob = self._blobs[digest]
+        if isinstance(blob, bytes):
+            self._channel.sendall(_blob_header(digest, len(blob)) + blob)
+            return
+        with blob.open("rb") as file:
+            self._channel.sendall(_blob_header(digest, blob.stat().st_size))
+            _copy(file, self._channel)
+
+
+def _blob_header(digest: str, size: int) -> bytes:
+    return json.dumps({"blob": digest, "size": size}).encode() + b"\n"
+
+
+def _copy(file: IO[bytes], channel: paramiko.Channel) -> None:
+    while chunk := file.read(CHUNK):
+        channel.sendall(chunk)

@@ -1,0 +1,288 @@
+"""What this computer can do, and what it goes through to the world, found out by trying."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+from provision.errors import HubwrightError, SettingsError
+from provision.images import base_image
+from provision.machines.hypervisors import docker_answers, last_words, libvirt_answers, virtualbox_answers
+from provision.machines.kvm import try_kvm
+from provision.report.reporter import Reporter
+from provision.settings import Builder, Mirrors, Python, Settings, read_toml
+from provision.settings.installers import installers
+from provision.survey.package_sources import (
+    Archive,
+    Source,
+    conda_settings,
+    find_archive,
+    first_mirror,
+    mirror_list,
+    npm_registry,
+    parse_sources,
+    pip_index,
+    registry_mirrors,
+    unusable,
+)
+from provision.survey.proxies import Proxies, of_apt, of_environment, proxies
+from provision.tools.process import docker, run
+
+CERTIFICATES = Path("/usr/local/share/ca-certificates")
+APT = Path("/etc/apt")
+PIP_FILES = ("/etc/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
+NPM_FILES = ("/etc/npmrc", "~/.npmrc")
+CATALOGUE = "https://vagrantcloud.com/cloud-image/ubuntu-24.04"
+CONDA_FILES = ("/etc/conda/.condarc", "~/.conda/.condarc", "~/.condarc")
+CONDA = "https://conda.anaconda.org"
+INDEX = "noarch/repodata.json.zst"
+PULL_TIMEOUT = 90.0  # seconds for the base image, about 30 MB
+PROBE_TIMEOUT = 20.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether something works here, and in a few words how that showed."""
+
+    works: bool
+    words: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All that site.toml is made from. `archive` is None where apt's sources name none that can be used."""
+
+    providers: Mapping[str, Finding]
+    registry: Finding
+    archive: Archive | None = None
+    certificates: tuple[str, ...] = ()
+    pypi: str | None = None
+    npm: str | None = None
+    conda: Finding | None = None
+    """Whether its installer and channel can be reached; None where hub.toml has decided."""
+    conda_alias: str | None = None
+    channels: tuple[str, ...] = ()
+    registries: tuple[str, ...] = ()
+    proxies: Proxies | None = None
+    kvm: Finding | None = None
+    """Whether KVM runs guests; None without libvirt."""
+    catalogue: Finding | None = None
+    """Whether Vagrant's boxes can be had; None where nothing would take one."""
+
+    @property
+    def provider(self) -> str | None:
+        """The first provider that works, in the order of preference."""
+        return next((name for name, finding in self.providers.items() if finding.works), None)
+
+    @property
+    def makes_boxes(self) -> bool:
+        """Whether boxes are made here, which only libvirt takes."""
+        missing = self.catalogue is not None and not self.catalogue.works
+        source = not self.registry.works and self.archive is not None
+        return missing and source and self.providers["libvirt"].works
+
+
+def survey(reporter: Reporter, config: Path | None = None) -> Survey:
+    """Tries everything that the hub.toml `config` leaves open.
+
+    Takes seconds, and half a minute more where a first base image must be made.
+    """
+    decided = _decides_on_python(config)  # first: a hub.toml that cannot be read ends this at once
+    certificates, archive = _certificates(), own_archive()
+    engine = _probe(reporter, "Docker", docker_answers)
+    registries = _registries() if engine.works else ()
+    registry = Finding(False, "Docker does not answer")
+    if engine.works:
+        registry = _probe(reporter, "the container registry", _registry_answers)
+        engine = _containers(reporter, registry.works, archive)
+    providers = {
+        "docker": engine,
+        "libvirt": _probe(reporter, "libvirt", _libvirt),
+        "virtualbox": _probe(reporter, "VirtualBox", virtualbox_answers),
+    }
+    kvm = _probe(reporter, "KVM", try_kvm) if providers["libvirt"].works else None
+    machines = any(providers[name].works for name in ("libvirt", "virtualbox"))
+    catalogue = _probe(reporter, "Vagrant's catalogue of boxes", _catalogue_answers) if machines else None
+    pypi = (
+        os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL") or pip_index(_texts(PIP_FILES))
+    )
+    npm = os.environ.get("NPM_CONFIG_REGISTRY") or npm_registry(_texts(NPM_FILES))
+    alias, channels = conda_settings(_texts(CONDA_FILES))
+    conda = None
+    if decided:
+        channels = ()
+    else:
+        conda = _probe(reporter, "Miniconda", partial(_conda_answers, alias, channels))
+    return Survey(
+        providers,
+        registry,
+        archive,
+        certificates,
+        _mirror(reporter, "pip", pypi),
+        _mirror(reporter, "npm", npm),
+        conda,
+        alias,
+        channels,
+        registries,
+        _proxies(reporter),
+        kvm,
+        catalogue,
+    )
+
+
+# --- trying -------------------------------------------------------------------------------------
+
+
+def _probe(reporter: Reporter, what: str, attempt: Callable[[], str]) -> Finding:
+    """`attempt` returns how it showed that something works, and raises HubwrightError when it does not."""
+    with reporter.step(f"try {what}") as step:
+        try:
+            finding = Finding(True, attempt())
+        except HubwrightError as error:
+            finding = Finding(False, last_words(error))
+        step.note = f"{what}: {'yes' if finding.works else 'no'}, {finding.words}"
+    return finding
+
+
+def _registry_answers() -> str:
+    image = Builder().image
+    docker("pull", "--quiet", image, timeout=PULL_TIMEOUT)
+    return f"gave {image.partition('@')[0]}"
+
+
+def _conda_answers(alias: str | None, channels: tuple[str, ...]) -> str:
+    _, installer, _ = installers(Python(), Mirrors())[0]
+    for url in (installer, *(f"{each}/{INDEX}" for each in channels or (f"{alias or CONDA}/conda-forge",))):
+        _head(url)
+    return f"its installer and {' and '.join(channels) or 'conda-forge'} answer"
+
+
+def _head(url: str) -> None:
+    try:
+        with urlopen(Request(url, method="HEAD"), timeout=PROBE_TIMEOUT):  # noqa: S310 - https, see above
+            pass
+    except OSError as error:
+        raise HubwrightError(f"{urlsplit(url).hostname}: {getattr(error, 'reason', error)}") from None
+
+
+def _containers(reporter: Reporter, registry: bool, archive: Archive | None) -> Finding:
+    """Runs one, of the base image that hosts will have."""
+    if not registry and archive is None:
+        return Finding(False, "there is no base image to try it with")
+    builder = {} if registry or archive is None else builder_of(archive)
+    trial = Settings.model_validate({"root": Path("/"), "image": {"build": "."}, "builder": builder})
+    try:
+        base = base_image(trial, reporter)
+    except HubwrightError as error:
+        return Finding(False, last_words(error))
+
+    def attempt() -> str:
+        docker("run", "--rm", "--network=none", base, "true", timeout=PROBE_TIMEOUT)
+        return "it runs"
+
+    return _probe(reporter, "a container", attempt)
+
+
+def _libvirt() -> str:
+    answer = libvirt_answers()
+    if "vagrant-libvirt" not in run(["vagrant", "plugin", "list"], timeout=60):
+        raise HubwrightError("Vagrant has no plugin vagrant-libvirt")
+    return answer
+
+
+def _catalogue_answers() -> str:
+    """Of Vagrant's boxes."""
+    _head(CATALOGUE)
+    return "answers"
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def _decides_on_python(config: Path | None) -> bool:
+    python = read_toml(config).get("python", {}) if config and config.exists() else {}
+    if not isinstance(python, dict):
+        raise SettingsError(
+            "should be a table",
+            where=f"{config}: python",
+            hint="`hubwright config explain python` lists its keys",
+        )
+    return not {"provider", "installer", "channels"}.isdisjoint(python)
+
+
+def _certificates() -> tuple[str, ...]:
+    return tuple(str(path) for path in sorted(CERTIFICATES.rglob("*.crt")) if path.is_file())
+
+
+def own_archive() -> Archive | None:
+    paths = [APT / "sources.list", *sorted((APT / "sources.list.d").glob("*"))]
+    files = {
+        str(path): path.read_text(encoding="utf-8", errors="replace")
+        for path in paths
+        if path.suffix in (".list", ".sources") and path.is_file()
+    }
+    try:
+        codename = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    except OSError:
+        return None
+    return find_archive([_resolved(source) for source in parse_sources(files)], codename)
+
+
+def _resolved(source: Source) -> Source:
+    """With the first mirror in place of a list of mirrors."""
+    path = mirror_list(source.uri)
+    return replace(source, uri=first_mirror("".join(_texts([path])))) if path else source
+
+
+def builder_of(archive: Archive) -> dict[str, str]:
+    found = {
+        "base": "archive",
+        "apt": archive.uri,
+        "suite": archive.suite,
+        "components": archive.components,
+        "security": archive.security,
+    }
+    defaults = Builder()
+    return {key: value for key, value in found.items() if value != getattr(defaults, key)}
+
+
+def _texts(names: Iterable[str]) -> list[str]:
+    paths = [Path(name).expanduser() for name in names]
+    return [path.read_text(encoding="utf-8", errors="replace") for path in paths if path.is_file()]
+
+
+def _registries() -> tuple[str, ...]:
+    return registry_mirrors(
+        docker("info", "--format", "{{json .RegistryConfig.Mirrors}}", timeout=PROBE_TIMEOUT)
+    )
+
+
+def _proxies(reporter: Reporter) -> Proxies | None:
+    """Of the environment; where it names none, apt's."""
+    found = of_environment(os.environ)
+    if not {"http", "https"} & found.keys():
+        try:
+            found |= of_apt(run(["apt-config", "dump"], timeout=PROBE_TIMEOUT))
+        except HubwrightError:
+            return None
+    try:
+        return proxies(found)
+    except ValueError as error:
+        reporter.line(f"  this machine's proxy is left out of site.toml: it {error}")
+        return None
+
+
+def _mirror(reporter: Reporter, program: str, url: str | None) -> str | None:
+    """The URL when it is a mirror that hosts could use too."""
+    if url is None:
+        return None
+    if reason := unusable(url):
+        reporter.line(f"  {program}'s own index is left out of site.toml: {reason}")
+        return None
+    return url

@@ -1,0 +1,100 @@
+"""The hub: its user, its settings, its unit."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+from provision.agent.resources import Directory, File, GeneratedSecret, Resource, Service, User
+from provision.settings import downloads
+from roles import culler, graphite, metrics, notebook_image, proxy, python, status_page
+from roles.shared import paths
+from roles.shared.inputs import Inputs
+from roles.shared.render import render
+
+
+class TokenHolder(Protocol):
+    """A role whose service calls the hub's API."""
+
+    NAME: str
+    TOKEN: GeneratedSecret
+    SCOPES: tuple[str, ...]
+
+
+def _with_tokens(i: Inputs) -> list[TokenHolder]:
+    holders: list[tuple[TokenHolder, bool]] = [(culler, culler.wanted(i)), (metrics, graphite.wanted(i))]
+    return [role for role, wanted in holders if wanted]
+
+
+def hub_json(i: Inputs) -> str:
+    """What jupyterhub_config.py reads on the host. Holds the visitors' secret variables: mode 0600."""
+    s = i.settings
+    secrets = {key: value.get_secret_value() for key, value in s.server.secrets.items()}
+    hub: dict[str, Any] = {
+        "scheme": s.tls.scheme,
+        "port": s.hub.port,
+        "title": s.hub.title,
+        "announcement": s.hub.announcement,
+        "templates": paths.TEMPLATES,
+        "gateway": s.network.gateway,
+        "hub_port": paths.HUB_PORT,
+        "proxy_api": f"http://127.0.0.1:{paths.PROXY_API_PORT}",
+        "state": paths.STATE,
+        "network": paths.NETWORK,
+        "image": notebook_image.image(i).tag,
+        "memory": s.server.memory,
+        "cpu": s.server.cpu,
+        "pids": s.server.pids,
+        "disk": s.server.disk,
+        "most": s.server.most,
+        "start_timeout": s.server.start_timeout,
+        "certificates": downloads.notebooks_certificates(s),
+        "environment": {**downloads.notebooks(s), **s.server.environment, **secrets},
+        "services": [],
+    }
+    for role in _with_tokens(i):
+        hub["services"].append(
+            {"name": role.NAME, "token_file": role.TOKEN.path, "scopes": list(role.SCOPES)}
+        )
+    if graphite.wanted(i):
+        hub["services"].append(
+            {"name": status_page.NAME, "url": status_page.url(i), "display": s.monitoring.public_summary}
+        )
+    return json.dumps(hub, indent=2, sort_keys=True) + "\n"
+
+
+def steps(i: Inputs) -> list[Resource]:
+    owned: dict[str, Any] = {"owner": paths.USER, "group": paths.USER}
+    settings = File(paths.HUB_JSON, hub_json(i), mode=0o600, secret=True, **owned)
+    config = File(paths.HUB_CONFIG, i.files["jupyterhub_config.py"])
+    pages = i.pages("hub", "page.html", "spawn_pending.html", "not_running.html", "429.html")
+    code = [*i.code("hub/request_limits.py", "hub/ready_spawner.py"), *pages]
+    tokens = [role.TOKEN for role in _with_tokens(i)]
+    front_door = (proxy.service(i), proxy.program(i))
+    watched = (
+        settings,
+        config,
+        *code,
+        *i.pages("hub", "logo.svg"),
+        proxy.TOKEN,
+        *tokens,
+        python.environment(i),
+        *front_door,
+    )
+    return [
+        User(paths.USER, home=paths.STATE, groups=("docker",)),
+        Directory(paths.STATE, mode=0o700, purge=True, **owned),
+        *tokens,
+        settings,
+        config,
+        *code,
+        Service(
+            "jupyterhub",
+            render("hub/jupyterhub.service.j2", token_file=proxy.TOKEN.path),
+            watches=tuple(resource.id for resource in watched),
+            # Through the front door: the hub listens before it has told the proxy the way to it.
+            ready=f"{i.settings.own_door}/hub/health",
+            ready_below=400,
+            ports=(("tcp", i.settings.network.gateway, paths.HUB_PORT, ""),),
+        ),
+    ]

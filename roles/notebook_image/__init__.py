@@ -1,0 +1,15 @@
+"""The image that visitors run."""
+
+from __future__ import annotations
+
+from provision.agent.resources import DockerImage, Resource
+from provision.settings.image_names import NOTEBOOK
+from roles.shared.inputs import Inputs
+
+
+def image(i: Inputs) -> DockerImage:
+    return i.images[NOTEBOOK].resource(NOTEBOOK)
+
+
+def steps(i: Inputs) -> list[Resource]:
+    return [image(i)]

@@ -1,0 +1,48 @@
+"""The front door, in a unit of its own: the hub can restart behind it without dropping a connection."""
+
+from __future__ import annotations
+
+from provision.agent.resources import Directory, File, GeneratedSecret, Resource, Service
+from roles import certificate, python
+from roles.shared import paths
+from roles.shared.inputs import Inputs
+from roles.shared.render import render
+
+TOKEN = GeneratedSecret(f"{paths.SECRETS}/proxy.env", "CONFIGPROXY_AUTH_TOKEN")
+
+
+def program(i: Inputs) -> File:
+    return i.code("proxy/proxy.mjs")[0]
+
+
+def service(i: Inputs) -> Service:
+    s = i.settings
+    behind = s.tls.mode == "behind-proxy"
+    unit = render(
+        "proxy/jupyterhub-proxy.service.j2",
+        port=s.hub.port,
+        listen=s.tls.listen if behind else "",
+        trusted=s.tls.trusted_proxies if behind else (),
+        scheme=s.tls.scheme,
+        certificate=certificate.certificate(i),
+        hsts=s.tls.hsts,
+        gateway=s.network.gateway,
+        token_file=TOKEN.path,
+    )
+    return Service(
+        certificate.PROXY,
+        unit,
+        watches=(TOKEN.id, program(i).id, python.environment(i).id),
+        ready=f"http://127.0.0.1:{paths.PROXY_API_PORT}/",
+        ports=(("tcp", "127.0.0.1", paths.PROXY_API_PORT, ""),),
+    )
+
+
+def steps(i: Inputs) -> list[Resource]:
+    return [
+        Directory(paths.SECRETS, mode=0o711),
+        TOKEN,
+        Directory(paths.PROXY, purge=True),
+        program(i),
+        service(i),
+    ]

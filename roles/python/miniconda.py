@@ -1,0 +1,27 @@
+"""conda on the host, and the hub's interpreter and Node made of its packages."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from provision.agent.resources import CondaPrefix, CondaPython
+from provision.settings import Mirrors, Python
+from provision.settings.installers import installers
+from roles.shared import paths
+
+
+def prefix(python: Python, mirrors: Mirrors) -> CondaPrefix:
+    return CondaPrefix(paths.CONDA, installers(python, mirrors))
+
+
+def interpreter(python: Python) -> CondaPython:
+    digests = sorted(digest for _, _, digest in installers(python, Mirrors()))
+    return CondaPython(
+        paths.SOFTWARE,
+        conda=paths.CONDA,
+        channels=python.channels,
+        python=python.version,
+        node=python.node,
+        edition=hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:16],
+    )

@@ -1,0 +1,96 @@
+"""Everything the roles are made from, read once. After this no role opens a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from provision.agent.resources import DockerImage, File
+from provision.settings import Settings
+from provision.settings.downloads import certificates, read_pem
+from provision.settings.image_names import IMAGES
+from roles.shared import certificate_files, paths
+
+PROJECT = Path(__file__).parents[2]
+LOCKS = PROJECT / "roles" / "locks"
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Where the host takes an image from: see resources.DockerImage. `digest` names its content."""
+
+    digest: str
+    reference: str = ""
+    archive: str = ""
+    context: str = ""
+    arguments: tuple[tuple[str, str], ...] = ()
+
+    def resource(self, name: str) -> DockerImage:
+        """The image under its name on hosts."""
+        return DockerImage(
+            f"{IMAGES}/{name}:{self.digest[:16]}",
+            reference=self.reference,
+            archive=self.archive,
+            context=self.context,
+            arguments=dict(self.arguments),
+        )
+
+
+@dataclass(frozen=True)
+class Inputs:
+    settings: Settings
+    images: Mapping[str, ImageSource]
+    """By the names of their roles: notebook, and graphite where it is wanted."""
+    certificates: Mapping[str, str]
+    """Name → PEM."""
+    files: Mapping[str, str]
+    """Path in the project → text."""
+    certificate: str = field(default="", repr=False)
+    """The hub's own, where the settings name files of it: key, certificate and chain."""
+    acme_ca: str = ""
+    """What the ACME server's own certificate is checked with, unless the system's store does."""
+
+    @classmethod
+    def read(cls, settings: Settings, images: Mapping[str, ImageSource]) -> Inputs:
+        """Raises SettingsError when a certificate that the settings name is not one, or would fail."""
+        return cls(
+            settings,
+            images,
+            certificates(settings),
+            _files(),
+            certificate_files.read(settings),
+            _acme_ca(settings),
+        )
+
+    def code(self, *names: str) -> list[File]:
+        """Programs, named by their path in services/, in their place on the host."""
+        return [File(_place(name), self.files[f"services/{name}"]) for name in names]
+
+    def pages(self, service: str, *names: str) -> list[File]:
+        """Templates and pictures of services/<service>/pages/, in their place on the host."""
+        folder = f"services/{service}/pages"
+        return [File(f"{paths.TEMPLATES}/{name}", self.files[f"{folder}/{name}"]) for name in names]
+
+
+def _place(program: str) -> str:
+    """What one interpreter runs lies in one folder on the host, so that programs find their modules."""
+    runner, _, name = program.rpartition("/")
+    folder = {"system": paths.SYSTEM, "proxy": paths.PROXY}.get(runner, paths.SERVICES)
+    return f"{folder}/{name}"
+
+
+def _acme_ca(settings: Settings) -> str:
+    relative = settings.tls.directory_ca
+    return read_pem(settings, relative, "tls.directory_ca") if relative else ""
+
+
+def _files() -> dict[str, str]:
+    paths = [
+        PROJECT / "jupyterhub_config.py",
+        *sorted((PROJECT / "services").glob("*/*.py")),
+        *sorted((PROJECT / "services").glob("*/*.mjs")),
+        *sorted((PROJECT / "services").glob("*/pages/*.*")),
+        *(LOCKS / name for name in ("hub.txt", "node.txt", "uv.txt", "package.json", "package-lock.json")),
+    ]
+    return {path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8") for path in paths}

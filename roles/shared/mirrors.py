@@ -1,0 +1,53 @@
+"""What hosts are given so that downloads get through: see provision/settings/downloads.py."""
+
+from __future__ import annotations
+
+from provision.agent.resources import AptSources, File, Resource, TrustedCertificate
+from provision.settings.downloads import proxy_variables
+from roles.shared import paths
+from roles.shared.inputs import Inputs
+
+APT_PROXY = "/etc/apt/apt.conf.d/90hubwright-proxy"
+APT_CREDENTIALS = "/etc/apt/auth.conf.d/hubwright.conf"
+
+
+def certificates(i: Inputs) -> list[TrustedCertificate]:
+    """The authorities that vouch for this network's own servers."""
+    return [TrustedCertificate(name, pem) for name, pem in sorted(i.certificates.items())]
+
+
+def apt(i: Inputs) -> list[Resource]:
+    """For apt, whoever calls it: the proxy. One that is given up may not answer any more."""
+    mirrors = i.settings.mirrors
+    if not mirrors.http_proxy:
+        return []
+    proxies = {"http": mirrors.http_proxy, "https": mirrors.https_proxy or mirrors.http_proxy}
+    lines = [f'Acquire::{scheme}::Proxy "{url}";' for scheme, url in proxies.items()]
+    lines += [
+        f'Acquire::{scheme}::Proxy::{name} "DIRECT";'
+        for scheme in proxies
+        for name in mirrors.no_proxy
+        if not {"/", ":"}.intersection(name) and not name.startswith(".")  # apt knows single hosts only
+    ]
+    found: list[Resource] = [File(APT_PROXY, "\n".join(lines) + "\n", goes_first=True)]
+    if mirrors.credentials:
+        user, password = mirrors.credentials
+        login = f"login {user} password {password}\n"
+        text = "".join(f"machine {url} {login}" for url in sorted(set(proxies.values())))
+        found.append(File(APT_CREDENTIALS, text, mode=0o600, secret=True, goes_first=True))
+    return found
+
+
+def sources(i: Inputs) -> list[Resource]:
+    """For apt: the archives."""
+    archives = {str(name): uri for name, uri in i.settings.mirrors.apt.items()}
+    return [AptSources(archives)] if archives else []
+
+
+def unit_environment(i: Inputs) -> list[File]:
+    """A file for units that download. They start without it: an image of a machine holds no secrets."""
+    variables = proxy_variables(i.settings)
+    if not variables:
+        return []
+    text = "".join(f"{name}={value}\n" for name, value in variables.items())
+    return [File(paths.DOWNLOADS, text, mode=0o600, secret=True)]

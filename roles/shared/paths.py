@@ -1,0 +1,36 @@
+"""Names and places on the host that more than one role speaks of."""
+
+from __future__ import annotations
+
+CONFIG = "/etc/jupyterhub"
+SECRETS = f"{CONFIG}/secrets"
+HUB_JSON = f"{CONFIG}/hub.json"
+DOWNLOADS = f"{CONFIG}/downloads.env"  # for units that go through the proxy
+HUB_CONFIG = f"{CONFIG}/jupyterhub_config.py"
+TLS = f"{CONFIG}/tls"
+STATE = "/var/lib/jupyterhub"
+ACME = "/var/lib/hubwright-acme"
+
+SOFTWARE = "/opt/hubwright"
+ENVIRONMENT = f"{SOFTWARE}/current"
+SERVICES = f"{SOFTWARE}/services"
+SYSTEM = f"{SOFTWARE}/system"  # programs that the system's python3 runs
+PROXY = f"{SOFTWARE}/proxy"
+CONDA = "/opt/miniconda3"
+TEMPLATES = f"{SOFTWARE}/share/templates"  # pages that visitors and operators see
+
+USER = "jupyterhub"
+PROXY_USER = "jupyterhub-proxy"
+
+NETWORK = "hubwright"
+BRIDGE = "hubwright0"
+
+HUB_PORT = 8081  # on the network's gateway: for notebook servers, the proxy and services
+PROXY_API_PORT = 8001  # on loopback
+
+# Shares of a busy processor, beside 100 for every other service and every visitor's server: CPUWeight= of
+# systemd.resource-control(5). The front door and the hub go before, measuring and tidying up come after.
+CPU_VISITORS = 400
+CPU_OPERATORS = 20
+# While a machine starts (StartupCPUWeight=), all that the hub does not wait for waits for the hub.
+CPU_OPERATORS_AT_START = 1

@@ -1,0 +1,48 @@
+"""The status page: /services/status, behind the hub's front door."""
+
+from __future__ import annotations
+
+import json
+
+from provision.agent.resources import File, GeneratedSecret, Resource, Service
+from roles import graphite, python
+from roles.shared import paths
+from roles.shared.inputs import Inputs
+from roles.shared.render import render
+
+NAME = "status"
+UNIT = "hubwright-status"
+KEY = GeneratedSecret(f"{paths.SECRETS}/status.env", "STATUS_KEY")
+SETTINGS = f"{paths.SOFTWARE}/share/status.json"
+JOURNAL = "/var/lib/hubwright/journal.jsonl"
+
+
+def url(i: Inputs) -> str:
+    """Where the hub's proxy finds the page."""
+    return f"http://127.0.0.1:{i.settings.monitoring.status_port}"
+
+
+def steps(i: Inputs) -> list[Resource]:
+    if not graphite.wanted(i):
+        return []
+    monitoring = i.settings.monitoring
+    settings = {
+        "title": i.settings.hub.title,
+        "public": monitoring.public_summary,
+        "port": monitoring.status_port,
+        "graphite": graphite.url(i),
+        "prefix": monitoring.prefix,
+    }
+    port = ("tcp", "127.0.0.1", monitoring.status_port, "[monitoring] status_port")
+    watched = [
+        KEY,
+        File(SETTINGS, json.dumps(settings, indent=2, sort_keys=True) + "\n"),
+        *i.code(*(f"status_page/{name}.py" for name in ("status_page", "status_data", "plots", "tickets"))),
+        *i.pages("status_page", "status.html", "status_closed.html", "status.css"),
+    ]
+    unit = render(f"status_page/{UNIT}.service.j2", token_file=KEY.path, settings=SETTINGS, journal=JOURNAL)
+    watches = tuple(
+        resource.id for resource in (*watched, *i.pages("hub", "logo.svg"), python.environment(i))
+    )
+    ready = f"{url(i)}/services/{NAME}/"
+    return [*watched, Service(UNIT, unit, watches=watches, ready=ready, ports=(port,))]

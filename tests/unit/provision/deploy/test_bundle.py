@@ -1,0 +1,112 @@
+"""What is sent to a host: manifest and agent in one byte string."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import os
+import shutil
+import signal
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from provision.agent.resources import File
+from provision.deploy import bundle
+from provision.deploy.bundle import AGENT, RoleSteps, agent_code, manifest, pack
+from provision.settings import Settings
+from provision.ssh.loader import LOADER, START
+
+
+def test_the_same_sources_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "agent"
+    shutil.copytree(AGENT, copy)
+    for number, path in enumerate(sorted(copy.rglob("*.py"), reverse=True)):
+        os.utime(path, (number, number))
+    (copy / "resources" / "left.pyc").write_bytes(b"")
+    monkeypatch.setattr(bundle, "AGENT", copy)
+    assert agent_code.__wrapped__() == agent_code()
+
+
+def test_the_agent_is_sent_whole() -> None:
+    with zipfile.ZipFile(io.BytesIO(agent_code())) as archive:
+        sent = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert sent == {f"agent/{path.relative_to(AGENT)}": path.read_text() for path in AGENT.rglob("*.py")}
+
+
+@pytest.mark.parametrize("path", sorted(AGENT.rglob("*.py")), ids=lambda path: path.name)
+def test_the_agent_is_written_in_python_3_10(path: Path) -> None:
+    ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 10))
+
+
+def test_an_older_python_can_still_say_that_it_is_too_old() -> None:
+    ast.parse(LOADER, feature_version=(3, 7))
+
+
+def test_a_manifest_says_all_that_the_agent_needs(hub: Callable[..., Settings]) -> None:
+    file = File("/etc/x", "y\n")
+    content = manifest(
+        hub("[deploy]\napt_lock_wait = '7s'"),
+        [RoleSteps("one", ("base",), (file,))],
+        mode="plan",
+        whole=False,
+    )
+    assert content["roles"] == [{"name": "one", "needs": ("base",), "resources": [file.to_json()]}]
+    assert (content["mode"], content["whole"], content["options"]) == ("plan", False, {"apt_lock_wait": 7})
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Room for the loader to run in this process: what it changes is put back."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "agent"]:
+        del sys.modules[name]
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("before", [b"", b"left over by sudo\n", b"\n\nHUBWRIGHT?\n"])
+def test_the_loader_runs_the_agent_from_the_bundle(
+    hub: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    before: bytes,
+) -> None:
+    """Whatever this machine is, the agent answers in its own words to the end."""
+    packed = before + pack(manifest(hub(), [], mode="plan"))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(packed)))
+    with pytest.raises(SystemExit) as ended:
+        exec(LOADER, {})
+    assert not ended.value.code
+    events = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert events[0]["event"] in ("hello", "error")
+    assert events[-1]["event"] == "end"
+    assert sys.modules["agent"].__file__ is not None
+    assert sys.modules["agent"].__file__.startswith("/proc/self/fd/")
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("sent", [b"", b"noise\n", START])
+def test_the_loader_says_when_nothing_arrives(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(sent)))
+    with pytest.raises(SystemExit, match="nothing arrived"):
+        exec(LOADER, {})
+
+
+def test_the_loader_refuses_an_old_python(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2))
+    with pytest.raises(SystemExit):
+        exec(LOADER, {})
+    event = json.loads(capsys.readouterr().out)
+    assert event["what"] == "python3 is 3.9; 3.10 is the oldest that works"
+    assert (event["event"], bool(event["hint"])) == ("error", True)

@@ -1,0 +1,213 @@
+"""Work on many hosts at once: its results, its interruption, and what is asked of many hosts that way."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from provision.deploy import inspect, parallel
+from provision.deploy.parallel import side_by_side
+from provision.errors import HubwrightError
+from provision.report.reporter import Reporter
+from provision.ssh import Access, Lines, Target
+from tests.support.interrupts import interruptible
+
+ONE, TWO, THREE = Target("one"), Target("two"), Target("three")
+
+
+def test_results_come_in_the_order_of_the_hosts() -> None:
+    second = threading.Event()
+
+    def work(target: Target) -> str:
+        if target is ONE:
+            assert second.wait(10)
+        second.set()
+        return target.name
+
+    assert side_by_side([ONE, TWO], Access(), work) == ["one", "two"]
+    assert side_by_side([], Access(), work) == []
+
+
+def test_more_hosts_than_are_worked_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "AT_ONCE", 2)
+    threads: set[int] = set()
+
+    def work(target: Target) -> str:
+        threads.add(threading.get_ident())
+        return target.name
+
+    targets = [Target(str(number)) for number in range(9)]
+    assert side_by_side(targets, Access(), work) == [target.name for target in targets]
+    assert len(threads) <= 2
+
+
+def test_an_interruption_hangs_up_and_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "GRACE", 0.2)
+    monkeypatch.setattr(parallel, "AT_ONCE", 2)
+    access, never, begun, hung_up = Access(), threading.Event(), threading.Event(), []
+    connection: Any = SimpleNamespace(
+        gateway=None, client=SimpleNamespace(close=lambda: hung_up.append("closed"))
+    )
+    access.lines.add(connection)
+
+    def work(target: Target) -> None:
+        if target is ONE:
+            begun.set()
+            never.wait(10)
+        assert target is not THREE, "nothing is begun any more"
+        assert begun.wait(10)
+        raise KeyboardInterrupt  # as good as one that comes from outside
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side([ONE, TWO, THREE], access, work)
+    never.set()
+    assert time.monotonic() - began < 5
+    assert (hung_up, access.lines.closed) == (["closed"], True)
+
+
+def test_ctrl_c_is_noticed_whichever_thread_the_kernel_gives_it_to() -> None:
+    never = threading.Event()
+
+    def work(_: Target) -> None:
+        time.sleep(0.3)  # until everything waits
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        never.wait(30)
+
+    began = time.monotonic()
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        side_by_side([ONE], Access(), work)
+    never.set()
+    assert time.monotonic() - began < 10
+
+
+def test_nothing_of_it_keeps_the_program_from_ending() -> None:
+    """An executor's threads would: it is waited for when the interpreter ends."""
+
+    def work(_: Target) -> bool:
+        return threading.current_thread().daemon
+
+    assert side_by_side([ONE], Access(), work) == [True]
+
+
+# --- status ---------------------------------------------------------------------------------------
+
+
+def test_a_fault_on_one_host_is_not_the_others_(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = {"units": {}, "servers": 1, "deployed": True, "last_run": None, "disk_free": 1}
+
+    def command(target: Target, *_: Any) -> str:
+        if target is TWO:
+            raise RuntimeError("boom")
+        return "no JSON" if target is THREE else json.dumps(answer)
+
+    monkeypatch.setattr(inspect, "command", command)
+    one, two, three = inspect.status([ONE, TWO, THREE], Access())
+    assert (one.servers, one.error) == (1, None)
+    assert str(two.error) == "two: RuntimeError: boom"
+    assert str(three.error).startswith("three: JSONDecodeError")
+
+
+@pytest.mark.parametrize(
+    ("journal", "last"),
+    [
+        (None, None),
+        (b"", None),
+        (b'{"time": 1}\n{"time": 2}\n', {"time": 2}),
+        (b'{"time": 1}\n{"time": 2, "fai', {"time": 1}),
+        (b'{"time": 1}\n' + b"\0" * 64, {"time": 1}),
+        (b'{"time": 1}\n\xff\xfe\n7\n', {"time": 1}),
+        (b"{", None),
+    ],
+)
+def test_a_journal_that_a_power_cut_tore(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    journal: bytes | None,
+    last: Any,
+) -> None:
+    if journal is not None:
+        (tmp_path / "journal.jsonl").write_bytes(journal)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=""))
+    program = inspect._QUESTIONS.replace("UNITS", "()").replace("/var/lib/hubwright", str(tmp_path))
+    exec(program, {})  # as the host does
+    assert json.loads(capsys.readouterr().out)["last_run"] == last
+
+
+# --- logs -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def journals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every host but `two`, which is away. With --follow, each goes on until all have begun."""
+    together = threading.Barrier(2)
+
+    def command(target: Target, _: Access, line: str, show: Callable[[str], None]) -> str:
+        if target is TWO:
+            raise HubwrightError("does not answer", where=target.name, hint="is it on?")
+        show("begins")
+        if "--follow" in line:
+            together.wait(10)
+        show("ends")
+        return ""
+
+    monkeypatch.setattr(inspect, "command", command)
+
+
+def logs(*targets: Target, follow: bool) -> bool:
+    return inspect.logs(targets, Access(), Reporter(), unit="jupyterhub", lines=5, follow=follow)
+
+
+@pytest.mark.usefixtures("journals")
+def test_the_logs_of_one_host_have_no_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert logs(ONE, follow=False)
+    assert capsys.readouterr().out == "begins\nends\n"
+
+
+@pytest.mark.usefixtures("journals")
+def test_the_logs_of_several_hosts_come_one_after_the_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not logs(ONE, TWO, THREE, follow=False)
+    assert capsys.readouterr() == (
+        "one begins\none ends\nthree begins\nthree ends\n",
+        "error: two: does not answer\n next: is it on?\n",
+    )
+
+
+@pytest.mark.usefixtures("journals")
+def test_several_hosts_are_followed_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    assert logs(ONE, THREE, follow=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert set(lines[:2]) == {"one begins", "three begins"}
+    assert set(lines[2:]) == {"one ends", "three ends"}
+
+
+def test_following_ends_without_complaints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hung_up = threading.Event()
+
+    def close(lines: Lines) -> None:
+        lines.closed = True
+        hung_up.set()
+
+    def command(target: Target, *_: Any, **__: Any) -> str:
+        if target is ONE:
+            raise KeyboardInterrupt  # as good as one that comes from outside
+        assert hung_up.wait(10)
+        raise HubwrightError("the connection broke", where=target.name)
+
+    monkeypatch.setattr(Lines, "close", close)
+    monkeypatch.setattr(inspect, "command", command)
+    with pytest.raises(KeyboardInterrupt):
+        logs(ONE, TWO, follow=True)
+    assert capsys.readouterr() == ("", "")

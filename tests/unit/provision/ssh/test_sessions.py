@@ -1,0 +1,284 @@
+"""What is said to a host; the other end of the line is a fake."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import paramiko
+import pytest
+
+from provision.errors import HubwrightError
+from provision.ssh import Access, Target, connections, sessions
+
+HIDDEN = "correct-horse-battery"
+KEY = paramiko.ECDSAKey.generate()
+OTHER_KEY = paramiko.ECDSAKey.generate()
+TARGET = Target("host", 2222, "me")
+
+
+# --- what the host's shell is asked to do ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("with_password", [False, True])
+def test_the_shell_says_in_events_what_is_missing(with_password: bool) -> None:
+    command = sessions.shell_command(with_password)
+    assert command.count('"entered"') == (2 if with_password else 0), "as root, and through sudo"
+    echoed = re.findall(r"echo '(\{.*?\})'", command)
+    said = [event for event in map(json.loads, echoed) if event != {"event": "entered"}]
+    assert {event["event"] for event in said} == {"error"}
+    assert all(event["what"] and event["hint"] for event in said)
+    whats = " ".join(event["what"] for event in said)
+    assert "python3 is not installed" in whats
+    assert "there is no sudo" in whats
+    assert ("refused the password" in whats) is with_password
+    assert ("wants a password" in whats) is not with_password
+
+
+def test_a_password_is_read_and_stands_in_no_argument() -> None:
+    assert "read -r" in sessions.shell_command(True)
+    assert "read -r" not in sessions.shell_command(False)
+    assert "sudo -n" in sessions.shell_command(False)
+    assert HIDDEN not in repr(Access(sudo_password=HIDDEN))
+
+
+@pytest.mark.parametrize("with_password", [False, True])
+def test_a_line_of_the_shell_s_own_is_announced_whoever_runs_it(with_password: bool) -> None:
+    command = sessions.shell_command(with_password, "journalctl 'a b'")
+    assert command.count('{"event": "entered"}') == 2, "as root, and through sudo"
+    assert "python3" not in command
+
+
+# --- the conversation -----------------------------------------------------------------------------
+
+
+Step = str | int | bytes | Exception
+
+
+class Line:
+    """A channel to a host that follows a script: words it says, and numbers of bytes it waits for."""
+
+    def __init__(self, *script: Step, stderr: str = "", code: int = 0) -> None:
+        self.script = script
+        self.stderr = stderr
+        self.code = code
+        self.ended = False
+        self.sent = b""
+        self.command = ""
+        self.closed = threading.Event()
+        self._more = threading.Condition()
+
+    def exec_command(self, command: str) -> None:
+        self.command = command
+
+    def sendall(self, data: bytes) -> None:
+        if self.closed.is_set():
+            raise OSError("Socket is closed")
+        with self._more:
+            self.sent += data
+            self._more.notify_all()
+
+    def shutdown_write(self) -> None:
+        self.ended = True
+
+    def makefile(self, mode: str) -> Iterator[bytes]:
+        assert mode == "rb", "what a login shell says may be no UTF-8"
+        for step in self.script:
+            if isinstance(step, Exception):
+                raise step
+            if isinstance(step, int):
+                self._wait(step)
+                if self.closed.is_set():
+                    return
+            else:
+                yield (step if isinstance(step, bytes) else step.encode()) + b"\n"
+
+    def _wait(self, size: int) -> None:
+        with self._more:
+            came = self._more.wait_for(lambda: len(self.sent) >= size or self.closed.is_set(), timeout=10)
+        assert came, f"only {len(self.sent)} bytes came"
+
+    def makefile_stderr(self, _: str) -> Any:
+        return SimpleNamespace(read=lambda: self.stderr.encode())
+
+    def close(self) -> None:
+        self.closed.set()
+        with self._more:
+            self._more.notify_all()
+
+    def recv_exit_status(self) -> int:
+        return self.code
+
+
+Connected = Callable[[Any], list[str]]
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> Connected:
+    """The next connection has this line; the list says when it is hung up."""
+
+    def to(line: Any) -> list[str]:
+        closed: list[str] = []
+        connection = SimpleNamespace(
+            transport=SimpleNamespace(open_session=lambda: line),
+            client=SimpleNamespace(close=lambda: closed.append("closed")),
+            gateway=None,
+        )
+        monkeypatch.setattr(connections, "_described", lambda _: connection)
+        monkeypatch.setattr(connections, "_open", lambda *_: None)
+        return closed
+
+    return to
+
+
+Converse = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def converse(connected: Connected) -> Converse:
+    def run(line: Line, blobs: Any = None, password: str | None = None) -> list[dict[str, Any]]:
+        closed = connected(line)
+        events: list[dict[str, Any]] = []
+        try:
+            sessions.run(TARGET, b"BUNDLE", blobs or {}, Access(sudo_password=password), events.append)
+        finally:
+            assert closed == ["closed"]
+        return events
+
+    return run
+
+
+def event(kind: str, **data: Any) -> str:
+    return json.dumps({"event": kind, **data})
+
+
+def test_events_are_handed_on_in_order_and_noise_is_not(converse: Converse) -> None:
+    noise: list[str | bytes] = [
+        "Welcome to host!",
+        "{ welcome }",
+        b"Gr\xfc\xdf Gott",
+        '{"but": "no event"}',
+        "{}",
+        "[1]",
+        "",
+    ]
+    line = Line(6, *noise, event("hello", os="Debian"), "", event("end", count={}))
+    events = converse(line)
+    assert events == [{"event": "hello", "os": "Debian"}, {"event": "end", "count": {}}]
+    assert line.sent == b"BUNDLE"
+
+
+def test_a_password_goes_first_and_on_standard_input_only(converse: Converse) -> None:
+    first = f"{HIDDEN}\n".encode()
+    line = Line(len(first), event("entered"), len(first) + 6, event("end", count={}))
+    events = converse(line, password=HIDDEN)
+    assert [found["event"] for found in events] == ["end"]
+    assert line.sent == first + b"BUNDLE"
+    assert HIDDEN not in line.command
+
+
+def test_nothing_follows_a_password_until_sudo_has_let_in(converse: Converse) -> None:
+    line = Line(len(HIDDEN) + 1, event("error", what="sudo refused the password", hint=""))
+    converse(line, password=HIDDEN)
+    assert line.sent == f"{HIDDEN}\n".encode()
+
+
+def test_blobs_are_sent_when_they_are_asked_for(converse: Converse, tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(b"y" * (3 * sessions.CHUNK + 1))
+    headers = [b'{"blob": "b", "size": 786433}\n', b'{"blob": "a", "size": 3}\n']
+    whole = b"BUNDLE" + headers[0] + b"y" * 786433 + headers[1] + b"xyz"
+    line = Line(event("need", blob="b"), event("need", blob="a"), len(whole), event("end", count={}))
+    events = converse(line, {"a": b"xyz", "b": large, "c": b"never asked for"})
+    assert [found["event"] for found in events] == ["end"]
+    assert line.sent == whole
+
+
+def test_a_blob_that_cannot_be_read_ends_the_run(converse: Converse, tmp_path: Path) -> None:
+    with pytest.raises(HubwrightError, match=r"No such file or directory: .*gone"):
+        converse(Line(event("need", blob="a"), 10**6), {"a": tmp_path / "gone"})
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (
+            Line(6, event("hello"), stderr="a\nb\nTraceback: boom"),
+            "the run ended without a result\na\nb\nTraceback: boom",
+        ),
+        (Line(6), "the run ended without a result"),
+        (Line(6, event("hello"), OSError("Socket is closed")), "the connection broke: Socket is closed"),
+        (Line(6, EOFError()), "the connection broke: EOFError"),
+        (Line(6, paramiko.SSHException("rekey")), "the connection broke: rekey"),
+    ],
+)
+def test_a_run_without_an_end_is_a_failure(converse: Converse, line: Line, what: str) -> None:
+    with pytest.raises(HubwrightError) as caught:
+        converse(line)
+    assert str(caught.value) == f"host:2222: {what}"
+    assert "goes on where it stopped" in caught.value.hint
+
+
+def test_an_error_event_is_an_end(converse: Converse) -> None:
+    assert converse(Line(6, event("error", what="x", hint="y")))[0]["what"] == "x"
+
+
+def test_no_session_is_a_broken_connection(connected: Connected) -> None:
+    def refuse(_: str) -> None:
+        raise paramiko.ChannelException(1, "Administratively prohibited")
+
+    connected(SimpleNamespace(exec_command=refuse))
+    with pytest.raises(HubwrightError, match=r"host:2222: the connection broke: .*prohibited"):
+        sessions.run(TARGET, b"", {}, Access(), lambda _: None)
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+GREETING: list[str | bytes] = [b"Gr\xfc\xdf Gott", "{ welcome }"]
+
+
+def test_a_command_s_output_is_what_comes_after_the_shell_s_own(connected: Connected) -> None:
+    seen: list[str] = []
+    line = Line(*GREETING, event("entered"), "one", event("no event"), b"tw\xf6")
+    closed = connected(line)
+    said = sessions.command(TARGET, Access(), "x", seen.append)
+    assert seen == ["one", event("no event"), "tw\ufffd"]
+    assert said == "".join(f"{text}\n" for text in seen)
+    assert (line.sent, line.ended, closed) == (b"", True, ["closed"])
+
+
+def test_a_command_s_password_is_all_that_its_input_has(connected: Connected) -> None:
+    """A sudo that did not like it would wait for another one."""
+    line = Line(event("entered"), "ok")
+    connected(line)
+    sessions.command(TARGET, Access(sudo_password=HIDDEN), "x 'y'")
+    assert HIDDEN not in line.command
+    assert (line.sent, line.ended) == (f"{HIDDEN}\n".encode(), True)
+
+
+@pytest.mark.parametrize(
+    ("line", "what", "hint"),
+    [
+        (Line(event("entered"), stderr="no such unit\n", code=1), "no such unit", "hubwright plan"),
+        (Line(event("entered"), code=1), "`journalctl` failed", "hubwright plan"),
+        (Line(event("entered"), "half", code=-1), "the connection broke", "run this again"),
+        (Line(event("entered"), OSError("gone")), "the connection broke: gone", "run this again"),
+        (Line("This account is closed."), "the login user's shell did not do", "forced command"),
+        (
+            Line(*GREETING, event("error", what="sudo refused the password", hint="type it again")),
+            "sudo refused the password",
+            "type it again",
+        ),
+    ],
+)
+def test_a_command_that_fails(connected: Connected, line: Line, what: str, hint: str) -> None:
+    connected(line)
+    with pytest.raises(HubwrightError) as caught:
+        sessions.command(TARGET, Access(sudo_password=HIDDEN), "journalctl")
+    assert str(caught.value).startswith(f"host:2222: {what}")
+    assert hint in caught.value.hint
