@@ -63,7 +63,7 @@ def _visitors(c: Any, hub: dict[str, Any]) -> None:  # noqa: ARG001 - one kind o
 
 def _servers(c: Any, hub: dict[str, Any]) -> None:
     c.JupyterHub.spawner_class = "ready_spawner.ReadySpawner"
-    c.JupyterHub.active_server_limit = hub["most"]
+    c.JupyterHub.active_server_limit = hub["max_servers"]
     c.Spawner.default_url = "/lab"
     c.Spawner.disable_user_config = True
     c.Spawner.environment = hub["environment"]

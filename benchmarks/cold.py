@@ -97,9 +97,9 @@ def lay_out(settings: Settings, folder: Path) -> None:
         "SUBNET": network.subnet,
         "GATEWAY": network.gateway,
         "BRIDGE": paths.BRIDGE,
-        "PIP_INDEX_URL": settings.mirrors.pypi,
-        "UV_DEFAULT_INDEX": settings.mirrors.pypi,
-        "npm_config_registry": settings.mirrors.npm,
+        "PIP_INDEX_URL": settings.downloads.pypi,
+        "UV_DEFAULT_INDEX": settings.downloads.pypi,
+        "npm_config_registry": settings.downloads.npm,
     }
     lines = [f"export {key}={shlex.quote(value)}\n" for key, value in facts.items() if value]
     (folder / "settings.sh").write_text("".join(lines), encoding="utf-8")

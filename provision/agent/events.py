@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-Mode = Literal["plan", "apply", "seal"]
+Mode = Literal["plan", "apply", "generalize"]
 Event = dict[str, Any]

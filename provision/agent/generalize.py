@@ -30,7 +30,7 @@ OWN = (
 )
 
 
-def seal(machine: Machine, files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def generalize(machine: Machine, files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Make this machine one whose copies are different machines. Says what is gone.
 
     `files`: path, mode and content (base64) of what shall lie there at the first boot; units among them are

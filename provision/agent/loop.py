@@ -1,4 +1,4 @@
-"""The loop: every resource is checked, and planned, applied, removed or sealed."""
+"""The loop: every resource is checked, and planned, applied, removed or generalized."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Run:
             Role(role["name"], tuple(role["needs"]), tuple(from_json(data) for data in role["resources"]))
             for role in manifest["roles"]
         ]
-        self.whole = bool(manifest["whole"])
+        self.complete = bool(manifest["complete"])
         self.shared = Shared(
             channel,
             state,
@@ -117,7 +117,7 @@ class Run:
         try:
             change = resource.check(machine)
             if change is None:
-                resource.confirm(machine)
+                resource.check_usable(machine)
                 self._report(role.name, resource.id, "ok")
             else:
                 machine.say(change.summary)
@@ -135,17 +135,17 @@ class Run:
         except Exception as error:
             self._fail(role.name, resource.id, error)
 
-    def seal(self, files: Sequence[Mapping[str, Any]]) -> None:
-        """Leave nothing that is this machine's own, the latest first; then `files`, see sealing.py."""
+    def generalize(self, files: Sequence[Mapping[str, Any]]) -> None:
+        """Leave nothing that is this machine's own, the latest first; then `files`, see generalize.py."""
         for id_, applied in reversed(self.state.applied.items()):
             try:
-                if gone := from_json(applied.resource).seal(LocalMachine(applied.role, self.shared)):
+                if gone := from_json(applied.resource).generalize(LocalMachine(applied.role, self.shared)):
                     self._report(applied.role, id_, "removed", Change(gone))
             except Exception as error:
                 self._fail(applied.role, id_, error)
         try:
             if not self.failed:
-                for gone in generalize.seal(LocalMachine("machine", self.shared), files):
+                for gone in generalize.generalize(LocalMachine("machine", self.shared), files):
                     self._report("machine", "machine", "removed", Change(gone))
                 self.state.forget_runs()
         except Exception as error:
@@ -157,7 +157,7 @@ class Run:
         return [
             (id_, applied)
             for id_, applied in reversed(self.state.applied.items())
-            if id_ not in self.shared.resources and (self.whole or applied.role in names)
+            if id_ not in self.shared.resources and (self.complete or applied.role in names)
         ]
 
     def _remove_obsolete(self, waiting: list[tuple[str, Any]]) -> None:

@@ -83,14 +83,14 @@ class LocalMachine:
                 told = time.monotonic()
         return "".join(lines)
 
-    def probe(self, name: str, read: Callable[[], T]) -> T:
+    def cached(self, name: str, read: Callable[[], T]) -> T:
         with self.shared.lock:
             if name not in self.shared.looks:
                 self.shared.looks[name] = read()
             seen: T = self.shared.looks[name]
             return seen
 
-    def forget(self, name: str) -> None:
+    def invalidate(self, name: str) -> None:
         with self.shared.lock:
             self.shared.looks.pop(name, None)
 

@@ -64,8 +64,8 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
         run = Run(manifest, channel, state, distribution)
         if manifest["mode"] == "plan":
             run.plan()
-        elif manifest["mode"] == "seal":
-            run.seal(manifest["files"])
+        elif manifest["mode"] == "generalize":
+            run.generalize(manifest["files"])
         elif alone and not first_boot.is_due():
             channel.say("another run has made this machine a hub")
         else:
@@ -73,7 +73,7 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
                 distributions.require_space("/var/lib/docker", distributions.NEEDED_FREE)
             channel.listen(state)
             run.apply()
-            if run.whole and not run.failed:
+            if run.complete and not run.failed:
                 first_boot.forget()
         count = dict(run.count)
     except Problem as problem:

@@ -25,7 +25,7 @@ from provision.ssh import Access
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file. `export` stops the sealed machine and writes it; `files` are in it beside the hub's."""
+    """A kind of file. `export` stops the machine and writes it; `files` are in it beside the hub's."""
 
     export: Callable[[Settings, Path, Reporter], None]
     files: Callable[[], list[PlacedFile]] = list
@@ -69,7 +69,7 @@ def check(settings: Settings, output: Path, *, with_secrets: bool) -> None:
 def bake(settings: Settings, reporter: Reporter, output: Path) -> None:
     """Turn the machine that `up` raised into the file `output`, which `check` has found nothing against.
 
-    Only a sealed machine is left of it.
+    Only a generalized machine is left of it.
     """
     kind = _kind(settings, output)
     target = machines.target(settings)
@@ -77,13 +77,15 @@ def bake(settings: Settings, reporter: Reporter, output: Path) -> None:
     made = first_boot.bundle(settings, converge.steps(settings, sources), {})
     files = [*first_boot.files(made), first_boot.host_keys_unit(), *kind.files()]
 
-    report = RunReport(reporter, "seal", 1)
-    with reporter.step(f"seal the machine {settings.vm.name}"):
-        outcome = converge.seal(settings, target, files, access=Access(), handle=report.handle)
+    report = RunReport(reporter, "generalize", 1)
+    with reporter.step(f"generalize the machine {settings.vm.name}"):
+        outcome = converge.generalize(settings, target, files, access=Access(), handle=report.handle)
     if outcome.failed:
         report.summary([outcome])
         raise HubwrightError(
-            "could not be sealed", where=f"the machine {settings.vm.name}", hint="mend what is named above"
+            "could not be generalized",
+            where=f"the machine {settings.vm.name}",
+            hint="mend what is named above",
         )
     kind.export(settings, output, reporter)
     reporter.line(f"✓ {output} ({output.stat().st_size / 1e6:.0f} MB)")

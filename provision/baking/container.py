@@ -9,7 +9,7 @@ from provision import machines
 from provision.report.reporter import Reporter
 from provision.settings import Settings
 from provision.settings.image_names import IMAGES
-from provision.tools.atomic import whole
+from provision.tools.atomic import atomic
 from provision.tools.process import ProgramError, docker
 
 BAKED = "/var/lib/hubwright-baked.tar"  # images/host/start unpacks it
@@ -24,14 +24,14 @@ CHANGES = ('ENTRYPOINT ["/usr/local/sbin/start-host"]', "CMD []", "ENV HUBWRIGHT
 
 
 def export(settings: Settings, output: Path, reporter: Reporter) -> None:
-    """Write the sealed machine to `output`. It is stopped afterwards."""
+    """Write the generalized machine to `output`. It is stopped afterwards."""
     name = settings.vm.name
     tag = f"{IMAGES}/baked:{name}"
     with reporter.step("pack the machine's images"):
         docker("exec", name, "bash", "-euc", PACK)
     machines.halt(settings, reporter)
     try:
-        with reporter.step(f"write {output}"), whole(output) as unfinished:
+        with reporter.step(f"write {output}"), atomic(output) as unfinished:
             changes = [word for change in CHANGES for word in ("--change", change)]
             docker("commit", *changes, name, tag)
             docker("save", "--output", str(unfinished), tag)

@@ -15,7 +15,7 @@ from provision.errors import HubwrightError
 from provision.machines import hypervisors, paths, virtual
 from provision.report.reporter import Reporter
 from provision.settings import Settings
-from provision.tools.atomic import whole
+from provision.tools.atomic import atomic
 from provision.tools.process import ProgramError, run
 from provision.tools.project import PROJECT
 
@@ -29,9 +29,9 @@ def box_files() -> list[PlacedFile]:
 
 
 def export_box(settings: Settings, output: Path, reporter: Reporter) -> None:
-    """Write the sealed machine as a box of Vagrant's. It is stopped afterwards."""
+    """Write the generalized machine as a box of Vagrant's. It is stopped afterwards."""
     with (
-        whole(output) as unfinished,
+        atomic(output) as unfinished,
         tempfile.TemporaryDirectory(prefix=".hubwright-", dir=output.absolute().parent) as folder,
     ):
         image = Path(folder) / "box.img"
@@ -45,8 +45,8 @@ def export_box(settings: Settings, output: Path, reporter: Reporter) -> None:
 
 
 def export_disk(settings: Settings, output: Path, reporter: Reporter) -> None:
-    """Write the sealed machine's disk. It is stopped afterwards."""
-    with whole(output) as unfinished:
+    """Write the generalized machine's disk. It is stopped afterwards."""
+    with atomic(output) as unfinished:
         _flatten(settings, unfinished, reporter)
 
 

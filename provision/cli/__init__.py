@@ -145,7 +145,7 @@ def url(ctx: Context) -> None:
 @cli.command()
 @host_options
 @click.pass_obj
-def dashboard(ctx: Context, on: HostOptions) -> None:
+def status_page(ctx: Context, on: HostOptions) -> None:
     """Print a link to the whole status page. It lets its bearer in once, within ten minutes."""
     from provision import machines
     from provision.deploy import inspect
@@ -262,8 +262,8 @@ def cloud_init(ctx: Context, /, **options: Any) -> None:
     from provision.first_boot import cloud_init
     from provision.ssh import Access
 
-    wishes = cloud_init.Wishes(**options)
-    ctx.reporter.raw(cloud_init.user_data(ctx.settings, ctx.reporter, wishes, Access()))
+    wanted = cloud_init.Options(**options)
+    ctx.reporter.raw(cloud_init.user_data(ctx.settings, ctx.reporter, wanted, Access()))
 
 
 @cli.command()
@@ -356,11 +356,11 @@ def prepare(ctx: Context, provider: str | None) -> None:
 @cli.command(hidden=True)
 @click.option("--access", help="How to log in: JSON with ssh_config's HostName, Port, User and IdentityFile.")
 @click.pass_obj
-def settle(ctx: Context, access: str | None) -> None:
+def after_start(ctx: Context, access: str | None) -> None:
     """What a machine needs that has just started or woken; the Vagrantfile calls it."""
     from provision import machines
 
-    machines.settle(ctx.settings, json.loads(access) if access else None)
+    machines.after_start(ctx.settings, json.loads(access) if access else None)
 
 
 def _converge(

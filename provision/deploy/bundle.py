@@ -8,14 +8,13 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
+from provision.agent.events import Mode
 from provision.agent.resources import Resource
 from provision.settings import Settings, downloads
 from provision.ssh.loader import START
 from provision.tools.project import PROJECT
-
-Mode = Literal["plan", "apply", "seal"]
 
 AGENT = PROJECT / "provision" / "agent"
 STATE = "/var/lib/hubwright"
@@ -44,22 +43,22 @@ def manifest(
     roles: Iterable[RoleSteps],
     *,
     mode: Mode,
-    whole: bool = True,
+    complete: bool = True,
     unattended: Mapping[str, Any] | None = None,
     files: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """What the agent is told.
 
-    `whole`: what is applied on the host and in none of `roles` shall go.
+    `complete`: what is applied on the host and in none of `roles` shall go.
     `unattended`: there is no driver at the other end, see agent/unattended.py.
-    `files`: what a machine that is sealed shall have for its first boot, see agent/sealing.py.
+    `files`: what a machine that is generalized shall have for its first boot, see agent/generalize.py.
     """
     return {
         **({"unattended": unattended} if unattended else {}),
-        **({"files": list(files)} if mode == "seal" else {}),
+        **({"files": list(files)} if mode == "generalize" else {}),
         "mode": mode,
         "state": STATE,
-        "whole": whole,
+        "complete": complete,
         "options": {"apt_lock_wait": settings.deploy.apt_lock_wait},
         "environment": downloads.environment(settings),
         "roles": [

@@ -12,7 +12,7 @@ from provision import images
 from provision.agent.events import Event, Mode
 from provision.deploy import timings
 from provision.deploy.bundle import PlacedFile, RoleSteps, manifest, pack
-from provision.deploy.parallel import fault, side_by_side
+from provision.deploy.parallel import fault, for_each_host
 from provision.errors import Exit, HubwrightError, SettingsError
 from provision.report.outcomes import Outcome
 from provision.report.reporter import Reporter
@@ -125,17 +125,17 @@ def converge(
         check(settings, only)
         sources, blobs = image_sources(settings, reporter)
         wanted = steps(settings, sources, only)
-    bundle = pack(manifest(settings, wanted, mode=mode, whole=not only))
+    bundle = pack(manifest(settings, wanted, mode=mode, complete=not only))
 
     def one(target: Target) -> Outcome:
         return _run(target, bundle, blobs, access, handle)
 
-    outcomes = side_by_side(targets, access, one)
+    outcomes = for_each_host(targets, access, one)
     timings.send(settings, mode, [(outcome.seconds, outcome.failed, outcome.changes) for outcome in outcomes])
     return outcomes
 
 
-def seal(
+def generalize(
     settings: Settings, target: Target, files: Iterable[PlacedFile], *, access: Access, handle: Handler
 ) -> Outcome:
     """Take away what is the machine's own, and leave `files` for the first boot of its copies."""
@@ -143,7 +143,7 @@ def seal(
         {"path": file.path, "mode": file.mode, "content": base64.b64encode(file.content).decode()}
         for file in files
     ]
-    return _run(target, pack(manifest(settings, [], mode="seal", files=placed)), {}, access, handle)
+    return _run(target, pack(manifest(settings, [], mode="generalize", files=placed)), {}, access, handle)
 
 
 def _run(target: Target, bundle: bytes, blobs: dict[str, Blob], access: Access, handle: Handler) -> Outcome:

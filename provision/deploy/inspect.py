@@ -7,7 +7,7 @@ import shlex
 import threading
 from collections.abc import Sequence
 
-from provision.deploy.parallel import fault, side_by_side
+from provision.deploy.parallel import fault, for_each_host
 from provision.errors import HubwrightError
 from provision.report.outcomes import OPTIONAL, HostStatus
 from provision.report.reporter import Reporter
@@ -61,7 +61,7 @@ def status(targets: Sequence[Target], access: Access) -> list[HostStatus]:
         except Exception as error:
             return HostStatus(target.name, error=fault(target, error))
 
-    return side_by_side(targets, access, one)
+    return for_each_host(targets, access, one)
 
 
 def ticket(target: Target, access: Access) -> str:
@@ -100,13 +100,13 @@ def logs(
         try:
             command(target, access, line, show=show)
         except HubwrightError as error:
-            if not access.lines.closed:  # else it is us who hung up
+            if not access.connections.closed:  # else it is us who hung up
                 with printing:
                     reporter.error(error)
             return False
         return True
 
-    return all(side_by_side(targets, access, one) if follow else [one(target) for target in targets])
+    return all(for_each_host(targets, access, one) if follow else [one(target) for target in targets])
 
 
 def front_door(settings: Settings, target: Target) -> str:

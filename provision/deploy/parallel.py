@@ -19,7 +19,7 @@ GRACE = 2.0  # seconds for threads to see that their connections are closed
 T = TypeVar("T")
 
 
-def side_by_side(targets: Sequence[Target], access: Access, work: Callable[[Target], T]) -> list[T]:
+def for_each_host(targets: Sequence[Target], access: Access, work: Callable[[Target], T]) -> list[T]:
     """What `work` returns for every target, in their order.
 
     An interruption, or an exception that `work` lets out, hangs up on all hosts and is raised here. The
@@ -33,7 +33,7 @@ def side_by_side(targets: Sequence[Target], access: Access, work: Callable[[Targ
         jobs.put((target, futures[-1]))
 
     def serve() -> None:
-        while not (over.is_set() or access.lines.closed):
+        while not (over.is_set() or access.connections.closed):
             try:
                 target, future = jobs.get_nowait()
             except queue.Empty:
@@ -53,7 +53,7 @@ def side_by_side(targets: Sequence[Target], access: Access, work: Callable[[Targ
         _raise_first(futures)
         return [future.result() for future in futures]
     except BaseException:
-        access.lines.close()
+        access.connections.close()
         end = time.monotonic() + GRACE
         for thread in threads:
             if thread.is_alive():

@@ -66,7 +66,7 @@ def _stanza(name: str, target: Target, access: Access, sockets: Path) -> list[st
     lines.append(f"  ControlPath {_quoted(sockets, '/%n')}")
     if target.identity:
         lines += [f"  IdentityFile {_quoted(target.identity)}", "  IdentitiesOnly yes"]
-    if not target.vouched:
+    if not target.made_here:
         lines += ["  StrictHostKeyChecking yes", f"  UserKnownHostsFile {_quoted(access.known_hosts)}"]
         return lines + _configured(target)
     lines += ["  StrictHostKeyChecking no", "  UserKnownHostsFile /dev/null", f"  HostName {target.host}"]

@@ -23,7 +23,7 @@ from provision.report.reporter import Reporter
 from provision.settings import Settings, parse_size, secrets_in
 from provision.settings.downloads import certificates
 from provision.ssh import Access, Blob, Target, note_host_key
-from provision.tools.atomic import whole
+from provision.tools.atomic import atomic
 
 LIMIT = "16K"  # what EC2 takes: the least of the platforms that are known
 
@@ -63,7 +63,7 @@ class Parts:
             return f"{self.url}/{name}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with whole(path) as unfinished:
+            with atomic(path) as unfinished:
                 if isinstance(content, bytes):
                     unfinished.write_bytes(content)
                 else:
@@ -78,7 +78,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Options:
     """The command line. `parts` and `part_url`: see Parts. `limit`: a size as the settings write it."""
 
     parts: Path | None = None
@@ -90,17 +90,17 @@ class Wishes:
     limit: str = LIMIT
 
 
-def user_data(settings: Settings, reporter: Reporter, wishes: Wishes, access: Access) -> bytes:
+def user_data(settings: Settings, reporter: Reporter, options: Options, access: Access) -> bytes:
     """User-data as text, or compressed where it takes that to stay below the limit.
 
     Writes the parts, makes the host key, and notes it in known_hosts. Raises SettingsError when the settings
     hold secrets and these were not asked for, and HubwrightError when it all does not fit.
     """
-    limit = _limit(wishes.limit)
-    parts = Parts.named(wishes.parts, wishes.part_url)
-    names = _names(wishes)
-    keys = [_authorized(path) for path in wishes.authorized_keys]
-    _refuse_secrets(settings, wishes.with_secrets)
+    limit = _limit(options.limit)
+    parts = Parts.named(options.parts, options.part_url)
+    names = _names(options)
+    keys = [_authorized(path) for path in options.authorized_keys]
+    _refuse_secrets(settings, options.with_secrets)
 
     check(settings)
     sources, blobs = image_sources(settings, reporter)
@@ -109,11 +109,11 @@ def user_data(settings: Settings, reporter: Reporter, wishes: Wishes, access: Ac
     url = parts.place(f"hub-{made.digest[:16]}.xz", made.content) if parts else ""
     trusted = certificates(settings).values()
     files += [*first_boot.files(made, url=url, trusted=trusted), first_boot.per_boot()]
-    host_key, is_new = host_keys.read_or_make(wishes.host_key) if wishes.host_key else (None, False)
+    host_key, is_new = host_keys.read_or_make(options.host_key) if options.host_key else (None, False)
     content = fitting(cloud_config(files, host_key, keys), limit)
 
     if is_new:
-        reporter.line(f"✓ made the host key {wishes.host_key}")
+        reporter.line(f"✓ made the host key {options.host_key}")
     for target in names:
         assert host_key is not None
         note_host_key(target, host_key.public, access)
@@ -193,13 +193,13 @@ def _limit(text: str) -> int:
         raise SettingsError(f"--limit {error}", hint="for example 16K, 64K or 256K") from None
 
 
-def _names(wishes: Wishes) -> list[Target]:
-    if wishes.known_as and wishes.host_key is None:
+def _names(options: Options) -> list[Target]:
+    if options.known_as and options.host_key is None:
         raise SettingsError(
             "--known-as needs --host-key FILE",
             hint="a key can be known before its host only if it is made here",
         )
-    return [Target.parse(name) for name in wishes.known_as]
+    return [Target.parse(name) for name in options.known_as]
 
 
 def _authorized(path: Path) -> str:

@@ -24,7 +24,7 @@ from provision.report.reporter import Reporter
 from provision.settings import Builder, Settings
 from provision.settings.downloads import proxy_variables
 from provision.settings.image_names import GRAPHITE, IMAGES, NOTEBOOK
-from provision.tools.atomic import whole
+from provision.tools.atomic import atomic
 from provision.tools.digests import file_digest
 from provision.tools.process import docker, run
 from provision.tools.project import PROJECT
@@ -57,13 +57,13 @@ def notebook(settings: Settings) -> Recipe:
         raise SettingsError(
             "has no Dockerfile", where=str(folder), hint="[image] build names the folder that has it"
         )
-    return Recipe(NOTEBOOK, folder, _given(APT=_archives(settings), PYPI=settings.mirrors.pypi))
+    return Recipe(NOTEBOOK, folder, _given(APT=_archives(settings), PYPI=settings.downloads.pypi))
 
 
 def graphite(settings: Settings) -> Recipe:
     """StatsD and Graphite, for hubs that name no image of it."""
-    mirrors = settings.mirrors
-    given = _given(APT=_archives(settings), PYPI=mirrors.pypi, NPM=mirrors.npm)
+    downloads = settings.downloads
+    given = _given(APT=_archives(settings), PYPI=downloads.pypi, NPM=downloads.npm)
     return Recipe(GRAPHITE, GRAPHITE_FOLDER, given)
 
 
@@ -226,14 +226,14 @@ def bootstrap(builder: Builder, packages: Iterable[str], target: str, *options: 
 def _certificates(settings: Settings) -> dict[str, bytes]:
     """Extra CA certificates, under the names that `update-ca-certificates` looks for."""
     found = {}
-    for path in map(settings.path, settings.mirrors.ca_certificates):
+    for path in map(settings.path, settings.downloads.ca_certificates):
         try:
             content = path.read_bytes()
         except OSError as error:
             raise SettingsError(
                 f"cannot be read: {error.strerror}",
                 where=str(path),
-                hint="see [mirrors] ca_certificates in site.toml",
+                hint="see [downloads] ca_certificates in site.toml",
             ) from None
         found[f"ca/{path.stem}-{hashlib.sha256(content).hexdigest()[:8]}.crt"] = content
     return found
@@ -241,17 +241,17 @@ def _certificates(settings: Settings) -> dict[str, bytes]:
 
 def _archives(settings: Settings) -> str:
     """The build argument APT: mirrors of archives, for images/apt-mirrors.sh."""
-    return " ".join(f"{name}={url}" for name, url in sorted(settings.mirrors.apt.items()))
+    return " ".join(f"{name}={url}" for name, url in sorted(settings.downloads.apt.items()))
 
 
 def _apt_mirrors(settings: Settings) -> dict[str, bytes]:
     """The program that takes APT, in the folder of certificates."""
-    return {f"ca/{APT_MIRRORS.name}": APT_MIRRORS.read_bytes()} if settings.mirrors.apt else {}
+    return {f"ca/{APT_MIRRORS.name}": APT_MIRRORS.read_bytes()} if settings.downloads.apt else {}
 
 
 def _host_parts(settings: Settings) -> tuple[str, bytes]:
     """APT and the build context of the host image. It gets no certificates but for the sake of APT."""
-    mirrors = {**_certificates(settings), **_apt_mirrors(settings)} if settings.mirrors.apt else {}
+    mirrors = {**_certificates(settings), **_apt_mirrors(settings)} if settings.downloads.apt else {}
     return _archives(settings), context(HOST_FOLDER, mirrors)
 
 
@@ -289,7 +289,7 @@ def _ensure(
 
 def _save(tag: str, archive: Path) -> None:
     """An archive that has its name is complete. The oldest of its kind go."""
-    with whole(archive) as unfinished:
+    with atomic(archive) as unfinished:
         docker("save", "--output", str(unfinished), tag)
     alike = archive.parent.glob(f"{archive.stem.rpartition('-')[0]}-*.tar")
     for old in sorted(alike, key=lambda path: path.stat().st_mtime, reverse=True)[ARCHIVES_KEPT:]:

@@ -20,16 +20,16 @@ from provision.machines.paths import provider as provider_of
 from provision.report.reporter import Reporter
 from provision.settings import Settings
 from provision.ssh import Access, Target, command
-from provision.tools.atomic import whole
+from provision.tools.atomic import atomic
 from provision.tools.process import HERE
 
 __all__ = [
+    "after_start",
     "destroy",
     "dotfile",
     "forget",
     "halt",
     "prepare",
-    "settle",
     "ssh_argv",
     "status",
     "target",
@@ -98,10 +98,10 @@ def up(settings: Settings, reporter: Reporter, provider: str | None = None) -> N
                 console.close(settings)
             step.say(plain(line))
     forget(settings)
-    settle(settings)
+    after_start(settings)
 
 
-def settle(settings: Settings, access: Mapping[str, str] | None = None) -> None:
+def after_start(settings: Settings, access: Mapping[str, str] | None = None) -> None:
     """After a virtual machine has started or woken: its clock is right, and ports from here lead to it.
 
     `access`: how to log in, in ssh_config's words. Without it Vagrant is asked, which refuses to answer while
@@ -168,7 +168,7 @@ def target(settings: Settings) -> Target:
         found = container.find(settings)
         if found is None or not found.running or found.ssh_port is None:
             raise _not_running(settings)
-        return Target("127.0.0.1", found.ssh_port, USER, key(settings), vouched=True)
+        return Target("127.0.0.1", found.ssh_port, USER, key(settings), made_here=True)
     remembered = target_file(settings)
     if not remembered.exists():
         if status(settings) != "running":
@@ -211,14 +211,16 @@ def _remember(settings: Settings, access: Mapping[str, str]) -> Target:
         forget(settings)
         forward.wait_for_end(settings)
         file.parent.mkdir(parents=True, exist_ok=True)
-        with whole(file) as unfinished:
+        with atomic(file) as unfinished:
             unfinished.write_text(text, encoding="utf-8")
     return _parse_target(text)
 
 
 def _parse_target(text: str) -> Target:
     conf = json.loads(text)
-    return Target(conf["HostName"], int(conf["Port"]), conf["User"], Path(conf["IdentityFile"]), vouched=True)
+    return Target(
+        conf["HostName"], int(conf["Port"]), conf["User"], Path(conf["IdentityFile"]), made_here=True
+    )
 
 
 # A machine that slept wakes with the time of when it fell asleep; its hardware clock shows this computer's.

@@ -21,7 +21,7 @@ from provision.images import alone, bootstrap, cache_folder, context, digest
 from provision.report.reporter import Reporter
 from provision.settings import Builder, Settings
 from provision.settings.downloads import certificates, proxy_variables
-from provision.tools.atomic import whole
+from provision.tools.atomic import atomic
 from provision.tools.digests import file_digest
 from provision.tools.process import HERE, run
 from provision.tools.project import PROJECT
@@ -88,7 +88,7 @@ def ensure_box(settings: Settings, reporter: Reporter, extra: Sequence[str] = ()
             with (
                 reporter.step(title) as step,
                 tempfile.TemporaryDirectory(prefix="hubwright-") as folder,
-                whole(found) as unfinished,
+                atomic(found) as unfinished,
             ):
                 _make(settings, extra, Path(folder), unfinished, step.say)
             _forget_old()

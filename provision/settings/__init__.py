@@ -4,7 +4,7 @@ Layers, the later one over the earlier: `hub.toml`, `site.toml` and `secrets.tom
 environment variables `HUBWRIGHT__SECTION__KEY` for keys that are marked as secret.
 """
 
-from .downloads import Mirrors
+from .downloads import Downloads
 from .loading import ENVIRONMENT_PREFIX, SECRET_PATHS, load, read_toml, secrets_in
 from .reference import explain, markdown, shown
 from .schema import Builder, Python, Settings
@@ -22,7 +22,7 @@ __all__ = [
     "ENVIRONMENT_PREFIX",
     "SECRET_PATHS",
     "Builder",
-    "Mirrors",
+    "Downloads",
     "Python",
     "Section",
     "Settings",

@@ -1,4 +1,4 @@
-"""[mirrors]: how this network lets packages and images through, and how programs are told of it."""
+"""[downloads]: how this network lets packages and images through, and how programs are told of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy")
 _TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS")
 
 
-class Mirrors(Section):
+class Downloads(Section):
     """How packages and images are reached from the hosts and while images are built."""
 
     apt: dict[ArchiveName, Folder] = Field(
@@ -41,7 +41,7 @@ class Mirrors(Section):
         None, description="Folder with the publisher's installers of conda; their checksums stay pinned."
     )
     registries: Annotated[tuple[Registry, ...], Field(strict=False)] = Field(
-        (), description="Mirrors of Docker Hub that hosts' engines ask first."
+        (), description="Downloads of Docker Hub that hosts' engines ask first."
     )
     ca_certificates: Annotated[tuple[LocalPath, ...], Field(strict=False)] = Field(
         (), description="PEM files that hosts and images must trust."
@@ -63,7 +63,7 @@ class Mirrors(Section):
     )
 
     @model_validator(mode="after")
-    def _belong_together(self) -> Mirrors:
+    def _belong_together(self) -> Downloads:
         if self.https_proxy and not self.http_proxy:
             raise ValueError("https_proxy needs http_proxy beside it; the same proxy often serves both")
         for key in ("no_proxy", "proxy_credentials"):
@@ -115,21 +115,21 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def notebooks(settings: Settings) -> dict[str, str]:
     """The same for visitors' servers, where they shall have it."""
-    if not settings.mirrors.notebooks:
+    if not settings.downloads.notebooks:
         return {}
     trust = {**dict.fromkeys(_TRUST, BUNDLE), "CONDA_SSL_VERIFY": BUNDLE}
-    return {**environment(settings), **(trust if settings.mirrors.ca_certificates else {})}
+    return {**environment(settings), **(trust if settings.downloads.ca_certificates else {})}
 
 
 def notebooks_certificates(settings: Settings) -> str:
     """The host's file of certificates, where visitors' servers shall have it in place of their image's."""
-    mirrors = settings.mirrors
-    return BUNDLE if mirrors.notebooks and mirrors.ca_certificates else ""
+    downloads = settings.downloads
+    return BUNDLE if downloads.notebooks and downloads.ca_certificates else ""
 
 
 def proxy_variables(settings: Settings) -> dict[str, str]:
     """In small letters, which curl and apt insist on, and in capitals, which others do."""
-    proxies = settings.mirrors.proxies
+    proxies = settings.downloads.proxies
     if not proxies:
         return {}
     values = dict(zip(PROXY_VARIABLES, (*proxies.values(), ",".join(_directly(settings))), strict=True))
@@ -143,28 +143,28 @@ def _directly(settings: Settings) -> list[str]:
     """
     network = settings.network
     own = ["localhost", "127.0.0.1", "::1", network.gateway, network.subnet]
-    return [*own, *settings.mirrors.no_proxy]
+    return [*own, *settings.downloads.no_proxy]
 
 
 def _indexes(settings: Settings) -> dict[str, str]:
-    mirrors = settings.mirrors
+    downloads = settings.downloads
     found: dict[str, str] = {}
-    if mirrors.pypi:
-        found |= {"PIP_INDEX_URL": mirrors.pypi, "UV_DEFAULT_INDEX": mirrors.pypi}
-        if mirrors.pypi.startswith("http:"):  # pip passes such an index over, unless it is told not to
-            found["PIP_TRUSTED_HOST"] = urlsplit(mirrors.pypi).netloc
-    if mirrors.npm:
-        found["npm_config_registry"] = mirrors.npm
-    if mirrors.conda:
-        found["CONDA_CHANNEL_ALIAS"] = mirrors.conda
+    if downloads.pypi:
+        found |= {"PIP_INDEX_URL": downloads.pypi, "UV_DEFAULT_INDEX": downloads.pypi}
+        if downloads.pypi.startswith("http:"):  # pip passes such an index over, unless it is told not to
+            found["PIP_TRUSTED_HOST"] = urlsplit(downloads.pypi).netloc
+    if downloads.npm:
+        found["npm_config_registry"] = downloads.npm
+    if downloads.conda:
+        found["CONDA_CHANNEL_ALIAS"] = downloads.conda
     return found
 
 
 def certificates(settings: Settings) -> dict[str, str]:
     """Further authorities that hosts trust: name, without `.crt`, → PEM."""
     found = {}
-    for relative in settings.mirrors.ca_certificates:
-        text = read_pem(settings, relative, "mirrors.ca_certificates")
+    for relative in settings.downloads.ca_certificates:
+        text = read_pem(settings, relative, "downloads.ca_certificates")
         name = re.sub(r"[^a-z0-9-]+", "-", relative.stem.lower()).strip("-")
         found[f"hubwright-{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"] = text
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .downloads import Mirrors
+from .downloads import Downloads
 from .schema import Python
 
 # Checksums as their publishers name them: https://repo.anaconda.com/miniconda/.files.json, and the .sha256
@@ -26,11 +26,11 @@ PINNED = {
 }
 
 
-def installers(python: Python, mirrors: Mirrors) -> tuple[tuple[str, str, str], ...]:
+def installers(python: Python, downloads: Downloads) -> tuple[tuple[str, str, str], ...]:
     """Machine, URL and SHA-256 of every installer that the settings allow; "any" for one of their own."""
     if python.installer and python.sha256:
         return (("any", python.installer, python.sha256),)
     url, digests = PINNED[python.distribution]
-    if mirrors.conda_installers:
-        url = f"{mirrors.conda_installers}/{url.rpartition('/')[2]}"
+    if downloads.conda_installers:
+        url = f"{downloads.conda_installers}/{url.rpartition('/')[2]}"
     return tuple((machine, url.format(machine=machine), digest) for machine, digest in digests.items())

@@ -22,6 +22,11 @@ else:
     import tomli as tomllib
 
 ENVIRONMENT_PREFIX = "HUBWRIGHT__"
+RENAMED = {
+    ("mirrors",): ("downloads",),
+    ("server", "most"): ("server", "max_servers"),
+    ("network", "closed"): ("network", "blocked"),
+}
 _NOT_OF_FILES = {"root", "file"}  # what `load` itself adds to the settings
 
 
@@ -214,6 +219,8 @@ def _origin(path: tuple[str, ...], layers: Mapping[str, Mapping[str, Any]]) -> s
 
 
 def _reason(kind: str, message: str, path: tuple[str, ...]) -> str:
+    if kind == "extra_forbidden" and path in RENAMED:
+        return f"is called {'.'.join(RENAMED[path])} now"
     if kind == "extra_forbidden":
         known = _keys_beside(path)
         near = difflib.get_close_matches(path[-1], known, n=1)

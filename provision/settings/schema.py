@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from .downloads import Mirrors
+from .downloads import Downloads
 from .section import Section
 from .values import (
     Address,
@@ -90,7 +90,7 @@ class Server(Section):
         10 * 1024**3,
         description="What a server may write; one that has written more is ended. 0: no limit.",
     )
-    most: Annotated[int, Field(ge=0)] = Field(
+    max_servers: Annotated[int, Field(ge=0)] = Field(
         100, description="Servers at once; whoever comes later waits until one ends. 0: no limit."
     )
     start_timeout: Timeout = Field(60, description="A server that is not ready by then has failed.")
@@ -128,10 +128,10 @@ class Network(Section):
     """The network that notebook servers and the hub share."""
 
     subnet: Subnet = Field("172.30.0.0/20", description="IPv4 range, free on the host, at least a /24.")
-    closed: Annotated[tuple[Range, ...], Field(strict=False)] = Field(
+    blocked: Annotated[tuple[Range, ...], Field(strict=False)] = Field(
         (),
         description="IPv4 ranges beyond the host that notebooks do not reach, but for DNS: a LAN that is no "
-        "business of strangers. Mirrors and proxies that notebooks use have to stand outside them. "
+        "business of strangers. Downloads and proxies that notebooks use have to stand outside them. "
         "169.254.0.0/16, where clouds keep their metadata, is always closed.",
     )
 
@@ -353,7 +353,7 @@ class Settings(Section):
     tls: Tls = Tls()
     monitoring: Monitoring = Monitoring()
     python: Python = Python()
-    mirrors: Mirrors = Mirrors()
+    downloads: Downloads = Downloads()
     builder: Builder = Builder()
     vm: Vm = Vm()
     deploy: Deploy = Deploy()

@@ -9,13 +9,13 @@ runs.py         what is said over a connection: a run of the agent, or a command
 from .connections import require_key
 from .known_hosts import UnknownHostKey, fingerprint, note_host_key
 from .sessions import Blob, Event, command, run
-from .targets import Access, Lines, Target
+from .targets import Access, OpenConnections, Target
 
 __all__ = [
     "Access",
     "Blob",
     "Event",
-    "Lines",
+    "OpenConnections",
     "Target",
     "UnknownHostKey",
     "command",

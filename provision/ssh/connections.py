@@ -32,14 +32,14 @@ def connected(
 ) -> Iterator[fabric.Connection]:
     """The host's connection while the block runs. Raises HubwrightError when there is no way in."""
     connection = _described(target)
-    access.lines.add(connection)
+    access.connections.add(connection)
     try:
         _open(connection, target, access, handle)
-        if access.lines.closed:
+        if access.connections.closed:
             raise HubwrightError("stopped before it was connected", where=target.name)
         yield connection
     finally:
-        access.lines.end(connection)
+        access.connections.end(connection)
 
 
 def _described(target: Target) -> fabric.Connection:
@@ -48,8 +48,8 @@ def _described(target: Target) -> fabric.Connection:
     import paramiko
 
     # A machine of this computer is where it was made, whatever is configured for hosts.
-    config = fabric.Config(ssh_config=paramiko.SSHConfig()) if target.vouched else None
-    patience = OWN_TIMEOUT if target.vouched else CONNECT_TIMEOUT
+    config = fabric.Config(ssh_config=paramiko.SSHConfig()) if target.made_here else None
+    patience = OWN_TIMEOUT if target.made_here else CONNECT_TIMEOUT
     waiting = {"banner_timeout": patience, "auth_timeout": patience, "transport_factory": _transport}
     options: dict[str, Any] = dict(waiting)
     if target.identity is not None:
@@ -86,7 +86,7 @@ def _open(
         if hop is not connection:
             where += f": its jump host {hop.original_host}"
         # Fabric alone would accept any key, on the way there too.
-        if target.vouched:
+        if target.made_here:
             hop.client.set_missing_host_key_policy(known_hosts.vouched_policy())
         else:
             for known in (known_hosts.SYSTEM, access.known_hosts):

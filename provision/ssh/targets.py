@@ -19,13 +19,13 @@ MAX_PORT = 65535
 
 @dataclass(frozen=True)
 class Target:
-    """A host to deploy on. `vouched`: this machine has just made it, so its key needs no second opinion."""
+    """A host to deploy on. `made_here`: this machine has just made it, so its key needs no second opinion."""
 
     host: str
     port: int | None = None
     user: str | None = None
     identity: Path | None = None
-    vouched: bool = False
+    made_here: bool = False
 
     @property
     def name(self) -> str:
@@ -43,7 +43,7 @@ class Target:
         return cls(match[2].strip("[]"), port, match[1], identity)
 
 
-class Lines:
+class OpenConnections:
     """The connections that are open or being opened, so that somebody else can hang up on all of them."""
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class Access:
             os.environ.get("HUBWRIGHT_KNOWN_HOSTS", "~/.ssh/known_hosts")
         ).expanduser()
     )
-    lines: Lines = field(default_factory=Lines, repr=False, compare=False)
+    connections: OpenConnections = field(default_factory=OpenConnections, repr=False, compare=False)
 
 
 def hops(connection: fabric.Connection) -> list[fabric.Connection]:

@@ -16,7 +16,7 @@ from provision.images import base_image
 from provision.machines.hypervisors import docker_answers, last_words, libvirt_answers, virtualbox_answers
 from provision.machines.kvm import try_kvm
 from provision.report.reporter import Reporter
-from provision.settings import Builder, Mirrors, Python, Settings, read_toml
+from provision.settings import Builder, Downloads, Python, Settings, read_toml
 from provision.settings.installers import installers
 from provision.survey.package_sources import (
     Archive,
@@ -157,7 +157,7 @@ def _registry_answers() -> str:
 
 
 def _conda_answers(alias: str | None, channels: tuple[str, ...]) -> str:
-    _, installer, _ = installers(Python(), Mirrors())[0]
+    _, installer, _ = installers(Python(), Downloads())[0]
     for url in (installer, *(f"{each}/{INDEX}" for each in channels or (f"{alias or CONDA}/conda-forge",))):
         _head(url)
     return f"its installer and {' and '.join(channels) or 'conda-forge'} answer"
@@ -259,7 +259,7 @@ def _texts(names: Iterable[str]) -> list[str]:
 
 def _registries() -> tuple[str, ...]:
     return registry_mirrors(
-        docker("info", "--format", "{{json .RegistryConfig.Mirrors}}", timeout=PROBE_TIMEOUT)
+        docker("info", "--format", "{{json .RegistryConfig.Downloads}}", timeout=PROBE_TIMEOUT)
     )
 
 

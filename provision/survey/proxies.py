@@ -15,7 +15,7 @@ _OWN = re.compile(r"^(localhost|127\.|::1$|\[)")
 
 @dataclass(frozen=True)
 class Proxies:
-    """URLs as [mirrors] takes them. `password`: whether this machine gives the proxy one."""
+    """URLs as [downloads] takes them. `password`: whether this machine gives the proxy one."""
 
     http: str
     https: str
@@ -41,7 +41,7 @@ def of_apt(text: str) -> dict[str, str]:
 
 
 def proxies(found: Mapping[str, str]) -> Proxies | None:
-    """What was found, in the words of [mirrors]; None for none. ValueError says why it is of no use."""
+    """What was found, in the words of [downloads]; None for none. ValueError says why it is of no use."""
     urls = [found.get("http") or found.get("https"), found.get("https") or found.get("http")]
     if not urls[0] or not urls[1]:
         return None

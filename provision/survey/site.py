@@ -12,7 +12,7 @@ from provision.machines.hypervisors import GET
 from provision.report.reporter import Reporter
 from provision.survey.computer import Survey, builder_of, survey
 
-CREDENTIALS = 'in secrets.toml (mode 600), [mirrors], proxy_credentials = "user:password"'
+CREDENTIALS = 'in secrets.toml (mode 600), [downloads], proxy_credentials = "user:password"'
 # An emulated machine runs programs about 12 times slower than this computer.
 EMULATED_BOOT = "15m"
 EMULATED_START = "3m"
@@ -47,7 +47,7 @@ def site_toml(found: Survey) -> str:
         "image": {},
         "python": {},
         "builder": {},
-        "mirrors": {},
+        "downloads": {},
     }
     if found.provider not in (None, "docker"):
         tables["vm"]["provider"] = found.provider
@@ -64,11 +64,11 @@ def site_toml(found: Survey) -> str:
         tables["python"]["provider"] = "system"
     elif found.channels:
         tables["python"]["channels"] = list(found.channels)
-    tables["mirrors"] = _mirrors(found)
+    tables["downloads"] = _downloads(found)
     return HEADER + "".join(f"\n{tomli_w.dumps({name: table})}" for name, table in tables.items() if table)
 
 
-def _mirrors(found: Survey) -> dict[str, Any]:
+def _downloads(found: Survey) -> dict[str, Any]:
     way = found.proxies
     keys: dict[str, Any] = {
         "ca_certificates": list(found.certificates),

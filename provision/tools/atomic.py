@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to. It becomes `path` when the block has ended well, and else it goes.
 
     What a killed run left under that name is overwritten by the next one.

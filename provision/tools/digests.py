@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.errors import SettingsError
-from provision.tools.atomic import whole
+from provision.tools.atomic import atomic
 
 
 def file_digest(path: Path, notes: Path) -> str:
@@ -32,7 +32,7 @@ def file_digest(path: Path, notes: Path) -> str:
             hint="write it with `docker save --output FILE IMAGE`, or correct [image] archive",
         ) from None
     notes.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError), whole(note) as unfinished:  # another run wrote the same one
+    with contextlib.suppress(FileNotFoundError), atomic(note) as unfinished:  # another run wrote the same one
         unfinished.write_text(json.dumps({"state": state, "sha256": digest}), encoding="utf-8")
     _forget_files_that_went(notes)
     return digest

@@ -7,18 +7,18 @@ from roles.shared import mirrors, paths
 from roles.shared.inputs import Inputs
 
 
-def steps(i: Inputs) -> list[Resource]:
-    trust = [AptPackages("base", ("ca-certificates",)), *mirrors.certificates(i)]
+def steps(inputs: Inputs) -> list[Resource]:
+    trust = [AptPackages("base", ("ca-certificates",)), *mirrors.certificates(inputs)]
     # A mirror that speaks https can be asked only by a host that trusts it.
-    plain = all(uri.startswith("http:") for uri in i.settings.mirrors.apt.values())
+    plain = all(uri.startswith("http:") for uri in inputs.settings.downloads.apt.values())
     return [
-        *mirrors.apt(i),
-        *([*mirrors.sources(i), *trust] if plain else [*trust, *mirrors.sources(i)]),
+        *mirrors.apt(inputs),
+        *([*mirrors.sources(inputs), *trust] if plain else [*trust, *mirrors.sources(inputs)]),
         Directory(paths.SOFTWARE),
         Directory(paths.CONFIG),
         Directory(paths.SERVICES, purge=True),
         Directory(paths.SYSTEM, purge=True),
         Directory(paths.TEMPLATES),
-        *i.pages("hub", "logo.svg"),  # on the hub's pages and on the status page
-        *mirrors.unit_environment(i),
+        *inputs.pages("hub", "logo.svg"),  # on the hub's pages and on the status page
+        *mirrors.unit_environment(inputs),
     ]

@@ -29,88 +29,88 @@ ACME_CA = f"{paths.ACME}/directory-ca.pem"
 CERTBOTS_OWN = ("/etc/letsencrypt/renewal/*.conf", "/etc/letsencrypt/live/*/fullchain.pem")
 
 
-def certificate(i: Inputs) -> str:
+def certificate(inputs: Inputs) -> str:
     """The file with the hub's key and certificate; nothing where the hub speaks plain HTTP.
 
     Each source has a file of its own: one can be made before the other goes.
     """
-    mode = i.settings.tls.mode
+    mode = inputs.settings.tls.mode
     if mode == "letsencrypt":
-        return f"{paths.TLS}/acme-{_account(i)}.pem"
-    return f"{paths.TLS}/{mode}.pem" if i.settings.tls.own_scheme == "https" else ""
+        return f"{paths.TLS}/acme-{_account(inputs)}.pem"
+    return f"{paths.TLS}/{mode}.pem" if inputs.settings.tls.own_scheme == "https" else ""
 
 
-def steps(i: Inputs) -> list[Resource]:
+def steps(inputs: Inputs) -> list[Resource]:
     return [
-        *_name(i),  # before anything is changed
+        *_name(inputs),  # before anything is changed
         User(paths.PROXY_USER, home="/nonexistent"),
-        *_programs(i),
-        *_ports(i),
-        *_redirect(i),
-        *_certificate(i),
+        *_programs(inputs),
+        *_ports(inputs),
+        *_redirect(inputs),
+        *_certificate(inputs),
     ]
 
 
-def _programs(i: Inputs) -> list[File]:
-    return i.code("system/redirect.py", "system/keep_certificate.py")
+def _programs(inputs: Inputs) -> list[File]:
+    return inputs.code("system/redirect.py", "system/keep_certificate.py")
 
 
-def _name(i: Inputs) -> list[Resource]:
-    if i.settings.tls.mode != "letsencrypt":
+def _name(inputs: Inputs) -> list[Resource]:
+    if inputs.settings.tls.mode != "letsencrypt":
         return []
-    return [ResolvableName(i.settings.hub.domain, "a certificate of Let's Encrypt")]
+    return [ResolvableName(inputs.settings.hub.domain, "a certificate of Let's Encrypt")]
 
 
-def _ports(i: Inputs) -> list[Resource]:
+def _ports(inputs: Inputs) -> list[Resource]:
     """The front door's ports. The two units may swap theirs from one run to the next."""
-    ports = [FreePort(i.settings.hub.port, PROXY, ours=(REDIRECT,))]
-    if i.settings.redirect_port:
-        ports.append(FreePort(i.settings.redirect_port, REDIRECT, ours=(PROXY,)))
+    ports = [FreePort(inputs.settings.hub.port, PROXY, ours=(REDIRECT,))]
+    if inputs.settings.redirect_port:
+        ports.append(FreePort(inputs.settings.redirect_port, REDIRECT, ours=(PROXY,)))
     return [*ports]
 
 
-def _redirect(i: Inputs) -> list[Resource]:
-    port = i.settings.redirect_port
+def _redirect(inputs: Inputs) -> list[Resource]:
+    port = inputs.settings.redirect_port
     if not port:
         return []
     unit = render(
         "certificate/hubwright-redirect.service.j2",
         port=port,
-        to=i.settings.hub.port,
-        domain=i.settings.hub.domain,
+        to=inputs.settings.hub.port,
+        domain=inputs.settings.hub.domain,
         webroot=WEBROOT,
     )
     ready = f"http://127.0.0.1:{port}/.well-known/acme-challenge/ready"  # 404: nobody asked for it
     return [
         Directory(paths.ACME),
         Directory(WEBROOT, purge=True),
-        Service(REDIRECT, unit, watches=(_programs(i)[0].id,), ready=ready),
+        Service(REDIRECT, unit, watches=(_programs(inputs)[0].id,), ready=ready),
     ]
 
 
-def _certificate(i: Inputs) -> list[Resource]:
-    path = certificate(i)
+def _certificate(inputs: Inputs) -> list[Resource]:
+    path = certificate(inputs)
     if not path:
         return []
     folder = Directory(paths.TLS, mode=0o750, group=paths.PROXY_USER)
-    if i.settings.tls.mode == "files":
+    if inputs.settings.tls.mode == "files":
         readable = {"mode": 0o640, "group": paths.PROXY_USER}
-        return [folder, File(path, i.certificate, secret=True, **readable)]  # type: ignore[arg-type]
-    if i.settings.tls.mode == "letsencrypt":
-        return [folder, *_from_acme(i, path)]
-    domain = ("--domain", i.settings.hub.domain) if i.settings.hub.domain else ()
+        return [folder, File(path, inputs.certificate, secret=True, **readable)]  # type: ignore[arg-type]
+    if inputs.settings.tls.mode == "letsencrypt":
+        return [folder, *_from_acme(inputs, path)]
+    domain = ("--domain", inputs.settings.hub.domain) if inputs.settings.hub.domain else ()
     return [
         AptPackages("tls", ("openssl",)),
         AptPackages("iproute2", ("iproute2",)),
         folder,
-        *_kept(i, ("self-signed", "--path", path, "--group", paths.PROXY_USER, *domain)),
+        *_kept(inputs, ("self-signed", "--path", path, "--group", paths.PROXY_USER, *domain)),
     ]
 
 
-def _from_acme(i: Inputs, path: str) -> list[Resource]:
-    tls = i.settings.tls
-    state = f"{paths.ACME}/{_account(i)}"
-    arguments = ["acme", "--path", path, "--group", paths.PROXY_USER, "--domain", i.settings.hub.domain]
+def _from_acme(inputs: Inputs, path: str) -> list[Resource]:
+    tls = inputs.settings.tls
+    state = f"{paths.ACME}/{_account(inputs)}"
+    arguments = ["acme", "--path", path, "--group", paths.PROXY_USER, "--domain", inputs.settings.hub.domain]
     arguments += ["--email", tls.email or "", "--directory", tls.directory]
     arguments += ["--webroot", WEBROOT, "--state", state]
     found: list[Resource] = [
@@ -123,17 +123,17 @@ def _from_acme(i: Inputs, path: str) -> list[Resource]:
         ),
         Directory(state, mode=0o700, purge=True),
     ]
-    if i.acme_ca:
-        found.append(File(ACME_CA, i.acme_ca))
+    if inputs.acme_ca:
+        found.append(File(ACME_CA, inputs.acme_ca))
         arguments += ["--ca", ACME_CA]
-    return [*found, *_kept(i, tuple(arguments))]
+    return [*found, *_kept(inputs, tuple(arguments))]
 
 
-def _kept(i: Inputs, arguments: tuple[str, ...]) -> list[Resource]:
+def _kept(inputs: Inputs, arguments: tuple[str, ...]) -> list[Resource]:
     """The certificate, and the timer that renews it between runs."""
-    path = _programs(i)[1].path
+    path = _programs(inputs)[1].path
     acme = arguments[0] == "acme"
-    surroundings = mirrors.unit_environment(i)[:1] if acme else []
+    surroundings = mirrors.unit_environment(inputs)[:1] if acme else []
     service = render(
         "certificate/hubwright-certificate.service.j2",
         program=path,
@@ -142,11 +142,13 @@ def _kept(i: Inputs, arguments: tuple[str, ...]) -> list[Resource]:
         environment=[file.path for file in surroundings],
     )
     return [
-        KeptCertificate(certificate(i), path, arguments),
+        KeptCertificate(certificate(inputs), path, arguments),
         Timer(RENEWAL, render("certificate/hubwright-certificate.timer.j2"), service),
     ]
 
 
-def _account(i: Inputs) -> str:
+def _account(inputs: Inputs) -> str:
     """Another ACME server, or another name: another certificate, and certbot's files in another folder."""
-    return hashlib.sha256(f"{i.settings.tls.directory} {i.settings.hub.domain}".encode()).hexdigest()[:8]
+    return hashlib.sha256(
+        f"{inputs.settings.tls.directory} {inputs.settings.hub.domain}".encode()
+    ).hexdigest()[:8]

@@ -21,24 +21,24 @@ SCOPES: tuple[str, ...] = (
 )
 
 
-def wanted(i: Inputs) -> bool:
-    return i.settings.server.idle_timeout > 0
+def wanted(inputs: Inputs) -> bool:
+    return inputs.settings.server.idle_timeout > 0
 
 
-def steps(i: Inputs) -> list[Resource]:
-    if not wanted(i):
+def steps(inputs: Inputs) -> list[Resource]:
+    if not wanted(inputs):
         return []
-    server = i.settings.server
-    code = i.code("culler/counting_culler.py")
+    server = inputs.settings.server
+    code = inputs.code("culler/counting_culler.py")
     unit = render(
         "culler/hubwright-culler.service.j2",
-        api=f"http://{i.settings.network.gateway}:{paths.HUB_PORT}/hub/api",
+        api=f"http://{inputs.settings.network.gateway}:{paths.HUB_PORT}/hub/api",
         timeout=server.idle_timeout,
         max_age=server.max_age,
         every=min(server.idle_timeout // 2, 600),
         token_file=TOKEN.path,
-        statsd=graphite.wanted(i),
-        monitoring=i.settings.monitoring,
+        statsd=graphite.wanted(inputs),
+        monitoring=inputs.settings.monitoring,
     )
-    watched = (TOKEN, *code, python.environment(i))
+    watched = (TOKEN, *code, python.environment(inputs))
     return [*code, Service("hubwright-culler", unit, watches=tuple(resource.id for resource in watched))]

@@ -13,29 +13,29 @@ LOG_MAX_FILES = "3"
 FENCE = "hubwright-fence"
 
 
-def fence(i: Inputs) -> list[Resource]:
+def fence(inputs: Inputs) -> list[Resource]:
     """What containers on the notebooks' bridge do not reach, and who does not reach the hub's API."""
-    [program] = i.code("system/fence.py")
-    network = i.settings.network
+    [program] = inputs.code("system/fence.py")
+    network = inputs.settings.network
     arguments = [
         f"--bridge={paths.BRIDGE}",
         f"--subnet={network.subnet}",
         f"--gateway={network.gateway}",
         f"--hub-port={paths.HUB_PORT}",
-        *(f"--port={port}" for port in i.settings.public_ports),
-        *(f"--closed={range_}" for range_ in network.closed),
+        *(f"--port={port}" for port in inputs.settings.public_ports),
+        *(f"--blocked={range_}" for range_ in network.blocked),
     ]
     unit = render("fence/hubwright-fence.service.j2", program=program.path, arguments=arguments)
     return [
         # Somebody else's engine may have come without.
         AptPackages("fence", ("iptables",), unless=("iptables-save", "iptables-restore")),
         program,
-        Service(FENCE, unit, watches=(program.id,), holds=(program.path, "check")),
+        Service(FENCE, unit, watches=(program.id,), still_there=(program.path, "check")),
     ]
 
 
-def steps(i: Inputs) -> list[Resource]:
-    network, registries = i.settings.network, i.settings.mirrors.registries
+def steps(inputs: Inputs) -> list[Resource]:
+    network, registries = inputs.settings.network, inputs.settings.downloads.registries
     # Before the package: its first start is then the right one.
     config = JsonKeys(
         DAEMON_JSON,
@@ -47,10 +47,10 @@ def steps(i: Inputs) -> list[Resource]:
         },
     )
     # Not in daemon.json: engines before Docker 23 do not start with `proxies` there.
-    surroundings = mirrors.unit_environment(i)
+    surroundings = mirrors.unit_environment(inputs)
     drop_in = render("shared/environment.conf.j2", file=surroundings[0].path) if surroundings else ""
     # An engine reads the certificates that it trusts when it starts.
-    watched = [config, *surroundings, *mirrors.certificates(i)]
+    watched = [config, *surroundings, *mirrors.certificates(inputs)]
     return [
         config,
         # docker.io without apparmor cannot start a container where the kernel has AppArmor on.
@@ -73,8 +73,8 @@ def steps(i: Inputs) -> list[Resource]:
             reload=True,
             drop_in=drop_in,
             # The last one holds the networks' addresses, chosen to be free where the engine started first.
-            own=("/etc/docker/key.json", "/var/lib/docker/engine-id", "/var/lib/docker/network"),
+            machine_specific=("/etc/docker/key.json", "/var/lib/docker/engine-id", "/var/lib/docker/network"),
         ),
-        *fence(i),  # before there is a network to be fenced, and after it is gone
+        *fence(inputs),  # before there is a network to be fenced, and after it is gone
         DockerNetwork(paths.NETWORK, network.subnet, network.gateway, paths.BRIDGE),
     ]

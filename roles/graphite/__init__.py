@@ -13,26 +13,26 @@ MEMORY = "256m"
 CPU_SHARES = 256  # a quarter of Docker's usual: visitors' servers come first
 
 
-def wanted(i: Inputs) -> bool:
-    return i.settings.monitoring.graphite
+def wanted(inputs: Inputs) -> bool:
+    return inputs.settings.monitoring.graphite
 
 
-def image(i: Inputs) -> DockerImage:
-    return i.images[GRAPHITE].resource(GRAPHITE)
+def image(inputs: Inputs) -> DockerImage:
+    return inputs.images[GRAPHITE].resource(GRAPHITE)
 
 
-def url(i: Inputs) -> str:
+def url(inputs: Inputs) -> str:
     """Where Graphite answers on the host."""
-    return f"http://127.0.0.1:{i.settings.monitoring.graphite_port}"
+    return f"http://127.0.0.1:{inputs.settings.monitoring.graphite_port}"
 
 
-def steps(i: Inputs) -> list[Resource]:
-    if not wanted(i):
+def steps(inputs: Inputs) -> list[Resource]:
+    if not wanted(inputs):
         return []
-    monitoring = i.settings.monitoring
+    monitoring = inputs.settings.monitoring
     unit = render(
         f"graphite/{NAME}.service.j2",
-        image=image(i).tag,
+        image=image(inputs).tag,
         name=NAME,
         volume=VOLUME.name,
         memory=MEMORY,
@@ -45,4 +45,4 @@ def steps(i: Inputs) -> list[Resource]:
         ("udp", "127.0.0.1", monitoring.statsd_port, "[monitoring] statsd_port"),
         ("tcp", "127.0.0.1", monitoring.graphite_port, "[monitoring] graphite_port"),
     )
-    return [VOLUME, image(i), Service(NAME, unit, ready=f"{url(i)}/health", ports=ports)]
+    return [VOLUME, image(inputs), Service(NAME, unit, ready=f"{url(inputs)}/health", ports=ports)]

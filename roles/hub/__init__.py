@@ -21,14 +21,17 @@ class TokenHolder(Protocol):
     SCOPES: tuple[str, ...]
 
 
-def _with_tokens(i: Inputs) -> list[TokenHolder]:
-    holders: list[tuple[TokenHolder, bool]] = [(culler, culler.wanted(i)), (metrics, graphite.wanted(i))]
+def _with_tokens(inputs: Inputs) -> list[TokenHolder]:
+    holders: list[tuple[TokenHolder, bool]] = [
+        (culler, culler.wanted(inputs)),
+        (metrics, graphite.wanted(inputs)),
+    ]
     return [role for role, wanted in holders if wanted]
 
 
-def hub_json(i: Inputs) -> str:
+def hub_json(inputs: Inputs) -> str:
     """What jupyterhub_config.py reads on the host. Holds the visitors' secret variables: mode 0600."""
-    s = i.settings
+    s = inputs.settings
     secrets = {key: value.get_secret_value() for key, value in s.server.secrets.items()}
     hub: dict[str, Any] = {
         "scheme": s.tls.scheme,
@@ -41,44 +44,44 @@ def hub_json(i: Inputs) -> str:
         "proxy_api": f"http://127.0.0.1:{paths.PROXY_API_PORT}",
         "state": paths.STATE,
         "network": paths.NETWORK,
-        "image": notebook_image.image(i).tag,
+        "image": notebook_image.image(inputs).tag,
         "memory": s.server.memory,
         "cpu": s.server.cpu,
         "pids": s.server.pids,
         "disk": s.server.disk,
-        "most": s.server.most,
+        "max_servers": s.server.max_servers,
         "start_timeout": s.server.start_timeout,
         "certificates": downloads.notebooks_certificates(s),
         "environment": {**downloads.notebooks(s), **s.server.environment, **secrets},
         "services": [],
     }
-    for role in _with_tokens(i):
+    for role in _with_tokens(inputs):
         hub["services"].append(
             {"name": role.NAME, "token_file": role.TOKEN.path, "scopes": list(role.SCOPES)}
         )
-    if graphite.wanted(i):
+    if graphite.wanted(inputs):
         hub["services"].append(
-            {"name": status_page.NAME, "url": status_page.url(i), "display": s.monitoring.public_summary}
+            {"name": status_page.NAME, "url": status_page.url(inputs), "display": s.monitoring.public_summary}
         )
     return json.dumps(hub, indent=2, sort_keys=True) + "\n"
 
 
-def steps(i: Inputs) -> list[Resource]:
+def steps(inputs: Inputs) -> list[Resource]:
     owned: dict[str, Any] = {"owner": paths.USER, "group": paths.USER}
-    settings = File(paths.HUB_JSON, hub_json(i), mode=0o600, secret=True, **owned)
-    config = File(paths.HUB_CONFIG, i.files["jupyterhub_config.py"])
-    pages = i.pages("hub", "page.html", "spawn_pending.html", "not_running.html", "429.html")
-    code = [*i.code("hub/request_limits.py", "hub/ready_spawner.py"), *pages]
-    tokens = [role.TOKEN for role in _with_tokens(i)]
-    front_door = (proxy.service(i), proxy.program(i))
+    settings = File(paths.HUB_JSON, hub_json(inputs), mode=0o600, secret=True, **owned)
+    config = File(paths.HUB_CONFIG, inputs.files["jupyterhub_config.py"])
+    pages = inputs.pages("hub", "page.html", "spawn_pending.html", "not_running.html", "429.html")
+    code = [*inputs.code("hub/request_limits.py", "hub/ready_spawner.py"), *pages]
+    tokens = [role.TOKEN for role in _with_tokens(inputs)]
+    front_door = (proxy.service(inputs), proxy.program(inputs))
     watched = (
         settings,
         config,
         *code,
-        *i.pages("hub", "logo.svg"),
+        *inputs.pages("hub", "logo.svg"),
         proxy.TOKEN,
         *tokens,
-        python.environment(i),
+        python.environment(inputs),
         *front_door,
     )
     return [
@@ -93,8 +96,8 @@ def steps(i: Inputs) -> list[Resource]:
             render("hub/jupyterhub.service.j2", token_file=proxy.TOKEN.path),
             watches=tuple(resource.id for resource in watched),
             # Through the front door: the hub listens before it has told the proxy the way to it.
-            ready=f"{i.settings.own_door}/hub/health",
+            ready=f"{inputs.settings.own_door}/hub/health",
             ready_below=400,
-            ports=(("tcp", i.settings.network.gateway, paths.HUB_PORT, ""),),
+            ports=(("tcp", inputs.settings.network.gateway, paths.HUB_PORT, ""),),
         ),
     ]

@@ -15,16 +15,16 @@ TOKEN = GeneratedSecret(
 SCOPES: tuple[str, ...] = ("read:metrics",)
 
 
-def steps(i: Inputs) -> list[Resource]:
-    if not graphite.wanted(i):
+def steps(inputs: Inputs) -> list[Resource]:
+    if not graphite.wanted(inputs):
         return []
-    code = i.code("metrics/hub_metrics.py", "metrics/host_measures.py", "metrics/measures.py")
+    code = inputs.code("metrics/hub_metrics.py", "metrics/host_measures.py", "metrics/measures.py")
     unit = render(
         "metrics/hubwright-metrics.service.j2",
-        hub=f"http://{i.settings.network.gateway}:{paths.HUB_PORT}",
-        graphite=graphite.url(i),
-        monitoring=i.settings.monitoring,
+        hub=f"http://{inputs.settings.network.gateway}:{paths.HUB_PORT}",
+        graphite=graphite.url(inputs),
+        monitoring=inputs.settings.monitoring,
         token_file=TOKEN.path,
     )
-    watched = (TOKEN, *code, python.environment(i))
+    watched = (TOKEN, *code, python.environment(inputs))
     return [*code, Service("hubwright-metrics", unit, watches=tuple(resource.id for resource in watched))]

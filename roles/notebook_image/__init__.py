@@ -7,9 +7,9 @@ from provision.settings.image_names import NOTEBOOK
 from roles.shared.inputs import Inputs
 
 
-def image(i: Inputs) -> DockerImage:
-    return i.images[NOTEBOOK].resource(NOTEBOOK)
+def image(inputs: Inputs) -> DockerImage:
+    return inputs.images[NOTEBOOK].resource(NOTEBOOK)
 
 
-def steps(i: Inputs) -> list[Resource]:
-    return [image(i)]
+def steps(inputs: Inputs) -> list[Resource]:
+    return [image(inputs)]

@@ -11,12 +11,12 @@ from roles.shared.render import render
 TOKEN = GeneratedSecret(f"{paths.SECRETS}/proxy.env", "CONFIGPROXY_AUTH_TOKEN")
 
 
-def program(i: Inputs) -> File:
-    return i.code("proxy/proxy.mjs")[0]
+def program(inputs: Inputs) -> File:
+    return inputs.code("proxy/proxy.mjs")[0]
 
 
-def service(i: Inputs) -> Service:
-    s = i.settings
+def service(inputs: Inputs) -> Service:
+    s = inputs.settings
     behind = s.tls.mode == "behind-proxy"
     unit = render(
         "proxy/jupyterhub-proxy.service.j2",
@@ -24,7 +24,7 @@ def service(i: Inputs) -> Service:
         listen=s.tls.listen if behind else "",
         trusted=s.tls.trusted_proxies if behind else (),
         scheme=s.tls.scheme,
-        certificate=certificate.certificate(i),
+        certificate=certificate.certificate(inputs),
         hsts=s.tls.hsts,
         gateway=s.network.gateway,
         token_file=TOKEN.path,
@@ -32,17 +32,17 @@ def service(i: Inputs) -> Service:
     return Service(
         certificate.PROXY,
         unit,
-        watches=(TOKEN.id, program(i).id, python.environment(i).id),
+        watches=(TOKEN.id, program(inputs).id, python.environment(inputs).id),
         ready=f"http://127.0.0.1:{paths.PROXY_API_PORT}/",
         ports=(("tcp", "127.0.0.1", paths.PROXY_API_PORT, ""),),
     )
 
 
-def steps(i: Inputs) -> list[Resource]:
+def steps(inputs: Inputs) -> list[Resource]:
     return [
         Directory(paths.SECRETS, mode=0o711),
         TOKEN,
         Directory(paths.PROXY, purge=True),
-        program(i),
-        service(i),
+        program(inputs),
+        service(inputs),
     ]

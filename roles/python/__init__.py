@@ -8,20 +8,24 @@ from roles.shared import paths
 from roles.shared.inputs import Inputs
 
 
-def environment(i: Inputs) -> PythonEnv:
-    python = i.settings.python
+def environment(inputs: Inputs) -> PythonEnv:
+    python = inputs.settings.python
     conda = python.provider == "miniconda"  # and brings Node
     return PythonEnv(
         paths.SOFTWARE,
-        lock=i.files["roles/locks/hub.txt"] + ("" if conda else i.files["roles/locks/node.txt"]),
-        installer_lock=i.files["roles/locks/uv.txt"],
-        node={name: i.files[f"roles/locks/{name}"] for name in ("package.json", "package-lock.json")},
+        lock=inputs.files["roles/locks/hub.txt"] + ("" if conda else inputs.files["roles/locks/node.txt"]),
+        installer_lock=inputs.files["roles/locks/uv.txt"],
+        node={name: inputs.files[f"roles/locks/{name}"] for name in ("package.json", "package-lock.json")},
         interpreter=miniconda.interpreter(python).path if conda else "",
     )
 
 
-def steps(i: Inputs) -> list[Resource]:
-    python = i.settings.python
+def steps(inputs: Inputs) -> list[Resource]:
+    python = inputs.settings.python
     if python.provider == "miniconda":
-        return [miniconda.prefix(python, i.settings.mirrors), miniconda.interpreter(python), environment(i)]
-    return [AptPackages("python", ("python3-venv",)), environment(i)]
+        return [
+            miniconda.prefix(python, inputs.settings.downloads),
+            miniconda.interpreter(python),
+            environment(inputs),
+        ]
+    return [AptPackages("python", ("python3-venv",)), environment(inputs)]

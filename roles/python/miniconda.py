@@ -6,17 +6,17 @@ import hashlib
 import json
 
 from provision.agent.resources import CondaPrefix, CondaPython
-from provision.settings import Mirrors, Python
+from provision.settings import Downloads, Python
 from provision.settings.installers import installers
 from roles.shared import paths
 
 
-def prefix(python: Python, mirrors: Mirrors) -> CondaPrefix:
-    return CondaPrefix(paths.CONDA, installers(python, mirrors))
+def prefix(python: Python, downloads: Downloads) -> CondaPrefix:
+    return CondaPrefix(paths.CONDA, installers(python, downloads))
 
 
 def interpreter(python: Python) -> CondaPython:
-    digests = sorted(digest for _, _, digest in installers(python, Mirrors()))
+    digests = sorted(digest for _, _, digest in installers(python, Downloads()))
     return CondaPython(
         paths.SOFTWARE,
         conda=paths.CONDA,

@@ -11,14 +11,14 @@ APT_PROXY = "/etc/apt/apt.conf.d/90hubwright-proxy"
 APT_CREDENTIALS = "/etc/apt/auth.conf.d/hubwright.conf"
 
 
-def certificates(i: Inputs) -> list[TrustedCertificate]:
+def certificates(inputs: Inputs) -> list[TrustedCertificate]:
     """The authorities that vouch for this network's own servers."""
-    return [TrustedCertificate(name, pem) for name, pem in sorted(i.certificates.items())]
+    return [TrustedCertificate(name, pem) for name, pem in sorted(inputs.certificates.items())]
 
 
-def apt(i: Inputs) -> list[Resource]:
+def apt(inputs: Inputs) -> list[Resource]:
     """For apt, whoever calls it: the proxy. One that is given up may not answer any more."""
-    mirrors = i.settings.mirrors
+    mirrors = inputs.settings.downloads
     if not mirrors.http_proxy:
         return []
     proxies = {"http": mirrors.http_proxy, "https": mirrors.https_proxy or mirrors.http_proxy}
@@ -38,15 +38,15 @@ def apt(i: Inputs) -> list[Resource]:
     return found
 
 
-def sources(i: Inputs) -> list[Resource]:
+def sources(inputs: Inputs) -> list[Resource]:
     """For apt: the archives."""
-    archives = {str(name): uri for name, uri in i.settings.mirrors.apt.items()}
+    archives = {str(name): uri for name, uri in inputs.settings.downloads.apt.items()}
     return [AptSources(archives)] if archives else []
 
 
-def unit_environment(i: Inputs) -> list[File]:
+def unit_environment(inputs: Inputs) -> list[File]:
     """A file for units that download. They start without it: an image of a machine holds no secrets."""
-    variables = proxy_variables(i.settings)
+    variables = proxy_variables(inputs.settings)
     if not variables:
         return []
     text = "".join(f"{name}={value}\n" for name, value in variables.items())

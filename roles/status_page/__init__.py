@@ -17,32 +17,34 @@ SETTINGS = f"{paths.SOFTWARE}/share/status.json"
 JOURNAL = "/var/lib/hubwright/journal.jsonl"
 
 
-def url(i: Inputs) -> str:
+def url(inputs: Inputs) -> str:
     """Where the hub's proxy finds the page."""
-    return f"http://127.0.0.1:{i.settings.monitoring.status_port}"
+    return f"http://127.0.0.1:{inputs.settings.monitoring.status_port}"
 
 
-def steps(i: Inputs) -> list[Resource]:
-    if not graphite.wanted(i):
+def steps(inputs: Inputs) -> list[Resource]:
+    if not graphite.wanted(inputs):
         return []
-    monitoring = i.settings.monitoring
+    monitoring = inputs.settings.monitoring
     settings = {
-        "title": i.settings.hub.title,
+        "title": inputs.settings.hub.title,
         "public": monitoring.public_summary,
         "port": monitoring.status_port,
-        "graphite": graphite.url(i),
+        "graphite": graphite.url(inputs),
         "prefix": monitoring.prefix,
     }
     port = ("tcp", "127.0.0.1", monitoring.status_port, "[monitoring] status_port")
     watched = [
         KEY,
         File(SETTINGS, json.dumps(settings, indent=2, sort_keys=True) + "\n"),
-        *i.code(*(f"status_page/{name}.py" for name in ("status_page", "status_data", "plots", "tickets"))),
-        *i.pages("status_page", "status.html", "status_closed.html", "status.css"),
+        *inputs.code(
+            *(f"status_page/{name}.py" for name in ("status_page", "status_data", "plots", "tickets"))
+        ),
+        *inputs.pages("status_page", "status.html", "status_closed.html", "status.css"),
     ]
     unit = render(f"status_page/{UNIT}.service.j2", token_file=KEY.path, settings=SETTINGS, journal=JOURNAL)
     watches = tuple(
-        resource.id for resource in (*watched, *i.pages("hub", "logo.svg"), python.environment(i))
+        resource.id for resource in (*watched, *inputs.pages("hub", "logo.svg"), python.environment(inputs))
     )
-    ready = f"{url(i)}/services/{NAME}/"
+    ready = f"{url(inputs)}/services/{NAME}/"
     return [*watched, Service(UNIT, unit, watches=watches, ready=ready, ports=(port,))]

@@ -1,6 +1,6 @@
 """The fence around the notebooks' network: what its containers reach of the host, and of what lies behind it.
 
-    fence.py up --bridge NAME --subnet RANGE --gateway ADDRESS --hub-port N [--port N]… [--closed RANGE]…
+    fence.py up --bridge NAME --subnet RANGE --gateway ADDRESS --hub-port N [--port N]… [--blocked RANGE]…
     fence.py check      ends with 1 when rules are not as `up` left them
     fence.py stop       takes them away, unless they are needed meanwhile
 
@@ -32,14 +32,14 @@ PLACES = "/usr/local/sbin:/usr/sbin:/sbin"
 
 @dataclass(frozen=True)
 class Fence:
-    """`ports`: of the host, open to notebooks. `closed`: ranges beyond the host that are not."""
+    """`ports`: of the host, open to notebooks. `blocked`: ranges beyond the host that are not."""
 
     bridge: str
     subnet: str
     gateway: str
     hub_port: int
     ports: tuple[int, ...] = ()
-    closed: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
 
     def rules(self) -> list[str]:
         hub = f"-d {self.gateway}/32 -p tcp --dport {self.hub_port}"
@@ -58,7 +58,7 @@ class Fence:
         outward = [
             f"-d {self.subnet} -j RETURN",
             *(f"{dns} -j RETURN" for dns in DNS),
-            *(f"-d {range_} -j REJECT" for range_ in (LINK_LOCAL, *self.closed)),
+            *(f"-d {range_} -j REJECT" for range_ in (LINK_LOCAL, *self.blocked)),
         ]
         return [f"-A {INWARD} {rule}" for rule in inward] + [f"-A {OUTWARD} {rule}" for rule in outward]
 
@@ -166,14 +166,14 @@ def _arguments() -> argparse.Namespace:
         up.add_argument(name, required=True)
     up.add_argument("--hub-port", type=int, required=True)
     up.add_argument("--port", type=int, action="append", default=[])
-    up.add_argument("--closed", action="append", default=[])
+    up.add_argument("--blocked", action="append", default=[])
     return parser.parse_args()
 
 
 def main() -> None:
     a = _arguments()
     if a.verb == "up":
-        put_up(Fence(a.bridge, a.subnet, a.gateway, a.hub_port, tuple(a.port), tuple(a.closed)))
+        put_up(Fence(a.bridge, a.subnet, a.gateway, a.hub_port, tuple(a.port), tuple(a.blocked)))
     elif a.verb == "stop":
         stop()
     elif wrong := check():

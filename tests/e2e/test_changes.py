@@ -161,7 +161,7 @@ def test_visitor_waits_while_all_places_are_taken(operator: Operator, machine: H
         assert await kernel.run("print(1)") == "1\n"
 
     accounts = len(users(machine))
-    with operator.changed(server={"most": taken(machine) + 1}):
+    with operator.changed(server={"max_servers": taken(machine) + 1}):
         operator.hubwright("apply")
         asyncio.run(scenario())
     operator.hubwright("apply")

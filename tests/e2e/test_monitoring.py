@@ -218,7 +218,7 @@ def test_the_page_stands_on_every_screen(operator: Operator, machine: Host) -> N
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=OPTIONS)
         door = browser.new_context(ignore_https_errors=True)
-        [link] = operator.hubwright("dashboard").out.split()
+        [link] = operator.hubwright("status-page").out.split()
         door.new_page().goto(link)
         for scheme in ("light", "dark"):
             for width, height in ((1280, 900), (390, 844)):
@@ -277,6 +277,6 @@ def test_without_graphite_nothing_of_it_is_left(operator: Operator, machine: Hos
         come_and_go(machine)
         assert operator.hubwright("apply").unchanged
         operator.hubwright("status")
-        operator.hubwright("dashboard", code=1).says("there is no status page", "[monitoring] graphite")
+        operator.hubwright("status-page", code=1).says("there is no status page", "[monitoring] graphite")
     operator.hubwright("apply")
     assert healthy(machine)

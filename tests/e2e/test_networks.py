@@ -120,9 +120,9 @@ def described(
     known = read_toml(site).get("mirrors", {}).get("ca_certificates", [])
     theirs = {**mirrors, "ca_certificates": [*known, *mirrors["ca_certificates"]]}
     if credentials := theirs.pop("proxy_credentials", ""):
-        secrets.write_text(tomli_w.dumps({"mirrors": {"proxy_credentials": credentials}}))
+        secrets.write_text(tomli_w.dumps({"downloads": {"proxy_credentials": credentials}}))
         secrets.chmod(0o600)
-    site.write_text(tomli_w.dumps({"mirrors": theirs, **image}))
+    site.write_text(tomli_w.dumps({"downloads": theirs, **image}))
     hub: dict[str, Mapping[str, Any]] = {
         "python": {"provider": "system"},
         "monitoring": {"graphite": False},
@@ -137,7 +137,7 @@ def described(
 
 
 def through(around: Network) -> dict[str, Any]:
-    """[mirrors] where there is a proxy, and of mirrors only that of Docker Hub."""
+    """[downloads] where there is a proxy, and of mirrors only that of Docker Hub."""
     return {
         "http_proxy": around.proxy,
         "proxy_credentials": f"{USER}:{PASSWORD}",
@@ -148,7 +148,7 @@ def through(around: Network) -> dict[str, Any]:
 
 
 def beside(around: Network) -> dict[str, Any]:
-    """[mirrors] where there are mirrors of all, and no proxy."""
+    """[downloads] where there are mirrors of all, and no proxy."""
     url = around.mirrors.url
     return {
         "apt": {name: f"{url}/{name}" for name in ("debian", "debian-security")},

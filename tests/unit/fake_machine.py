@@ -33,13 +33,13 @@ class FakeMachine:
     def run(self, argv: Sequence[str], **options: Any) -> str:
         return self.host.run(argv, **options)
 
-    def probe(self, name: str, read: Callable[[], T]) -> T:
+    def cached(self, name: str, read: Callable[[], T]) -> T:
         if name not in self.looks:
             self.looks[name] = read()
         seen: T = self.looks[name]
         return seen
 
-    def forget(self, name: str) -> None:
+    def invalidate(self, name: str) -> None:
         self.looks.pop(name, None)
 
     def say(self, text: str) -> None:

@@ -28,7 +28,7 @@ def test_hosts_are_named_as_for_hubwright(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_no_name_is_the_machine_that_vagrant_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = Target("127.0.0.1", 2222, "vagrant", vouched=True)
+    machine = Target("127.0.0.1", 2222, "vagrant", made_here=True)
     monkeypatch.setattr(machines, "target", lambda _: machine)
     assert named(monkeypatch, None) == [machine]
 

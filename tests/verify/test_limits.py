@@ -88,7 +88,7 @@ def test_root_in_the_container_has_no_privileges(host: Host, visitor: Visitor) -
 def test_container_sees_nothing_of_the_host(host: Host, visitor: Visitor, settings: Settings) -> None:
     """But for the authorities that it shall trust, which it cannot change."""
     mounts = [(mount["Destination"], mount["RW"]) for mount in visitor.container["Mounts"]]
-    wanted = settings.mirrors.notebooks and settings.mirrors.ca_certificates
+    wanted = settings.downloads.notebooks and settings.downloads.ca_certificates
     assert mounts == ([(AUTHORITIES, False)] if wanted else [])
     for path in ("/var/run/docker.sock", "/etc/jupyterhub", "/opt/hubwright"):
         assert host.run("docker exec %s test -e %s", visitor.id, path).rc == 1

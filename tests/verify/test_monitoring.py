@@ -153,7 +153,7 @@ def page(probes: Probes, front_door: str, settings: Settings) -> Page:
 
 @pytest.fixture
 def ticket(host: Host) -> str:
-    """The path that lets in, as `hubwright dashboard` prints it."""
+    """The path that lets in, as `hubwright status-page` prints it."""
     program = "/opt/hubwright/current/bin/python /opt/hubwright/services/status_page.py --ticket"
     said: str = host.check_output(program)
     return said.strip().lstrip("/")

@@ -103,7 +103,7 @@ def permit_kvm() -> os.stat_result | None:
 
 def make_box(folder: Path, mirrors: dict[str, Any], builder: dict[str, str]) -> Path:
     """Made once, of that archive."""
-    trial = {"root": folder, "image": {"build": "."}, "builder": builder, "mirrors": mirrors}
+    trial = {"root": folder, "image": {"build": "."}, "builder": builder, "downloads": mirrors}
     return ensure_box(Settings.model_validate(trial), Reporter(), PRELOADED)
 
 

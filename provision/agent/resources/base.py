@@ -57,11 +57,11 @@ class Machine(Protocol):
     ) -> str:
         """Standard output of a program. Raises CommandFailed. `watch` shows its lines as progress."""
 
-    def probe(self, name: str, read: Callable[[], T]) -> T:
-        """`read()`, called once a run until `forget(name)`: many resources share one look."""
+    def cached(self, name: str, read: Callable[[], T]) -> T:
+        """`read()`, called once a run until `invalidate(name)`: many resources share one look."""
 
-    def forget(self, name: str) -> None:
-        """What `probe(name)` saw has changed."""
+    def invalidate(self, name: str) -> None:
+        """What `cached(name)` saw has changed."""
 
     def say(self, text: str) -> None:
         """A line of progress for the operator."""
@@ -96,7 +96,7 @@ class Resource(ABC):
     """One thing that should be true on a machine: data, and three verbs.
 
     `check` only reads and returns what `apply` would change, or None. After `apply`, `check` returns
-    None. `remove` takes away what was claimed and nothing else. `seal` is for those that differ from
+    None. `remove` takes away what was claimed and nothing else. `generalize` is for those that differ from
     machine to machine.
     """
 
@@ -115,14 +115,14 @@ class Resource(ABC):
     def remove(self, machine: Machine) -> str | None:
         """Take it away. Returns the reason why it has to stay for now, or None when it is gone."""
 
-    def seal(self, machine: Machine) -> str | None:  # noqa: ARG002 - most kinds are the same on every machine
+    def generalize(self, machine: Machine) -> str | None:  # noqa: ARG002 - most kinds are the same on every machine
         """Take away what is this machine's own, so that an image of it can become many.
 
         Returns what that was, or None. `apply` makes it anew, without asking the network for anything else.
         """
         return None
 
-    def confirm(self, machine: Machine) -> None:  # noqa: B027 - most kinds have nothing to add
+    def check_usable(self, machine: Machine) -> None:  # noqa: B027 - most kinds have nothing to add
         """Raises Problem when what is true is of no use: a service that runs and does not answer."""
 
     def stamp(self, machine: Machine) -> str:  # noqa: ARG002 - some kinds look at the machine

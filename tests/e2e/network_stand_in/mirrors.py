@@ -1,4 +1,4 @@
-"""Mirrors of packages: a web server that hands on what real archives give, and notes what it was asked."""
+"""Downloads of packages: a web server that hands on what real archives give, and notes what it was asked."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Shelves:
 @contextmanager
 def shelves(address: str, issued: Issued, folder: Path, upstream: dict[str, str]) -> Iterator[Shelves]:
     """`upstream`: the folder of each mirror, and the address that it stands for."""
-    certificate = folder / "mirrors.pem"
+    certificate = folder / "downloads.pem"
     certificate.write_text(issued.key() + issued.pem)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)

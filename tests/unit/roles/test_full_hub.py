@@ -36,7 +36,7 @@ class Service:
         given = inputs(settings)
         chosen = roles.with_needs(only) if only is not None else roles.ROLES
         steps = [RoleSteps(role.name, role.needs, tuple(role.steps(given))) for role in chosen]
-        return self.run(mode, manifest(settings, steps, mode="plan", whole=only is None))
+        return self.run(mode, manifest(settings, steps, mode="plan", complete=only is None))
 
     def remove(self, settings: Settings) -> dict[str, str]:
         return self.run("apply", manifest(settings, [], mode="apply"))
@@ -186,7 +186,7 @@ def test_turning_the_culler_off_removes_it_and_only_it(
         ("[server]\npids = 512", {"jupyterhub"}),
         ("[hub]\nport = 9000", {"jupyterhub", "jupyterhub-proxy", "hubwright-redirect", FENCE}),
         ("[tls]\nmode = 'off'", {"jupyterhub", "jupyterhub-proxy", FENCE}),
-        ("[network]\nclosed = ['10.0.0.0/8']", {FENCE}),
+        ("[network]\nblocked = ['10.0.0.0/8']", {FENCE}),
         ("[server]\nmax_age = '1d'", {"hubwright-culler"}),
         ("[deploy]\napt_lock_wait = 5", set()),
         ("[vm]\ncpus = 7", set()),
@@ -219,7 +219,7 @@ def test_a_secret_reaches_the_hub_and_nothing_else(service: Service, hub: Callab
     assert (folder / "etc/jupyterhub/hub.json").stat().st_mode & 0o777 == 0o600
 
 
-NETWORK = """[mirrors]
+NETWORK = """[downloads]
 apt = {debian = 'http://mirror.example/debian'}
 pypi = 'https://mirror.example/simple'
 registries = ['https://mirror.example']
@@ -239,7 +239,7 @@ def test_mirrors_and_the_proxy_come_and_go(service: Service, hub: Callable[..., 
     plain = hub()
     service("apply", plain)
     before, runs = owned(), starts(service.host)
-    networked = hub(NETWORK, secrets=f"[mirrors]\nproxy_credentials = 'me:{HIDDEN}'")
+    networked = hub(NETWORK, secrets=f"[downloads]\nproxy_credentials = 'me:{HIDDEN}'")
     changed = service("apply", networked)
     assert HIDDEN not in service.said
     assert changed == {
@@ -267,7 +267,7 @@ def test_apt_forgets_a_proxy_before_it_fetches_anything(
     service: Service, hub: Callable[..., Settings]
 ) -> None:
     host = service.host
-    service("apply", hub("[mirrors]\nhttp_proxy = 'http://gone.example:3128'"))
+    service("apply", hub("[downloads]\nhttp_proxy = 'http://gone.example:3128'"))
     told: list[Any] = []
 
     def update() -> str:
@@ -275,7 +275,7 @@ def test_apt_forgets_a_proxy_before_it_fetches_anything(
         return ""
 
     host.script("apt-get", "update", answer=update)
-    statuses = service("apply", hub("[mirrors]\napt = {debian = 'http://mirror.example/debian'}"))
+    statuses = service("apply", hub("[downloads]\napt = {debian = 'http://mirror.example/debian'}"))
     assert host.ran("apt-get", "update")
     assert told == []
     assert statuses["file:/etc/apt/apt.conf.d/90hubwright-proxy"] == "removed"

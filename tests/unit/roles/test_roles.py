@@ -38,7 +38,7 @@ DESCRIPTIONS = {
     "no TLS": "[tls]\nmode = 'off'",
     "behind a proxy": "[tls]\nmode = 'behind-proxy'\ntrusted_proxies = ['10.0.0.1']",
     "ACME": "[hub]\ndomain = 'hub.example.org'\n[tls]\nmode = 'letsencrypt'\nemail = 'a@example.org'",
-    "mirrors": """[mirrors]
+    "downloads": """[downloads]
 apt = {debian = 'http://mirror/debian', ubuntu = 'https://mirror/ubuntu'}
 pypi = 'http://mirror/simple'
 npm = 'https://mirror/npm'
@@ -147,7 +147,7 @@ def test_every_step_travels_as_json(described: Settings) -> None:
 
 def test_every_kind_of_resource_is_used(hub: Callable[..., Settings], tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
-    texts = [*DESCRIPTIONS.values(), f"[mirrors]\nca_certificates = ['{tmp_path}/ca.pem']"]
+    texts = [*DESCRIPTIONS.values(), f"[downloads]\nca_certificates = ['{tmp_path}/ca.pem']"]
     assert {type(resource).__name__ for text in texts for resource in every(hub(text))} == set(KINDS)
 
 
@@ -221,7 +221,7 @@ def test_certificates_are_read_and_named_after_their_content(
     folder.mkdir(parents=True)
     for number in (1, 2):
         (folder / f"Our CA {number}.pem").write_text(f"-----BEGIN CERTIFICATE-----\n{number}\n")
-    settings = hub("[mirrors]\nca_certificates = ['ca/Our CA 1.pem', 'ca/Our CA 2.pem']")
+    settings = hub("[downloads]\nca_certificates = ['ca/Our CA 1.pem', 'ca/Our CA 2.pem']")
     found = inputs(settings).certificates
     assert len(found) == 2
     assert all(name.startswith("hubwright-our-ca-") for name in found)
@@ -240,9 +240,9 @@ def test_no_certificate(
 ) -> None:
     if content is not None:
         (tmp_path / "ca.pem").write_bytes(content)
-    settings = hub(f"[mirrors]\nca_certificates = ['{tmp_path}/ca.pem']")
+    settings = hub(f"[downloads]\nca_certificates = ['{tmp_path}/ca.pem']")
     with pytest.raises(
-        SettingsError, match=rf"mirrors\.ca_certificates: {tmp_path}/ca\.pem: {reason}"
+        SettingsError, match=rf"downloads\.ca_certificates: {tmp_path}/ca\.pem: {reason}"
     ) as caught:
         inputs(settings)
     assert caught.value.hint
@@ -254,7 +254,7 @@ def test_a_certificate_may_have_comments_in_any_language(
     begin = "-----BEGIN CERTIFICATE-----\n"
     for name, encoding in (("utf8", "utf-8"), ("latin", "latin-1")):
         (tmp_path / f"{name}.pem").write_text(f"# Büro\n{begin}", encoding=encoding)
-    settings = hub(f"[mirrors]\nca_certificates = ['{tmp_path}/utf8.pem', '{tmp_path}/latin.pem']")
+    settings = hub(f"[downloads]\nca_certificates = ['{tmp_path}/utf8.pem', '{tmp_path}/latin.pem']")
     assert set(inputs(settings).certificates.values()) == {f"# B??ro\n{begin}", f"# B?ro\n{begin}"}
 
 
@@ -317,7 +317,7 @@ def test_the_hub_is_configured_from_what_the_roles_write(
 def test_a_server_gets_the_limits_that_are_set(
     hub: Callable[..., Settings], configured: Callable[[Settings], Any]
 ) -> None:
-    text = "[server]\nmemory = '2G'\ncpu = 0.5\npids = 99\nmost = 7\nstart_timeout = '2m'\n"
+    text = "[server]\nmemory = '2G'\ncpu = 0.5\npids = 99\nmax_servers = 7\nstart_timeout = '2m'\n"
     text += "environment = {A = '1', B = '1'}"
     c = configured(hub(text, secrets=f"[server.secrets]\nB = '{HIDDEN}'"))
     assert (c.Spawner.mem_limit, c.Spawner.cpu_limit) == (2 << 30, 0.5)

@@ -67,19 +67,19 @@ class AptPackages(Resource):
                     raise
                 machine.run(["apt-get", "update", "-q"], env=APT_ENVIRONMENT, watch=True)
                 self._install(machine)
-        machine.forget("dpkg")
+        machine.invalidate("dpkg")
 
     def remove(self, machine: Machine) -> str | None:
         ours = machine.claims(self).get("installed", [])
         if ours and (used := [path for pattern in self.in_use for path in sorted(glob.glob(pattern))]):
             return f"somebody has {used[0]}"
-        present = parse_dpkg(machine.run(LIST_PACKAGES), whole=False) & set(ours)
+        present = parse_dpkg(machine.run(LIST_PACKAGES), complete=False) & set(ours)
         if present:
             with one_at_a_time:
                 wait_for_apt(machine)
                 machine.run(["dpkg", "--configure", "-a"], env=APT_ENVIRONMENT, watch=True)
                 machine.run(["apt-get", "purge", "-qy", *sorted(present)], env=APT_ENVIRONMENT, watch=True)
-            machine.forget("dpkg")
+            machine.invalidate("dpkg")
         for path in machine.claims(self).get("data", []):
             if os.path.isdir(path):
                 shutil.rmtree(path, ignore_errors=True)
@@ -113,16 +113,16 @@ class AptPackages(Resource):
 
 def installed(machine: Machine) -> set[str]:
     """Names of all packages that are wholly installed."""
-    return machine.probe("dpkg", lambda: parse_dpkg(machine.run(LIST_PACKAGES)))
+    return machine.cached("dpkg", lambda: parse_dpkg(machine.run(LIST_PACKAGES)))
 
 
-def parse_dpkg(text: str, *, whole: bool = True) -> set[str]:
+def parse_dpkg(text: str, *, complete: bool = True) -> set[str]:
     """Package names from lines of `ii <tab>name`.
 
-    Those that are wholly installed; with `whole=False` also half-installed ones and what a removal left.
+    Those that are wholly installed; with `complete=False` also half-installed ones and what a removal left.
     """
     rows = (line.split("\t") for line in text.splitlines() if "\t" in line)
-    return {name for state, name in rows if (state.strip() == "ii" if whole else state[:2] != "un")}
+    return {name for state, name in rows if (state.strip() == "ii" if complete else state[:2] != "un")}
 
 
 def parse_simulation(text: str) -> set[str]:

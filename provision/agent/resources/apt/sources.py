@@ -50,7 +50,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class AptSources(Resource):
-    """Mirrors in place of the distribution's archives, in whichever files name those; others stay.
+    """Downloads in place of the distribution's archives, in whichever files name those; others stay.
 
     `archives`: an archive's name, which is what its address ends in (debian, debian-security, ubuntu,
     ubuntu-ports), and the mirror's address. A mirror is asked for its lists before a file is changed.
@@ -110,7 +110,7 @@ class AptSources(Resource):
         if self._wanted and not known:
             raise Problem(
                 f"apt's sources here name none of the archives {', '.join(self._wanted)}",
-                f"mend {APT}/sources.list, or take [mirrors] apt out and let the host keep its own",
+                f"mend {APT}/sources.list, or take [downloads] apt out and let the host keep its own",
             )
         return found
 
@@ -143,7 +143,7 @@ class AptSources(Resource):
         except CommandFailed as failure:
             raise Problem(
                 f"a mirror does not give what this host needs; its sources stay as they are\n{failure.tail}",
-                "check [mirrors] apt, and that this host reaches it",
+                "check [downloads] apt, and that this host reaches it",
             ) from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -43,7 +43,7 @@ class KeptCertificate(Resource):
             unlink(self.path)
         return None
 
-    def seal(self, machine: Machine) -> str | None:  # noqa: ARG002
+    def generalize(self, machine: Machine) -> str | None:  # noqa: ARG002
         if not os.path.exists(self.path):
             return None
         unlink(self.path)

@@ -28,7 +28,7 @@ class TrustedCertificate(Resource):
         return f"{FOLDER}/{self.name}.crt"
 
     def check(self, machine: Machine) -> Change | None:
-        bundle = machine.probe("trusted", lambda: read_text(BUNDLE))
+        bundle = machine.cached("trusted", lambda: read_text(BUNDLE))
         if read_text(self._path) == self.pem and self.pem.strip() in bundle:
             return None
         return Change(f"trust the certificate authority {self.name}")
@@ -39,7 +39,7 @@ class TrustedCertificate(Resource):
         os.makedirs(FOLDER, exist_ok=True)
         write_atomically(self._path, self.pem, 0o644)
         machine.run(["update-ca-certificates"])
-        machine.forget("trusted")
+        machine.invalidate("trusted")
 
     def remove(self, machine: Machine) -> str | None:
         if machine.claims(self).get("created"):

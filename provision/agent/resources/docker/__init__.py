@@ -56,18 +56,18 @@ class DockerNetwork(Resource):
                 f"the range {self.subnet} is in use on this host: {failure.output.strip()}",
                 "choose another one in [network] subnet",
             ) from None
-        machine.forget("docker-networks")
+        machine.invalidate("docker-networks")
 
     def remove(self, machine: Machine) -> str | None:
         if not machine.claims(self).get("created") or not shutil.which("docker"):
             return None
-        machine.forget("docker-networks")  # an earlier look did not ask for what is no longer wanted
+        machine.invalidate("docker-networks")  # an earlier look did not ask for what is no longer wanted
         if self.name in networks(machine, self.name):
             self._delete(machine)
-            machine.forget("docker-networks")
+            machine.invalidate("docker-networks")
         return None
 
-    def seal(self, machine: Machine) -> str | None:
+    def generalize(self, machine: Machine) -> str | None:
         """Visitors' servers."""
         there = shutil.which("docker") and self.name in networks(machine, self.name)
         return "take away visitors' servers" if there and self._remove_attached(machine) else None
@@ -125,7 +125,7 @@ class DockerImage(Resource):
             self._load(machine)
         else:
             self._build(machine)
-        machine.forget("docker-images")
+        machine.invalidate("docker-images")
 
     def remove(self, machine: Machine) -> str | None:
         if not machine.claims(self).get("created") or not shutil.which("docker"):
@@ -144,7 +144,7 @@ class DockerImage(Resource):
             machine.run(["docker", "rm", "--force", "--volumes", *machine.run(users).split()])
             machine.run(["docker", "image", "rm", self.tag])
         finally:
-            machine.forget("docker-images")
+            machine.invalidate("docker-images")
         return None
 
     def _pull(self, machine: Machine) -> None:
@@ -200,7 +200,7 @@ class DockerVolume(Resource):
     def apply(self, machine: Machine) -> None:
         machine.claim(self, created=True)
         machine.run(["docker", "volume", "create", self.name])
-        machine.forget("docker-volumes")
+        machine.invalidate("docker-volumes")
 
     def remove(self, machine: Machine) -> str | None:
         if not machine.claims(self).get("created") or not shutil.which("docker"):
@@ -211,14 +211,14 @@ class DockerVolume(Resource):
         if users:
             return "a container still uses it"
         machine.run(["docker", "volume", "rm", self.name])
-        machine.forget("docker-volumes")
+        machine.invalidate("docker-volumes")
         return None
 
-    def seal(self, machine: Machine) -> str | None:
+    def generalize(self, machine: Machine) -> str | None:
         if not shutil.which("docker") or self.name not in volumes(machine):
             return None
         machine.run(["docker", "volume", "rm", self.name])
-        machine.forget("docker-volumes")
+        machine.invalidate("docker-volumes")
         return f"take away the Docker volume {self.name}"
 
 
@@ -227,7 +227,7 @@ def volumes(machine: Machine) -> set[str]:
     if not shutil.which("docker"):
         return set()
     command = ["docker", "volume", "ls", "--quiet"]
-    return machine.probe("docker-volumes", lambda: set(_ask(machine, command).split()))
+    return machine.cached("docker-volumes", lambda: set(_ask(machine, command).split()))
 
 
 def images(machine: Machine) -> set[str]:
@@ -235,14 +235,14 @@ def images(machine: Machine) -> set[str]:
     if not shutil.which("docker"):
         return set()
     command = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
-    return machine.probe("docker-images", lambda: set(_ask(machine, command).split()))
+    return machine.cached("docker-images", lambda: set(_ask(machine, command).split()))
 
 
 def networks(machine: Machine, name: str) -> dict[str, tuple[str, str, str, str]]:
     """Name → subnet, gateway, bridge, and whether containers reach each other; of `name` and all wanted."""
     if not shutil.which("docker"):
         return {}
-    return machine.probe("docker-networks", lambda: _read_networks(machine, name))
+    return machine.cached("docker-networks", lambda: _read_networks(machine, name))
 
 
 def _read_networks(machine: Machine, name: str) -> dict[str, tuple[str, str, str, str]]:

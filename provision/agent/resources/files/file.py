@@ -58,7 +58,7 @@ class Directory(Resource):
         remove_empty(created)
         return None
 
-    def seal(self, machine: Machine) -> str | None:  # noqa: ARG002
+    def generalize(self, machine: Machine) -> str | None:  # noqa: ARG002
         """What services have put into it."""
         if not self.purge or not os.path.isdir(self.path) or not os.listdir(self.path):
             return None
@@ -120,7 +120,7 @@ class File(Resource):
             unlink(self.path)
         return None
 
-    def seal(self, machine: Machine) -> str | None:  # noqa: ARG002
+    def generalize(self, machine: Machine) -> str | None:  # noqa: ARG002
         return _seal(self.path) if self.secret else None
 
     def record(self) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class GeneratedSecret(Resource):
             unlink(self.path)
         return None
 
-    def seal(self, machine: Machine) -> str | None:  # noqa: ARG002
+    def generalize(self, machine: Machine) -> str | None:  # noqa: ARG002
         return _seal(self.path)
 
     def stamp(self, machine: Machine) -> str:  # noqa: ARG002

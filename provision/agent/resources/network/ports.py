@@ -48,7 +48,7 @@ class FreePort(Resource):
         holder = self._holder()
         if holder and holder.unit in self.ours:
             machine.run(["systemctl", "stop", f"{holder.unit}.service"])
-            machine.forget("systemd")
+            machine.invalidate("systemd")
 
     def remove(self, machine: Machine) -> str | None:  # noqa: ARG002
         return None

@@ -174,8 +174,8 @@ class PythonEnv(Resource):
         return found[0]
 
     def _prune(self) -> None:
-        whole = sorted(glob.glob(f"{self.root}/envs/*/.complete"), key=os.path.getmtime, reverse=True)
-        kept = {self._path, *(os.path.dirname(marker) for marker in whole[:KEPT])}
+        complete = sorted(glob.glob(f"{self.root}/envs/*/.complete"), key=os.path.getmtime, reverse=True)
+        kept = {self._path, *(os.path.dirname(marker) for marker in complete[:KEPT])}
         for path in glob.glob(f"{self.root}/envs/*"):
             if path not in kept:
                 shutil.rmtree(path, ignore_errors=True)

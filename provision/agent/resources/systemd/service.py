@@ -44,7 +44,7 @@ class Unit(Resource):
         """PROPERTIES of this unit; `forget("systemd")` after a change."""
         names = sorted({peer.unit_name for peer in machine.peers(Unit)} | {self.unit_name})  # type: ignore[type-abstract]
         command = ["systemctl", "show", "--property", ",".join(PROPERTIES), "--", *names]
-        units = machine.probe("systemd", lambda: parse_show(machine.run(command)))
+        units = machine.cached("systemd", lambda: parse_show(machine.run(command)))
         return units.get(self.unit_name, {})
 
     def enable(self, machine: Machine, *, written: bool) -> None:
@@ -52,7 +52,7 @@ class Unit(Resource):
 
         A reload reads the files of all units; `systemctl enable` alone would do that every time.
         """
-        machine.forget("systemd")
+        machine.invalidate("systemd")
         state = self.state(machine)
         enabled = state.get("UnitFileState") in ENABLED
         if not enabled:
@@ -79,7 +79,7 @@ class Unit(Resource):
         """Leave the unit as `note` found it. `ours`: one of the files is the unit itself."""
         claims = machine.claims(self)
         was_active, was_enabled = claims.get("was_active"), claims.get("was_enabled")
-        machine.forget("systemd")  # an earlier look did not ask for what is no longer wanted
+        machine.invalidate("systemd")  # an earlier look did not ask for what is no longer wanted
         if self._is_there(machine):
             if ours or not was_active:
                 machine.run(["systemctl", "stop", self.unit_name])
@@ -93,7 +93,7 @@ class Unit(Resource):
                 shutil.move(copies[file.path], file.path)
         if any(file.content for file in files):
             machine.run(["systemctl", "daemon-reload"])
-        machine.forget("systemd")
+        machine.invalidate("systemd")
         if ours and (was_active or was_enabled) and self._is_there(machine):
             if was_enabled:
                 machine.run(["systemctl", "enable", self.unit_name])
@@ -119,9 +119,9 @@ class Service(Unit):
     it, or nothing. While it does not run, nobody else may have them.
     `reload`: reload before a restart, for what has to be in force when the restart comes (dockerd's
     live-restore).
-    `own`: files and folders that the program makes once, for this machine alone.
-    `holds`: a program for the system's python3 and its arguments, which fails when what the unit made is
-    gone: for one that runs nothing by itself, and is active all the same.
+    `machine_specific`: files and folders that the program makes once, for this machine alone.
+    `still_there`: a program for the system's python3 and its arguments, which fails when what the unit
+    made is gone: for one that runs nothing by itself, and is active all the same.
     """
 
     name: str
@@ -133,8 +133,8 @@ class Service(Unit):
     reload: bool = False
     ports: tuple[tuple[str, str, int, str], ...] = ()
     drop_in: str = ""
-    own: tuple[str, ...] = ()
-    holds: tuple[str, ...] = ()
+    machine_specific: tuple[str, ...] = ()
+    still_there: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -200,30 +200,30 @@ class Service(Unit):
             machine.run(["systemctl", "reset-failed", self.unit_name])
             self._start(machine)
         write_atomically(self._stamp_file(machine), json.dumps(stamps), 0o600)
-        machine.forget("systemd")
+        machine.invalidate("systemd")
 
     def remove(self, machine: Machine) -> str | None:
-        machine.forget("systemd")  # an earlier look did not ask for what is no longer wanted
-        if self.holds and self._is_there(machine):
+        machine.invalidate("systemd")  # an earlier look did not ask for what is no longer wanted
+        if self.still_there and self._is_there(machine):
             # What it made may be there though it is not active, and only its stop takes that away.
             with contextlib.suppress(CommandFailed):
                 machine.run(["systemctl", "start", self.unit_name])
         self.take_away(machine, self._files, ours=bool(self.unit))
         unlink(self._stamp_file(machine))
-        machine.forget("systemd")
+        machine.invalidate("systemd")
         return None
 
-    def seal(self, machine: Machine) -> str | None:
+    def generalize(self, machine: Machine) -> str | None:
         """A unit of ours waits until an apply starts it: what it needs is not there yet after a boot."""
-        machine.forget("systemd")  # an earlier look asked for other units
+        machine.invalidate("systemd")  # an earlier look asked for other units
         if not self._is_there(machine):
             return None
-        there = [path for path in self.own if os.path.exists(path)]
+        there = [path for path in self.machine_specific if os.path.exists(path)]
         if self.unit or there:
             machine.run(["systemctl", "stop", self.unit_name])
         if self.unit:
             machine.run(["systemctl", "disable", self.unit_name])
-        machine.forget("systemd")
+        machine.invalidate("systemd")
         for path in there:
             shutil.rmtree(path) if os.path.isdir(path) else unlink(path)
         if there:
@@ -247,9 +247,9 @@ class Service(Unit):
             machine.run(["systemctl", "restart", self.unit_name])
         except CommandFailed:
             raise self._problem(machine, "does not start") from None
-        self.confirm(machine)
+        self.check_usable(machine)
 
-    def confirm(self, machine: Machine) -> None:
+    def check_usable(self, machine: Machine) -> None:
         try:
             if self.ready:
                 self._wait_until_ready(machine)
@@ -279,7 +279,7 @@ class Service(Unit):
                 last = f"status {answer.code}"
             except OSError as error:
                 last = str(getattr(error, "reason", error))
-            machine.forget("systemd")
+            machine.invalidate("systemd")
             state = self.state(machine)
             if state.get("ActiveState") == "failed" or int(state.get("NRestarts") or 0) >= TRIES:
                 raise Problem("does not stay up")
@@ -297,12 +297,12 @@ class Service(Unit):
             changed.add(self._unit_id)
         if changed:
             return f"changed: {', '.join(sorted(key.partition(':')[2] for key in changed))}"
-        return "" if self._holds(machine) else "what it made is gone"
+        return "" if self._is_still_there(machine) else "what it made is gone"
 
-    def _holds(self, machine: Machine) -> bool:
+    def _is_still_there(self, machine: Machine) -> bool:
         try:
-            if self.holds:
-                machine.run([PYTHON, *self.holds])
+            if self.still_there:
+                machine.run([PYTHON, *self.still_there])
         except CommandFailed:
             return False
         return True

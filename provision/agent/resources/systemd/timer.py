@@ -51,15 +51,15 @@ class Timer(systemd.Unit):
                 write_atomically(file.path, file.content, 0o644)
             self.enable(machine, written=bool(changed))
         machine.run(["systemctl", "restart", self.unit_name])
-        machine.forget("systemd")
+        machine.invalidate("systemd")
 
-    def seal(self, machine: Machine) -> str | None:
-        machine.forget("systemd")  # an earlier look asked for other units
+    def generalize(self, machine: Machine) -> str | None:
+        machine.invalidate("systemd")  # an earlier look asked for other units
         if not self._is_there(machine):
             return None
         machine.run(["systemctl", "stop", self.unit_name])
         machine.run(["systemctl", "disable", self.unit_name])
-        machine.forget("systemd")
+        machine.invalidate("systemd")
         return f"stop the timer {self.name}"
 
     def remove(self, machine: Machine) -> str | None:

@@ -1,4 +1,4 @@
-"""A sealed hub: nothing of one machine is left, and what is left needs no network to be a hub again."""
+"""A generalized hub: nothing of one machine is left, and what is left needs no network to be a hub again."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from tests.unit.roles.test_full_hub import Service as Hub
 OF_THE_NETWORK = ("apt-get", "download", "conda", "pip", "uv", "npm", "node", "bash")
 
 
-def seal(host: Host, settings: Settings, *files: dict[str, Any]) -> list[dict[str, Any]]:
+def generalized(host: Host, settings: Settings, *files: dict[str, Any]) -> list[dict[str, Any]]:
     """What went, as events."""
     sink = io.BytesIO()
-    content = relocated(json.loads(json.dumps(manifest(settings, [], mode="seal"))), host)
-    Run(content, Channel(io.BytesIO(), sink), State(host.path("/var/lib/hubwright")), DISTRIBUTION).seal(
-        files
-    )
+    content = relocated(json.loads(json.dumps(manifest(settings, [], mode="generalize"))), host)
+    Run(
+        content, Channel(io.BytesIO(), sink), State(host.path("/var/lib/hubwright")), DISTRIBUTION
+    ).generalize(files)
     return [json.loads(line) for line in sink.getvalue().splitlines()]
 
 
@@ -84,7 +84,7 @@ def test_a_sealed_hub_holds_no_secret_and_becomes_a_hub_again_without_the_networ
     machine.script("docker", "ps", "--all", answer="0a\n")  # a visitor's server
     machine.script("docker", "rm", answer="")
 
-    gone = seal(machine, settings)
+    gone = generalized(machine, settings)
     assert {event["status"] for event in gone} == {"removed"}, gone
     assert secrets_of(machine) == {}
     assert not list(Path(machine.path("/etc/jupyterhub/tls")).iterdir())
@@ -121,7 +121,7 @@ def test_the_machine_s_own_goes_and_the_first_boot_s_files_come(
         {"path": machine.path("/etc/systemd/system/first.service"), "mode": 0o644, "content": "dW5pdA=="},
         {"path": keys, "mode": 0o600, "content": base64.b64encode(b"a public key\n").decode()},
     ]
-    said = [event["summary"] for event in seal(machine, hub(), *files)]
+    said = [event["summary"] for event in generalized(machine, hub(), *files)]
     assert "take away the SSH host keys" in said
     files_of = (name for name in machine.tree() if (machine.folder / name).is_file())
     left = {name: machine.tree()[name][2] for name in files_of if not name.startswith("etc/apt/")}
@@ -143,7 +143,7 @@ def test_cloud_init_begins_anew(
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}" if name == "cloud-init" else None)
     machine.script("cloud-init", answer="")
-    seal(machine, hub())
+    generalized(machine, hub())
     assert ["cloud-init", "clean", "--logs"] in machine.commands
 
 
@@ -153,7 +153,7 @@ def test_what_cannot_be_sealed_leaves_the_machine_as_it_is(
     service = Hub(machine)
     service("apply", hub())
     machine.script("systemctl", "stop", "jupyterhub.service", answer=machine.fails("stuck"))
-    failed = [event for event in seal(machine, hub()) if event["status"] == "failed"]
+    failed = [event for event in generalized(machine, hub()) if event["status"] == "failed"]
     assert [event["id"] for event in failed] == ["service:jupyterhub"]
     assert (machine.folder / "etc/ssh/ssh_host_ed25519_key").exists()
 
@@ -166,5 +166,5 @@ def test_most_of_a_hub_is_the_same_on_every_machine(host: Host) -> None:
     kept.apply(machine)
     network = DockerNetwork("hubwright", "172.30.0.0/20", "172.30.0.1", "hubwright0")
     for resource in (open_file, kept, network, Service("docker"), Service("absent", "[Unit]\n")):
-        assert resource.seal(machine) is None
+        assert resource.generalize(machine) is None
     assert Path(open_file.path).exists()

@@ -89,16 +89,16 @@ class Driver:
         self.folder = folder
         self.run: Run
 
-    def __call__(self, mode: str = "apply", *, whole: bool = True, **roles: Any) -> dict[str, str]:
+    def __call__(self, mode: str = "apply", *, complete: bool = True, **roles: Any) -> dict[str, str]:
         """Status by name of every thing that was not true. A role is a list of things, or (needs, things)."""
-        self.prepare(whole=whole, **roles)
+        self.prepare(complete=complete, **roles)
         self.run.plan() if mode == "plan" else self.run.apply()
         return {event["id"].removeprefix("thing:"): event["status"] for event in self.results}
 
-    def prepare(self, *, whole: bool = True, **roles: Any) -> Run:
+    def prepare(self, *, complete: bool = True, **roles: Any) -> Run:
         pairs = {name: role if isinstance(role, tuple) else ((), role) for name, role in roles.items()}
         manifest = {
-            "whole": whole,
+            "complete": complete,
             "options": {},
             "roles": [
                 {"name": name, "needs": needs, "resources": [thing.to_json() for thing in things]}
@@ -239,8 +239,8 @@ def test_what_was_true_before_us_stays(driver: Driver) -> None:
 
 def test_a_run_of_some_roles_leaves_the_others_alone(driver: Driver) -> None:
     driver(one=[A, B], two=[C])
-    assert driver(whole=False, one=[A]) == {"b": "removed"}
-    assert driver("plan", whole=False, one=[]) == {"a": "would-remove"}
+    assert driver(complete=False, one=[A]) == {"b": "removed"}
+    assert driver("plan", complete=False, one=[]) == {"a": "would-remove"}
     assert driver.applied == ["a", "c"]
 
 
@@ -405,7 +405,7 @@ def program(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         sink = io.BytesIO()
         role = {"name": "one", "needs": [], "resources": [thing.to_json() for thing in things]}
         folder = str(driver.folder)
-        manifest = {"mode": mode, "state": folder, "whole": True, "options": {}, "roles": [role]}
+        manifest = {"mode": mode, "state": folder, "complete": True, "options": {}, "roles": [role]}
         manifest["environment"] = environment
         reader, writer = os.pipe()
         line.callback(os.close, writer)

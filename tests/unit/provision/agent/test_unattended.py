@@ -195,10 +195,10 @@ def machine(host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
     return host
 
 
-def run(host: Host, *files: File, mode: str = "apply", whole: bool = True, driver: bool = False) -> int:
+def run(host: Host, *files: File, mode: str = "apply", complete: bool = True, driver: bool = False) -> int:
     """The exit code of the whole program."""
     role = {"name": "one", "needs": [], "resources": [file.to_json() for file in files]}
-    told: dict[str, Any] = {"mode": mode, "state": host.path("/var/lib/hubwright"), "whole": whole}
+    told: dict[str, Any] = {"mode": mode, "state": host.path("/var/lib/hubwright"), "complete": complete}
     told |= {"options": {}, "environment": {}, "roles": [role]}
     if not driver:
         told["unattended"] = {"blobs": {}, "withheld": [], "secrets": ""}
@@ -241,7 +241,7 @@ def test_a_first_boot_that_fails_says_so_and_is_there_at_the_next(
 
 @pytest.mark.parametrize(
     ("options", "stays"),
-    [({}, False), ({"whole": False}, True), ({"mode": "plan"}, True)],
+    [({}, False), ({"complete": False}, True), ({"mode": "plan"}, True)],
     ids=["apply", "apply --only", "plan"],
 )
 def test_a_driver_that_makes_the_machine_whole_takes_the_first_boot_s_place(

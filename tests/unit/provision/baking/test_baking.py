@@ -32,7 +32,7 @@ def happened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was done to the machine, in order."""
     log: list[Any] = []
 
-    def seal(_: Settings, target: Target, files: list[PlacedFile], **__: Any) -> Outcome:
+    def generalize(_: Settings, target: Target, files: list[PlacedFile], **__: Any) -> Outcome:
         log.append({file.path: file for file in files})
         return Outcome(target.name, count={"failed": 1} if "fails" in log else {"removed": 9})
 
@@ -46,7 +46,7 @@ def happened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr(machines, "target", lambda _: Target("127.0.0.1", 2222))
     monkeypatch.setattr(machines, "halt", lambda *_: log.append("halt"))
-    monkeypatch.setattr(converge, "seal", seal)
+    monkeypatch.setattr(converge, "generalize", generalize)
     monkeypatch.setattr(container, "docker", docker)
     monkeypatch.setattr(images, "docker", docker)
     return log
@@ -170,7 +170,7 @@ def test_a_machine_that_cannot_be_sealed_is_not_packed(
     happened: list[Any], hub: Callable[..., Settings]
 ) -> None:
     happened.append("fails")
-    with pytest.raises(HubwrightError, match="could not be sealed"):
+    with pytest.raises(HubwrightError, match="could not be generalized"):
         bake(hub(HUB), "hub.tar")
     assert len(happened) == 2
 

@@ -388,7 +388,7 @@ def test_up_deploys_on_the_machine_that_it_raised(
     run: Run, ends: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raised: list[str] = []
-    machine = Target("127.0.0.1", 2222, "vagrant", vouched=True)
+    machine = Target("127.0.0.1", 2222, "vagrant", made_here=True)
     monkeypatch.setattr(machines, "up", lambda *_: raised.append("up"))
     monkeypatch.setattr(machines, "target", lambda _: machine)
     monkeypatch.setattr(machines, "url", lambda _: "http://127.0.0.1:8000/")
@@ -401,7 +401,7 @@ def test_up_deploys_on_the_machine_that_it_raised(
 def test_no_machine_is_raised_for_settings_that_cannot_be_deployed(
     run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (project / "hub.toml").write_text("[mirrors]\nca_certificates = ['no.pem']\n" + IMAGE)
+    (project / "hub.toml").write_text("[downloads]\nca_certificates = ['no.pem']\n" + IMAGE)
     monkeypatch.setattr(machines, "up", lambda *_: pytest.fail("a machine is raised"))
     code, _, err = run("up")
     assert code == 2
@@ -455,7 +455,7 @@ def test_status_ends_with_1_unless_all_is_well(
     assert (as_json["healthy"], as_json["servers"]) == (healthy, 3)
 
 
-@pytest.mark.parametrize("command", ["logs", "dashboard"])
+@pytest.mark.parametrize("command", ["logs", "status-page"])
 def test_a_password_is_asked_for_once(run: Run, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     asked: list[str] = []
     used: set[Any] = set()

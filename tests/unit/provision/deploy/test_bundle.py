@@ -54,10 +54,10 @@ def test_a_manifest_says_all_that_the_agent_needs(hub: Callable[..., Settings]) 
         hub("[deploy]\napt_lock_wait = '7s'"),
         [RoleSteps("one", ("base",), (file,))],
         mode="plan",
-        whole=False,
+        complete=False,
     )
     assert content["roles"] == [{"name": "one", "needs": ("base",), "resources": [file.to_json()]}]
-    assert (content["mode"], content["whole"], content["options"]) == ("plan", False, {"apt_lock_wait": 7})
+    assert (content["mode"], content["complete"], content["options"]) == ("plan", False, {"apt_lock_wait": 7})
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from provision.images import Recipe
 from provision.report.outcomes import Outcome
 from provision.report.reporter import Reporter
 from provision.settings import Settings
-from provision.ssh import Access, Lines, Target
+from provision.ssh import Access, OpenConnections, Target
 from provision.ssh.loader import START
 from provision.tools.digests import file_digest
 from provision.tools.project import PROJECT
@@ -255,7 +255,7 @@ def test_an_interruption_hangs_up(
     fleet: Runs, hub: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[bool] = []
-    monkeypatch.setattr(Lines, "close", lambda _: closed.append(True))
+    monkeypatch.setattr(OpenConnections, "close", lambda _: closed.append(True))
 
     def interrupt(_: Any) -> None:
         raise KeyboardInterrupt
@@ -292,16 +292,16 @@ def test_a_machine_is_sealed_with_the_files_of_its_first_boot(
 ) -> None:
     fleet["one"] = well
     files = [PlacedFile("/etc/x", b"\0\xff", 0o600)]
-    sealed = deploy.seal(hub(), ONE, files, access=Access(), handle=lambda *_: None)
+    sealed = deploy.generalize(hub(), ONE, files, access=Access(), handle=lambda *_: None)
     assert not sealed.failed
     content = sent(fleet)
-    assert (content["mode"], content["roles"]) == ("seal", [])
+    assert (content["mode"], content["roles"]) == ("generalize", [])
     (file,) = content["files"]
     assert (file["path"], file["mode"], base64.b64decode(file["content"])) == ("/etc/x", 0o600, b"\0\xff")
 
 
 @pytest.mark.parametrize(
-    ("options", "mode", "whole", "names"),
+    ("options", "mode", "complete", "names"),
     [
         ({}, "plan", True, list(roles.NAMES)),
         ({"only": ("docker",)}, "apply", False, ["base", "docker"]),
@@ -309,12 +309,12 @@ def test_a_machine_is_sealed_with_the_files_of_its_first_boot(
     ],
 )
 def test_what_a_host_is_sent(
-    fleet: Runs, hub: Callable[..., Settings], options: Any, mode: str, whole: bool, names: list[str]
+    fleet: Runs, hub: Callable[..., Settings], options: Any, mode: str, complete: bool, names: list[str]
 ) -> None:
     fleet["one"] = well
     start(hub(), ONE, mode=mode, **options)
     content = sent(fleet)
-    assert (content["mode"], content["whole"]) == (mode, whole)
+    assert (content["mode"], content["complete"]) == (mode, complete)
     assert [role["name"] for role in content["roles"]] == names
 
 
@@ -326,7 +326,7 @@ FILES = "[hub]\ndomain = 'a.org'\n[tls]\nmode = 'files'\ncertificate = 'no.pem'\
     [
         ("", ("nope",), "no such role: nope"),
         (FILES, (), r"no\.pem: cannot be read"),
-        ("[mirrors]\nca_certificates = ['no.pem']\n", (), r"no\.pem: cannot be read"),
+        ("[downloads]\nca_certificates = ['no.pem']\n", (), r"no\.pem: cannot be read"),
     ],
 )
 def test_what_is_refused_is_refused_before_an_image_is_built(

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from provision.deploy import inspect, parallel
-from provision.deploy.parallel import side_by_side
+from provision.deploy.parallel import for_each_host
 from provision.errors import HubwrightError
 from provision.report.reporter import Reporter
-from provision.ssh import Access, Lines, Target
+from provision.ssh import Access, OpenConnections, Target
 from tests.support.interrupts import interruptible
 
 ONE, TWO, THREE = Target("one"), Target("two"), Target("three")
@@ -33,8 +33,8 @@ def test_results_come_in_the_order_of_the_hosts() -> None:
         second.set()
         return target.name
 
-    assert side_by_side([ONE, TWO], Access(), work) == ["one", "two"]
-    assert side_by_side([], Access(), work) == []
+    assert for_each_host([ONE, TWO], Access(), work) == ["one", "two"]
+    assert for_each_host([], Access(), work) == []
 
 
 def test_more_hosts_than_are_worked_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +46,7 @@ def test_more_hosts_than_are_worked_on_at_once(monkeypatch: pytest.MonkeyPatch) 
         return target.name
 
     targets = [Target(str(number)) for number in range(9)]
-    assert side_by_side(targets, Access(), work) == [target.name for target in targets]
+    assert for_each_host(targets, Access(), work) == [target.name for target in targets]
     assert len(threads) <= 2
 
 
@@ -57,7 +57,7 @@ def test_an_interruption_hangs_up_and_waits_for_nobody(monkeypatch: pytest.Monke
     connection: Any = SimpleNamespace(
         gateway=None, client=SimpleNamespace(close=lambda: hung_up.append("closed"))
     )
-    access.lines.add(connection)
+    access.connections.add(connection)
 
     def work(target: Target) -> None:
         if target is ONE:
@@ -69,10 +69,10 @@ def test_an_interruption_hangs_up_and_waits_for_nobody(monkeypatch: pytest.Monke
 
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        side_by_side([ONE, TWO, THREE], access, work)
+        for_each_host([ONE, TWO, THREE], access, work)
     never.set()
     assert time.monotonic() - began < 5
-    assert (hung_up, access.lines.closed) == (["closed"], True)
+    assert (hung_up, access.connections.closed) == (["closed"], True)
 
 
 def test_ctrl_c_is_noticed_whichever_thread_the_kernel_gives_it_to() -> None:
@@ -85,7 +85,7 @@ def test_ctrl_c_is_noticed_whichever_thread_the_kernel_gives_it_to() -> None:
 
     began = time.monotonic()
     with interruptible(), pytest.raises(KeyboardInterrupt):
-        side_by_side([ONE], Access(), work)
+        for_each_host([ONE], Access(), work)
     never.set()
     assert time.monotonic() - began < 10
 
@@ -96,7 +96,7 @@ def test_nothing_of_it_keeps_the_program_from_ending() -> None:
     def work(_: Target) -> bool:
         return threading.current_thread().daemon
 
-    assert side_by_side([ONE], Access(), work) == [True]
+    assert for_each_host([ONE], Access(), work) == [True]
 
 
 # --- status ---------------------------------------------------------------------------------------
@@ -196,8 +196,8 @@ def test_following_ends_without_complaints(
 ) -> None:
     hung_up = threading.Event()
 
-    def close(lines: Lines) -> None:
-        lines.closed = True
+    def close(connections: OpenConnections) -> None:
+        connections.closed = True
         hung_up.set()
 
     def command(target: Target, *_: Any, **__: Any) -> str:
@@ -206,7 +206,7 @@ def test_following_ends_without_complaints(
         assert hung_up.wait(10)
         raise HubwrightError("the connection broke", where=target.name)
 
-    monkeypatch.setattr(Lines, "close", close)
+    monkeypatch.setattr(OpenConnections, "close", close)
     monkeypatch.setattr(inspect, "command", command)
     with pytest.raises(KeyboardInterrupt):
         logs(ONE, TWO, follow=True)

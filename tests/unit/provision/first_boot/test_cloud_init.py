@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from provision.errors import HubwrightError, SettingsError
 from provision.first_boot import cloud_init, host_keys
-from provision.first_boot.cloud_init import Wishes, user_data
+from provision.first_boot.cloud_init import Options, user_data
 from provision.report.reporter import Reporter
 from provision.settings import Settings, read_toml
 from provision.ssh import Access
@@ -37,10 +37,10 @@ Make = Callable[..., tuple[dict[str, Any], bytes]]
 def make(tmp_path: Path, hub: Callable[..., Settings]) -> Make:
     """The cloud-config, and the user-data as it is sent. The parts lie in tmp_path/parts."""
 
-    def run(text: str = REFERENCE, *, secrets: str = "", **wishes: Any) -> tuple[dict[str, Any], bytes]:
+    def run(text: str = REFERENCE, *, secrets: str = "", **options: Any) -> tuple[dict[str, Any], bytes]:
         settings = hub(text, secrets=secrets)
         access = Access(known_hosts=tmp_path / "ssh" / "known_hosts")
-        sent = user_data(settings, Reporter(), Wishes(**wishes), access)
+        sent = user_data(settings, Reporter(), Options(**options), access)
         plain = gzip.decompress(sent) if sent.startswith(b"\x1f\x8b") else sent
         head, _, rest = plain.decode().partition("\n")
         assert head == "#cloud-config"
@@ -109,7 +109,7 @@ def test_the_example_of_a_single_file_works_with_the_hub_that_is_shipped(tmp_pat
     )
     settings = Settings.model_validate({**read_toml(PROJECT / "hub.toml"), "root": PROJECT})
     access = Access(known_hosts=tmp_path / "known_hosts")
-    assert user_data(settings, Reporter(), Wishes(limit=limit), access)
+    assert user_data(settings, Reporter(), Options(limit=limit), access)
 
 
 def test_the_limit_that_a_refusal_names_is_enough(make: Make) -> None:
@@ -128,7 +128,7 @@ def test_it_is_compressed_where_that_is_what_it_takes(make: Make, parts: dict[st
 
 
 @pytest.mark.parametrize(
-    ("text", "wishes", "words"),
+    ("text", "options", "words"),
     [
         (REFERENCE, {}, r"takes 1\d\d\.\d KiB, compressed; user-data may have 16 KiB"),
         (
@@ -146,11 +146,11 @@ def test_it_is_compressed_where_that_is_what_it_takes(make: Make, parts: dict[st
     ],
 )
 def test_what_is_refused_says_what_to_do(
-    make: Make, hub: Callable[..., Settings], text: str, wishes: dict[str, Any], words: str
+    make: Make, hub: Callable[..., Settings], text: str, options: dict[str, Any], words: str
 ) -> None:
     (hub().root / "image.tar").write_bytes(bytes(2_000_000))
     with pytest.raises(HubwrightError, match=words) as refused:
-        make(text, **wishes)
+        make(text, **options)
     assert refused.value.hint
 
 
@@ -188,7 +188,7 @@ def test_the_parts_own_server_may_be_certified_with_a_comment(
     make: Make, parts: dict[str, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "ca.pem").write_text("# Büro\n-----BEGIN CERTIFICATE-----\n", encoding="utf-8")
-    config, _ = make(f"{REFERENCE}[mirrors]\nca_certificates = ['{tmp_path}/ca.pem']\n", **parts)
+    config, _ = make(f"{REFERENCE}[downloads]\nca_certificates = ['{tmp_path}/ca.pem']\n", **parts)
     assert b"BEGIN CERTIFICATE" in files(config)[f"{FOLDER}/first-boot.json"]
 
 
@@ -214,8 +214,8 @@ def test_secrets_are_refused_unless_asked_for(make: Make, parts: dict[str, Any])
     [
         (REFERENCE, SECRETS),
         (
-            f'[mirrors]\nhttp_proxy = "http://proxy.example:3128"\n{REFERENCE}',
-            f'[mirrors]\nproxy_credentials = "somebody:{HIDDEN}"\n',
+            f'[downloads]\nhttp_proxy = "http://proxy.example:3128"\n{REFERENCE}',
+            f'[downloads]\nproxy_credentials = "somebody:{HIDDEN}"\n',
         ),
     ],
 )
@@ -239,8 +239,8 @@ def test_the_key_of_a_certificate_is_a_secret(make: Make, parts: dict[str, Any])
 
 
 def test_the_host_key_is_known_before_its_host(make: Make, parts: dict[str, Any], tmp_path: Path) -> None:
-    wishes = {**parts, "host_key": tmp_path / "key", "known_as": ("10.0.0.7", "hub.example.org:2222")}
-    config, _ = make(**wishes)
+    options = {**parts, "host_key": tmp_path / "key", "known_as": ("10.0.0.7", "hub.example.org:2222")}
+    config, _ = make(**options)
     private = serialization.load_ssh_private_key(config["ssh_keys"]["ed25519_private"].encode(), None)
     assert isinstance(private, Ed25519PrivateKey)
     public = private.public_key().public_bytes(
@@ -251,7 +251,7 @@ def test_the_host_key_is_known_before_its_host(make: Make, parts: dict[str, Any]
     known = tmp_path / "ssh" / "known_hosts"
     lines = f"10.0.0.7 {public.decode()}\n[hub.example.org]:2222 {public.decode()}\n"
     assert known.read_text() == lines
-    assert make(**wishes)[0]["ssh_keys"] == config["ssh_keys"], "a key that is there is taken"
+    assert make(**options)[0]["ssh_keys"] == config["ssh_keys"], "a key that is there is taken"
     assert known.read_text() == lines
 
 

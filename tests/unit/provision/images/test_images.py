@@ -101,12 +101,12 @@ def test_a_context_is_the_same_for_the_same_content(tmp_path: Path) -> None:
     [
         ("[server]\nmemory = '3G'", set()),
         (ARCHIVE, {"base", "host", "notebook", "graphite"}),
-        ("[mirrors]\nca_certificates = ['ca.pem']", {"notebook", "graphite"}),
-        ("[mirrors]\npypi = 'https://pypi.example/simple'", {"notebook", "graphite"}),
-        ("[mirrors]\nnpm = 'https://npm.example'", {"graphite"}),
-        ("[mirrors]\napt = {debian = 'http://deb.example/debian'}", {"host", "notebook", "graphite"}),
-        ("[mirrors]\nhttp_proxy = 'http://proxy.example:3128'", set()),
-        ("[mirrors]\nnotebooks = true\nregistries = ['https://hub.example']", set()),
+        ("[downloads]\nca_certificates = ['ca.pem']", {"notebook", "graphite"}),
+        ("[downloads]\npypi = 'https://pypi.example/simple'", {"notebook", "graphite"}),
+        ("[downloads]\nnpm = 'https://npm.example'", {"graphite"}),
+        ("[downloads]\napt = {debian = 'http://deb.example/debian'}", {"host", "notebook", "graphite"}),
+        ("[downloads]\nhttp_proxy = 'http://proxy.example:3128'", set()),
+        ("[downloads]\nnotebooks = true\nregistries = ['https://hub.example']", set()),
     ],
 )
 def test_an_image_is_named_by_all_that_goes_into_it(
@@ -192,7 +192,7 @@ def test_the_host_image_is_built_once(programs: Programs, hub: Hub) -> None:
 
 def test_the_notebook_archive_is_made_once(programs: Programs, building: Callable[..., Settings]) -> None:
     settings = building(
-        "[mirrors]\npypi = 'https://pypi.example/simple'\nca_certificates = ['ca.pem', 'old/ca.pem']"
+        "[downloads]\npypi = 'https://pypi.example/simple'\nca_certificates = ['ca.pem', 'old/ca.pem']"
     )
     sent: list[dict[str, int]] = []
 
@@ -217,7 +217,7 @@ def test_the_notebook_archive_is_made_once(programs: Programs, building: Callabl
 
 
 def test_images_take_packages_from_mirrors(programs: Programs, building: Callable[..., Settings]) -> None:
-    apt = "[mirrors]\nca_certificates = ['ca.pem']\n[mirrors.apt]\n"
+    apt = "[downloads]\nca_certificates = ['ca.pem']\n[downloads.apt]\n"
     settings = building(f"{apt}ubuntu = 'http://m/ubuntu'\ndebian = 'http://m/debian'")
     sent: list[set[str]] = []
 
@@ -239,8 +239,8 @@ def test_images_are_made_through_the_proxy_and_nobody_sees_its_password(
     programs: Programs, building: Callable[..., Settings]
 ) -> None:
     settings = building(
-        f"{ARCHIVE}\n[mirrors]\nhttp_proxy = 'http://proxy.example:3128'",
-        secrets="[mirrors]\nproxy_credentials = 'me:correct-horse'",
+        f"{ARCHIVE}\n[downloads]\nhttp_proxy = 'http://proxy.example:3128'",
+        secrets="[downloads]\nproxy_credentials = 'me:correct-horse'",
     )
     given: dict[str, dict[str, str]] = {}
 
@@ -298,7 +298,7 @@ def test_a_build_that_fails_shows_its_last_lines(
 
 
 def test_what_is_not_there_is_named(programs: Programs, building: Callable[..., Settings]) -> None:
-    settings = building("[mirrors]\nca_certificates = ['gone.pem']")
+    settings = building("[downloads]\nca_certificates = ['gone.pem']")
     with pytest.raises(SettingsError, match=r"gone\.pem: cannot be read: No such file"):
         archive_of(settings, Reporter(quiet=True))
     (settings.root / "notebook" / "Dockerfile").unlink()

@@ -120,7 +120,7 @@ def test_docker_is_asked_for_the_address_each_time(hub: Hub, programs: Programs,
     settings = hub()
     machines.up(settings, QUIET)
     found = machines.target(settings)
-    assert (found.host, found.port, found.user, found.vouched) == ("127.0.0.1", 2222, "vagrant", True)
+    assert (found.host, found.port, found.user, found.made_here) == ("127.0.0.1", 2222, "vagrant", True)
     programs.answers["docker container inspect"] = inspected().replace("2222", "2200")
     assert machines.target(settings).port == 2200
     assert vagrant.calls == ["up docker"]

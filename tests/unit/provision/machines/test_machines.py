@@ -153,7 +153,7 @@ def test_a_vagrant_at_work_tells_how_to_log_in_and_is_not_asked(hub: Hub, vagran
     made(machines.dotfile(settings), "libvirt")
     access = {"HostName": "192.0.2.8", "Port": 22, "User": "vagrant", "IdentityFile": "/its key"}
     told = CliRunner().invoke(
-        cli, ["--config", str(settings.root / "hub.toml"), "settle", "--access", json.dumps(access)]
+        cli, ["--config", str(settings.root / "hub.toml"), "after-start", "--access", json.dumps(access)]
     )
     assert told.exit_code == 0, told.output
     assert vagrant.calls == ["relay", "set the clock"]

@@ -159,7 +159,7 @@ def test_checks_run_on_every_host_and_never_here(
     checked: dict[str, Any], hub: Callable[..., Settings]
 ) -> None:
     settings = hub()
-    targets = [Target("127.0.0.1", 2222, "vagrant", Path("/key"), vouched=True), Target("host")]
+    targets = [Target("127.0.0.1", 2222, "vagrant", Path("/key"), made_here=True), Target("host")]
     assert verify.verify(settings, targets, Access(known_hosts=Path("/known")), ["-k", "visit"])
     assert "--hosts=ssh://host0,ssh://host1" in checked["argv"]
     assert checked["argv"][-2:] == ["-k", "visit"]

@@ -1,4 +1,4 @@
-"""[mirrors]: what it takes, what it refuses, and that the proxy's password is shown to nobody."""
+"""[downloads]: what it takes, what it refuses, and that the proxy's password is shown to nobody."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ PROXY = "http_proxy = 'http://proxy.example:3128'"
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("apt = 'http://x'", "mirrors.apt: should be a table"),
-        ("apt = {debain = 'http://x'}", "mirrors.apt.debain: should be 'debian', 'debian-security'"),
-        ("apt = {debian = 'x'}", "mirrors.apt.debian: should be a URL that begins with https://"),
-        ("pypi = 'ftp://x'", "mirrors.pypi: should be a URL that begins with https://"),
-        ("npm = 'https://me:secret@x'", "mirrors.npm: should carry no user and no password"),
-        ("conda = 'conda-forge'", "mirrors.conda: should be a URL"),
-        ("conda_installers = 'x.sh'", "mirrors.conda_installers: should be a URL"),
-        ("registries = 'https://x'", "mirrors.registries: should be a list"),
-        ("registries = ['x:5000']", "mirrors.registries: should be a URL"),
+        ("apt = 'http://x'", "downloads.apt: should be a table"),
+        ("apt = {debain = 'http://x'}", "downloads.apt.debain: should be 'debian', 'debian-security'"),
+        ("apt = {debian = 'x'}", "downloads.apt.debian: should be a URL that begins with https://"),
+        ("pypi = 'ftp://x'", "downloads.pypi: should be a URL that begins with https://"),
+        ("npm = 'https://me:secret@x'", "downloads.npm: should carry no user and no password"),
+        ("conda = 'conda-forge'", "downloads.conda: should be a URL"),
+        ("conda_installers = 'x.sh'", "downloads.conda_installers: should be a URL"),
+        ("registries = 'https://x'", "downloads.registries: should be a list"),
+        ("registries = ['x:5000']", "downloads.registries: should be a URL"),
         ("registries = ['https://x/v2/hub']", 'should be "https://host" or "https://host:port"'),
-        ("http_proxy = 'proxy:3128'", 'mirrors.http_proxy: should be "http://host:port"'),
-        ("http_proxy = 'socks5://proxy:1080'", 'mirrors.http_proxy: should be "http://host:port"'),
-        ("http_proxy = 'http://proxy'", 'mirrors.http_proxy: should be "http://host:port"'),
-        ("http_proxy = 'http://proxy:99999'", 'mirrors.http_proxy: should be "http://host:port"'),
+        ("http_proxy = 'proxy:3128'", 'downloads.http_proxy: should be "http://host:port"'),
+        ("http_proxy = 'socks5://proxy:1080'", 'downloads.http_proxy: should be "http://host:port"'),
+        ("http_proxy = 'http://proxy'", 'downloads.http_proxy: should be "http://host:port"'),
+        ("http_proxy = 'http://proxy:99999'", 'downloads.http_proxy: should be "http://host:port"'),
         ("http_proxy = 'http://proxy:1/x'", "and nothing after it"),
         ("http_proxy = 'http://me:secret@proxy:1'", "they belong to proxy_credentials"),
         ("http_proxy = 'http://127.0.0.1:3128'", "an address that the hosts and their containers reach"),
         ("http_proxy = 'http://localhost:3128'", "an address that the hosts and their containers reach"),
         ("https_proxy = 'http://proxy:1'", "https_proxy needs http_proxy beside it"),
         ("no_proxy = ['x']", "no_proxy belongs to http_proxy"),
-        (f"{PROXY}\nno_proxy = 'x'", "mirrors.no_proxy: should be a list"),
-        (f"{PROXY}\nno_proxy = ['http://x']", "mirrors.no_proxy: should be a name, an address or a range"),
-        (f"{PROXY}\nno_proxy = ['*']", "mirrors.no_proxy: should be a name, an address or a range"),
+        (f"{PROXY}\nno_proxy = 'x'", "downloads.no_proxy: should be a list"),
+        (f"{PROXY}\nno_proxy = ['http://x']", "downloads.no_proxy: should be a name, an address or a range"),
+        (f"{PROXY}\nno_proxy = ['*']", "downloads.no_proxy: should be a name, an address or a range"),
         (f"{PROXY}\nproxy_credentials = 'a:b'", "is a secret and may not stand in this file"),
     ],
 )
 def test_what_is_refused(hub: Hub, text: str, reason: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        hub(f"[mirrors]\n{text}")
+        hub(f"[downloads]\n{text}")
     assert reason in str(caught.value)
 
 
@@ -60,12 +60,14 @@ def test_what_is_refused(hub: Hub, text: str, reason: str) -> None:
     ],
 )  # fmt: skip
 def test_proxies_by_scheme(hub: Hub, text: str, http: str | None, https: str | None) -> None:
-    proxies = hub(f"[mirrors]\n{text}").mirrors.proxies
+    proxies = hub(f"[downloads]\n{text}").downloads.proxies
     assert (proxies.get("http"), proxies.get("https")) == (http, https)
 
 
 def test_trailing_slashes_go(hub: Hub) -> None:
-    mirrors = hub("[mirrors]\napt = {ubuntu = 'http://m/ubuntu/'}\nregistries = ['http://m:5000/']").mirrors
+    mirrors = hub(
+        "[downloads]\napt = {ubuntu = 'http://m/ubuntu/'}\nregistries = ['http://m:5000/']"
+    ).downloads
     assert mirrors.apt == {"ubuntu": "http://m/ubuntu"}
     assert mirrors.registries == ("http://m:5000",)
 
@@ -78,20 +80,20 @@ def test_trailing_slashes_go(hub: Hub) -> None:
     ],
 )
 def test_credentials_join_the_proxy_s_address(hub: Hub, given: str, url: str) -> None:
-    mirrors = hub(f"[mirrors]\n{PROXY}", secrets=f"[mirrors]\nproxy_credentials = '{given}'").mirrors
+    mirrors = hub(f"[downloads]\n{PROXY}", secrets=f"[downloads]\nproxy_credentials = '{given}'").downloads
     assert mirrors.proxies == {"http": url, "https": url}
     assert mirrors.credentials == tuple(given.split(":", 1))
 
 
 def test_credentials_come_from_the_environment_too(hub: Hub) -> None:
-    settings = hub(f"[mirrors]\n{PROXY}")
-    environ = {"HUBWRIGHT__MIRRORS__PROXY_CREDENTIALS": f"me:{HIDDEN}"}
-    assert load(settings.root / "hub.toml", environ).mirrors.credentials == ("me", HIDDEN)
+    settings = hub(f"[downloads]\n{PROXY}")
+    environ = {"HUBWRIGHT__DOWNLOADS__PROXY_CREDENTIALS": f"me:{HIDDEN}"}
+    assert load(settings.root / "hub.toml", environ).downloads.credentials == ("me", HIDDEN)
 
 
 def test_credentials_are_never_shown(hub: Hub) -> None:
-    settings = hub(f"[mirrors]\n{PROXY}", secrets=f"[mirrors]\nproxy_credentials = 'me:{HIDDEN}'")
-    assert HIDDEN not in json.dumps(shown(settings)) + repr(settings) + str(settings.mirrors)
+    settings = hub(f"[downloads]\n{PROXY}", secrets=f"[downloads]\nproxy_credentials = 'me:{HIDDEN}'")
+    assert HIDDEN not in json.dumps(shown(settings)) + repr(settings) + str(settings.downloads)
 
 
 @pytest.mark.parametrize(
@@ -106,14 +108,14 @@ def test_credentials_are_never_shown(hub: Hub) -> None:
 )
 def test_credentials_of_no_use_are_refused_unseen(hub: Hub, credentials: str, text: str, reason: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        hub(f"[mirrors]\n{text}", secrets=f"[mirrors]\nproxy_credentials = '{credentials}'")
+        hub(f"[downloads]\n{text}", secrets=f"[downloads]\nproxy_credentials = '{credentials}'")
     assert reason in str(caught.value)
     assert HIDDEN not in f"{caught.value}{caught.value.hint}"
 
 
 def test_the_hint_names_the_variable_of_a_secret(tmp_path: Path) -> None:
-    text = f"[image]\nbuild = 'x'\n[mirrors]\n{PROXY}\nproxy_credentials = 'a:b'\n"
+    text = f"[image]\nbuild = 'x'\n[downloads]\n{PROXY}\nproxy_credentials = 'a:b'\n"
     (tmp_path / "hub.toml").write_text(text)
     with pytest.raises(SettingsError) as caught:
         load(tmp_path / "hub.toml", {})
-    assert caught.value.hint.endswith("to a variable HUBWRIGHT__MIRRORS__PROXY_CREDENTIALS")
+    assert caught.value.hint.endswith("to a variable HUBWRIGHT__DOWNLOADS__PROXY_CREDENTIALS")

@@ -139,13 +139,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("[server]\npids = 8", "server.pids: should be greater than or equal to 32"),
         ("[server]\nmemory = 'lots'", 'server.memory: should be a size such as "512M"'),
         ("[server]\nmemory = 0", "server.memory: should be greater than 0"),
-        ("[server]\nmost = -1", "server.most: should be greater than or equal to 0"),
+        ("[server]\nmax_servers = -1", "server.max_servers: should be greater than or equal to 0"),
         ("[server]\ndisk = -1", "server.disk: should be greater than or equal to 0"),
         ("[server]\ndisk = '10M'", 'server: disk should be 0 or at least "64M"'),
         ("[server]\nmax_age = 'soon'", 'server.max_age: should be a time such as "90s"'),
         ("[server]\nmax_age = -5", "server.max_age: should be greater than or equal to 0"),
         ("[server.environment]\nDEBUG = 1", "server.environment.DEBUG: should be text in quotes"),
-        ("[mirrors]\nca_certificates = 'a.pem'", "mirrors.ca_certificates: should be a list"),
+        ("[downloads]\nca_certificates = 'a.pem'", "downloads.ca_certificates: should be a list"),
         ("[auth]\ntype = 'ldap'", "auth.type: should be 'tmp'"),
         ("[vm]\nname = 'Two Words'", "vm.name: "),
         ("[vm]\nmemory = 4096", 'vm.memory: should be at least "256M"; a number without a unit means bytes'),
@@ -163,11 +163,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("[tls]\nmode = 'letsencrypt'\nemail = ''", "tls.email: should be an address such as"),
         ("[tls]\nmode = 'letsencrypt'\nemail = 'a@b'\ndirectory = ''", "tls.directory: should be a URL"),
         (
-            "[mirrors]\npypi = 'HTTPS://user:secret@host/simple'",
-            "mirrors.pypi: should carry no user and no pass",
+            "[downloads]\npypi = 'HTTPS://user:secret@host/simple'",
+            "downloads.pypi: should carry no user and no pass",
         ),
-        ("[mirrors]\nnpm = 'https://host:abc/'", "mirrors.npm: should be a URL such as"),
-        ("[mirrors]\nnpm = 'https://[host/'", "mirrors.npm: should be a URL such as"),
+        ("[downloads]\nnpm = 'https://host:abc/'", "downloads.npm: should be a URL such as"),
+        ("[downloads]\nnpm = 'https://[host/'", "downloads.npm: should be a URL such as"),
         ("[vm]\nbox = '~no-such-user/x.box'", "vm.box: should begin with a folder"),
         ("[tls]\nmode = ['off']", "tls.mode: should be 'self-signed', 'files'"),
         ("[tls.mode]\noff = true", "tls.mode: should be 'self-signed', 'files'"),
@@ -196,23 +196,23 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("[server]\nidle_timeout = 0\nmax_age = '1d'", "max_age needs idle_timeout: the culler ends both"),
         ("[server]\nidle_timeout = '5m'", 'idle_timeout should be 0 or at least "6m"'),
         ("[server]\nidle_timeout = 359", 'idle_timeout should be 0 or at least "6m"'),
-        ("[network]\nclosed = '10.0.0.0/8'", "network.closed: should be a list"),
+        ("[network]\nblocked = '10.0.0.0/8'", "network.blocked: should be a list"),
         (
-            "[network]\nclosed = ['10.1.0.0/8']",
-            'network.closed: "10.1.0.0/8" should be "10.0.0.0/8", which begins',
+            "[network]\nblocked = ['10.1.0.0/8']",
+            'network.blocked: "10.1.0.0/8" should be "10.0.0.0/8", which begins',
         ),
         (
-            "[network]\nclosed = ['10.0.0.0/8', '192.168.1.1/24']",
+            "[network]\nblocked = ['10.0.0.0/8', '192.168.1.1/24']",
             '"192.168.1.1/24" should be "192.168.1.0/24"',
         ),
-        ("[network]\nclosed = ['10.0.0.1']", 'network.closed: "10.0.0.1" should be an IPv4 range'),
+        ("[network]\nblocked = ['10.0.0.1']", 'network.blocked: "10.0.0.1" should be an IPv4 range'),
         (
-            "[network]\nclosed = ['10.0.0.0/255.0.0.0']",
-            'network.closed: "10.0.0.0/255.0.0.0" should be an IPv4 range',
+            "[network]\nblocked = ['10.0.0.0/255.0.0.0']",
+            'network.blocked: "10.0.0.0/255.0.0.0" should be an IPv4 range',
         ),
-        ("[network]\nclosed = ['10.0.0.0/33']", 'network.closed: "10.0.0.0/33" should be an IPv4 range'),
-        ("[network]\nclosed = ['fd00::/8']", 'network.closed: "fd00::/8" should be an IPv4 range'),
-        ("[network]\nclosed = ['the office']", 'network.closed: "the office" should be an IPv4 range'),
+        ("[network]\nblocked = ['10.0.0.0/33']", 'network.blocked: "10.0.0.0/33" should be an IPv4 range'),
+        ("[network]\nblocked = ['fd00::/8']", 'network.blocked: "fd00::/8" should be an IPv4 range'),
+        ("[network]\nblocked = ['the office']", 'network.blocked: "the office" should be an IPv4 range'),
         ("[network]\nsubnet = '10.0.0.0/25'", "network.subnet: should be a /24 or larger"),
         ("[network]\nsubnet = '10.0.0.1'", "network.subnet: should be a /24 or larger"),
         ("[network]\nsubnet = '0.0.0.0/0'", "network.subnet: should be a /8 or smaller"),
@@ -294,7 +294,7 @@ def test_the_host_has_the_first_address(hub: Callable[..., Settings], subnet: st
 
 @pytest.mark.parametrize("ranges", [(), ("10.0.0.0/8", "192.168.7.3/32"), ("0.0.0.0/0",)])
 def test_ranges_can_be_closed(hub: Callable[..., Settings], ranges: tuple[str, ...]) -> None:
-    assert hub(f"[network]\nclosed = {list(ranges)}").network.closed == ranges
+    assert hub(f"[network]\nblocked = {list(ranges)}").network.blocked == ranges
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_a_subnet_is_kept_with_the_length_of_its_prefix(
         "[hub]\nport = 8085\n[monitoring]\ngraphite = false",
         "[tls]\nredirect_port = 0",
         "[tls]\nmode = 'behind-proxy'\nredirect_port = 8000",
-        "[mirrors]\npypi = 'https://[2001:db8::1]:8443/simple'",
+        "[downloads]\npypi = 'https://[2001:db8::1]:8443/simple'",
     ],
 )
 def test_what_nothing_listens_on_is_free(hub: Callable[..., Settings], text: str) -> None:
@@ -325,7 +325,7 @@ def test_what_nothing_listens_on_is_free(hub: Callable[..., Settings], text: str
 
 
 def test_a_url_begins_in_small_letters(hub: Callable[..., Settings]) -> None:
-    assert hub("[mirrors]\npypi = 'HTTPS://Host/Simple'").mirrors.pypi == "https://Host/Simple"
+    assert hub("[downloads]\npypi = 'HTTPS://Host/Simple'").downloads.pypi == "https://Host/Simple"
 
 
 def test_ports_that_are_fixed_are_those_of_the_roles() -> None:
@@ -406,7 +406,7 @@ def test_secrets_that_others_may_read_are_refused(tmp_path: Path, mode: int) -> 
 
 @pytest.mark.parametrize(
     "name",
-    ["HUB__PORT", "SERVER__SECRETS", "SERVER", "", "NO__SUCH__KEY", "MIRRORS__PROXY_CREDENTIALS__NAME"],
+    ["HUB__PORT", "SERVER__SECRETS", "SERVER", "", "NO__SUCH__KEY", "DOWNLOADS__PROXY_CREDENTIALS__NAME"],
 )
 def test_the_environment_gives_secrets_only(tmp_path: Path, name: str) -> None:
     (tmp_path / "hub.toml").write_text(f"[image]\n{IMAGE}")
@@ -439,7 +439,7 @@ def test_shown_masks_secrets(hub: Callable[..., Settings]) -> None:
 
 
 def test_secret_paths_are_found_in_the_schema() -> None:
-    assert SECRET_PATHS == (("server", "secrets"), ("mirrors", "proxy_credentials"))
+    assert SECRET_PATHS == (("server", "secrets"), ("downloads", "proxy_credentials"))
 
 
 def test_settings_do_not_change(hub: Callable[..., Settings]) -> None:

@@ -194,7 +194,7 @@ def test_no_configuration_leads_away_from_a_machine_that_was_made_here(
     configured: Configured, opened: list[fabric.Connection]
 ) -> None:
     configured("Host *\n  HostName elsewhere\n  ProxyJump front\n  ConnectTimeout 1\n")
-    enter(Target("127.0.0.1", 2222, "me", vouched=True), Access())
+    enter(Target("127.0.0.1", 2222, "me", made_here=True), Access())
     (machine,) = opened
     assert (machine.host, machine.connect_timeout) == ("127.0.0.1", connections.OWN_TIMEOUT)
 
@@ -208,7 +208,7 @@ def test_whoever_interrupts_hangs_up_on_all(configured: Configured, opened: list
     with connections.connected(Target("inside"), access, lambda _: None):
         for hop in opened:
             hop.client.close = lambda hop=hop: closed.append(hop.host)
-        access.lines.close()
+        access.connections.close()
         assert closed == ["inside.example", "front.example"]
     with pytest.raises(HubwrightError, match="other: stopped"):
         enter(Target("other"), access)
@@ -259,9 +259,9 @@ def test_a_host_that_cannot_be_entered(
     assert hint in caught.value.hint
 
 
-@pytest.mark.parametrize("vouched", [False, True])
+@pytest.mark.parametrize("made_here", [False, True])
 def test_only_a_machine_that_was_made_here_needs_no_known_key(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vouched: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_here: bool
 ) -> None:
     """Fabric alone would accept any key."""
     known = tmp_path / "known_hosts"
@@ -274,12 +274,12 @@ def test_only_a_machine_that_was_made_here_needs_no_known_key(
 
     monkeypatch.setattr(known_hosts, "SYSTEM", tmp_path / "none")
     monkeypatch.setattr(fabric.Connection, "open", opened)
-    target = Target("host", 2222, vouched=vouched)
+    target = Target("host", 2222, made_here=made_here)
     with pytest.raises(HubwrightError):
         sessions.run(target, b"", {}, Access(known_hosts=known), lambda _: None)
     (client,) = clients
-    assert bool(client._system_host_keys.lookup("[host]:2222")) is not vouched
-    if vouched:
+    assert bool(client._system_host_keys.lookup("[host]:2222")) is not made_here
+    if made_here:
         client._policy.missing_host_key(client, "[host]:2222", KEY)
     else:
         with pytest.raises(UnknownHostKey):

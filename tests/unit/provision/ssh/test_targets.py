@@ -34,7 +34,7 @@ def test_a_target_is_written_as_ssh_does(text: str, host: str, port: int, user: 
     target = Target.parse(text, Path("key"))
     assert (target.host, target.port, target.user, target.identity) == (host, port, user, Path("key"))
     assert target.name == name
-    assert not target.vouched
+    assert not target.made_here
 
 
 @pytest.mark.parametrize(

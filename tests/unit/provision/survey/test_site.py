@@ -91,7 +91,7 @@ NOTHING = {"docker": NO, "libvirt": NO, "virtualbox": NO}
                 DOCKER, YES, certificates=("/ca/a.crt",), pypi="https://p.example", npm="https://n.example"
             ),
             {
-                "mirrors": {
+                "downloads": {
                     "ca_certificates": ["/ca/a.crt"],
                     "pypi": "https://p.example",
                     "npm": "https://n.example",
@@ -102,14 +102,14 @@ NOTHING = {"docker": NO, "libvirt": NO, "virtualbox": NO}
             Survey(
                 DOCKER, YES, conda=YES, conda_alias="https://c.example", channels=("https://c.example/x",)
             ),
-            {"mirrors": {"conda": "https://c.example"}, "python": {"channels": ["https://c.example/x"]}},
+            {"downloads": {"conda": "https://c.example"}, "python": {"channels": ["https://c.example/x"]}},
         ),
         (Survey(DOCKER, YES, conda=NO, channels=("https://c",)), {"python": {"provider": "system"}}),
-        (Survey(DOCKER, YES, registries=("https://r",)), {"mirrors": {"registries": ["https://r"]}}),
-        (Survey(DOCKER, YES, proxies=PROXY), {"mirrors": {"http_proxy": "http://p:1"}}),
+        (Survey(DOCKER, YES, registries=("https://r",)), {"downloads": {"registries": ["https://r"]}}),
+        (Survey(DOCKER, YES, proxies=PROXY), {"downloads": {"http_proxy": "http://p:1"}}),
         (
             Survey(DOCKER, YES, proxies=Proxies("http://p:1", "http://q:2", (".org",), password=True)),
-            {"mirrors": {"http_proxy": "http://p:1", "https_proxy": "http://q:2", "no_proxy": [".org"]}},
+            {"downloads": {"http_proxy": "http://p:1", "https_proxy": "http://q:2", "no_proxy": [".org"]}},
         ),
     ],
 )

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from provision.tools.atomic import whole
+from provision.tools.atomic import atomic
 
 
 def test_what_is_finished_has_its_name(tmp_path: Path) -> None:
     (tmp_path / "file.tar").write_text("old")
     (tmp_path / "file.tar.unfinished").write_text("of a run that was killed")
-    with whole(tmp_path / "file.tar") as unfinished:
+    with atomic(tmp_path / "file.tar") as unfinished:
         unfinished.write_text("new")
         assert (tmp_path / "file.tar").read_text() == "old"
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"file.tar": "new"}
@@ -22,7 +22,7 @@ def test_what_is_not_finished_goes(tmp_path: Path) -> None:
     (tmp_path / "file.tar").write_text("old")
 
     def cut_off() -> None:
-        with whole(tmp_path / "file.tar") as unfinished:
+        with atomic(tmp_path / "file.tar") as unfinished:
             unfinished.write_text("ne")
             raise KeyboardInterrupt
 
@@ -33,5 +33,5 @@ def test_what_is_not_finished_goes(tmp_path: Path) -> None:
 
 def test_where_nothing_can_be_written_the_first_reason_is_told(tmp_path: Path) -> None:
     (tmp_path / "folder").touch()
-    with pytest.raises(NotADirectoryError), whole(tmp_path / "folder" / "file") as unfinished:
+    with pytest.raises(NotADirectoryError), atomic(tmp_path / "folder" / "file") as unfinished:
         unfinished.touch()

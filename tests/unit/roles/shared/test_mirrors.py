@@ -1,4 +1,4 @@
-"""What [mirrors] becomes: surroundings of downloads, files for apt and dockerd, a visitor's variables."""
+"""What [downloads] becomes: surroundings of downloads, files for apt and dockerd, a visitor's variables."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def every(settings: Settings) -> dict[str, Resource]:
 
 
 def proxied(hub: Hub, text: str = "", secret: str = "") -> Settings:
-    secrets = f"[mirrors]\nproxy_credentials = '{secret}'" if secret else ""
-    return hub(f"[mirrors]\n{PROXY}\n{text}", secrets=secrets)
+    secrets = f"[downloads]\nproxy_credentials = '{secret}'" if secret else ""
+    return hub(f"[downloads]\n{PROXY}\n{text}", secrets=secrets)
 
 
 @pytest.mark.parametrize(
@@ -77,13 +77,13 @@ def proxied(hub: Hub, text: str = "", secret: str = "") -> Settings:
     ],
 )
 def test_what_programs_of_a_run_are_started_with(hub: Hub, text: str, expected: dict[str, str]) -> None:
-    settings = hub(f"[mirrors]\n{text}")
+    settings = hub(f"[downloads]\n{text}")
     assert manifest(settings, [], mode="plan")["environment"] == expected
     assert downloads.environment(settings) == expected
 
 
 def test_the_hub_s_own_network_is_never_asked_of_the_proxy(hub: Hub) -> None:
-    settings = hub(f"[mirrors]\n{PROXY}\n[network]\nsubnet = '10.9.0.0/20'")
+    settings = hub(f"[downloads]\n{PROXY}\n[network]\nsubnet = '10.9.0.0/20'")
     assert downloads.environment(settings)["no_proxy"] == "localhost,127.0.0.1,::1,10.9.0.1,10.9.0.0/20"
 
 
@@ -159,7 +159,7 @@ def test_a_mirror_is_asked_when_its_certificate_is_trusted(
 ) -> None:
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
     text = f"apt = {{debian = '{scheme}://m/debian'}}\nca_certificates = ['{tmp_path}/ca.pem']"
-    steps = roles.base.steps(inputs(hub(f"[mirrors]\n{text}")))
+    steps = roles.base.steps(inputs(hub(f"[downloads]\n{text}")))
     order = [type(step) for step in steps if isinstance(step, AptSources | TrustedCertificate)]
     assert order[0] is first
     assert len(order) == 2
@@ -167,7 +167,7 @@ def test_a_mirror_is_asked_when_its_certificate_is_trusted(
 
 def test_an_engine_restarts_when_it_shall_trust_another_authority(hub: Hub, tmp_path: Any) -> None:
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
-    found = every(hub(f"[mirrors]\nca_certificates = ['{tmp_path}/ca.pem']"))
+    found = every(hub(f"[downloads]\nca_certificates = ['{tmp_path}/ca.pem']"))
     docker = found["service:docker"]
     assert isinstance(docker, Service)
     assert [id_ for id_ in docker.watches if id_.startswith("certificate:hubwright-ca-")]
@@ -176,7 +176,7 @@ def test_an_engine_restarts_when_it_shall_trust_another_authority(hub: Hub, tmp_
 def test_installers_come_from_the_folder_with_their_own_checksums(hub: Hub) -> None:
     plain, mirrored = (
         resource
-        for text in ("", "[mirrors]\nconda_installers = 'https://m/miniconda/'")
+        for text in ("", "[downloads]\nconda_installers = 'https://m/miniconda/'")
         for resource in every(hub(text)).values()
         if isinstance(resource, CondaPrefix)
     )
@@ -190,7 +190,7 @@ def test_installers_come_from_the_folder_with_their_own_checksums(hub: Hub) -> N
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_certificate_is_renewed_through_the_proxy(hub: Hub, asked: bool) -> None:
     acme = "[hub]\ndomain = 'hub.example.org'\n[tls]\nmode = 'letsencrypt'\nemail = 'a@example.org'\n"
-    timer = every(hub(f"{acme}[mirrors]\n{PROXY if asked else ''}"))["timer:hubwright-certificate"]
+    timer = every(hub(f"{acme}[downloads]\n{PROXY if asked else ''}"))["timer:hubwright-certificate"]
     assert isinstance(timer, Timer)
     assert ("EnvironmentFile=-/etc/jupyterhub/downloads.env\n" in timer.service) is asked
 

@@ -164,7 +164,7 @@ def test_the_page_loads_nothing_and_escapes_what_it_is_given(known: bool, operat
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(403, "hubwright dashboard"), (404, "nothing here"), (500, "has failed")]
+    ("code", "words"), [(403, "hubwright status-page"), (404, "nothing here"), (500, "has failed")]
 )
 def test_a_closed_page_says_why(code: int, words: str) -> None:
     assert words in page("status_closed.html", code=code)

@@ -236,7 +236,7 @@ def test_the_rules_stay_while_notebooks_may_run(jobs: str, stays: bool) -> None:
 def test_the_unit_says_what_the_settings_do(
     hub: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, text: str, ports: list[str]
 ) -> None:
-    settings = hub(f"{text}\n[network]\nsubnet = '10.8.0.0/20'\nclosed = ['10.0.0.0/8', '192.168.0.0/16']")
+    settings = hub(f"{text}\n[network]\nsubnet = '10.8.0.0/20'\nblocked = ['10.0.0.0/8', '192.168.0.0/16']")
     [unit] = [
         each.unit
         for each in docker.steps(inputs(settings))

@@ -32,7 +32,7 @@ def test_parse_dpkg(text: str, names: set[str]) -> None:
 
 def test_parse_dpkg_knows_what_is_there_in_part() -> None:
     text = "ii \tbash\niF \thalf\nrc \tgone\nun \tnever\n"
-    assert parse_dpkg(text, whole=False) == {"bash", "half", "gone"}
+    assert parse_dpkg(text, complete=False) == {"bash", "half", "gone"}
 
 
 def test_what_a_killed_installation_left_in_part_is_purged(host: Host) -> None:
@@ -83,7 +83,7 @@ def test_only_what_came_with_the_installation_is_purged(host: Host) -> None:
     assert converge(machine, packages_) == ["install docker.io"]
     assert machine.claims(packages_)["installed"] == ["containerd", "docker.io", "runc"]
     host.installed.discard("runc")  # gone in the meantime
-    machine.forget("dpkg")
+    machine.invalidate("dpkg")
     packages_.remove(machine)
     (purge,) = host.ran("apt-get", "purge")
     assert purge[3:] == ["containerd", "docker.io"]

@@ -1,4 +1,4 @@
-"""Mirrors in apt's sources: in, changed, and out again, byte for byte."""
+"""Downloads in apt's sources: in, changed, and out again, byte for byte."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_which_archive_an_entry_means(uris: str, components: str, signed_by: str
 
 @pytest.fixture
 def files(host: Host) -> list[Path]:
-    """Lines, stanzas, and somebody else's."""
+    """OpenConnections, stanzas, and somebody else's."""
     folder = Path(host.path("/etc/apt/sources.list.d"))
     folder.mkdir()
     (folder / "debian.sources").write_text(STANZAS)
@@ -178,7 +178,7 @@ def test_a_mirror_is_asked_before_anything_is_changed(host: Host, files: list[Pa
     machine = FakeMachine(host)
     with pytest.raises(Problem, match="its sources stay as they are\nE: Failed to fetch") as caught:
         AptSources({"debian": MIRROR}).apply(machine)
-    assert "[mirrors] apt" in caught.value.hint
+    assert "[downloads] apt" in caught.value.hint
     assert texts(files) == before
     assert asked["0-sources.list"] == (f"deb {MIRROR} bookworm main\ndeb {MIRROR} bookworm-updates main\n")
     assert asked["1-debian.sources"].count("URIs:") == 1  # of others' archives, nothing is asked
@@ -191,7 +191,7 @@ def test_sources_that_name_no_known_archive_are_a_problem(host: Host) -> None:
     Path(host.path("/etc/apt/sources.list")).write_text("deb http://nexus.example/proxy bookworm main\n")
     with pytest.raises(Problem, match="name none of the archives debian, debian-security") as caught:
         AptSources({"debian": MIRROR, "debian-security": SECURITY}).check(FakeMachine(host))
-    assert "[mirrors] apt" in caught.value.hint
+    assert "[downloads] apt" in caught.value.hint
 
 
 def test_mirrors_of_another_distribution_are_none_of_this_host(host: Host) -> None:

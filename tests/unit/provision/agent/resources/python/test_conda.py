@@ -21,7 +21,7 @@ from provision.agent.resources.network import download
 from provision.agent.resources.python import conda
 from provision.agent.resources.python.environment import stands_on
 from provision.errors import SettingsError
-from provision.settings import Mirrors, Python, Settings
+from provision.settings import Downloads, Python, Settings
 from provision.settings.installers import installers
 from roles import python as role
 from roles.python import miniconda
@@ -356,7 +356,7 @@ def test_settings_that_cannot_be_meant(hub: Callable[..., Settings], text: str, 
 
 def test_both_distributions_are_pinned_for_both_machines() -> None:
     for distribution in ("miniconda", "miniforge"):
-        known = installers(Python.model_validate({"distribution": distribution}), Mirrors())
+        known = installers(Python.model_validate({"distribution": distribution}), Downloads())
         assert {machine for machine, _, _ in known} == {"x86_64", "aarch64"}
         assert len({digest for _, _, digest in known}) == 2
         for machine, url, digest in known:
@@ -369,7 +369,7 @@ def test_both_distributions_are_pinned_for_both_machines() -> None:
 
 def test_an_installer_of_one_s_own_holds_for_every_machine(hub: Callable[..., Settings]) -> None:
     own = hub(f"[python]\ninstaller = 'https://m/a.sh'\nsha256 = '{OLD.upper()}'").python
-    assert installers(own, Mirrors()) == (("any", "https://m/a.sh", OLD),)
+    assert installers(own, Downloads()) == (("any", "https://m/a.sh", OLD),)
     assert miniconda.interpreter(own).edition != miniconda.interpreter(Python()).edition
 
 

@@ -100,7 +100,7 @@ def test_a_changed_unit_restarts_its_service(watched: tuple[FakeMachine, File, S
 
 
 def test_what_an_active_unit_has_made_and_somebody_took_away_is_made_anew(host: Host) -> None:
-    service = Service("ours", "[Service]\n", holds=("/opt/fence.py", "check"))
+    service = Service("ours", "[Service]\n", still_there=("/opt/fence.py", "check"))
     machine = FakeMachine(host, (service,))
     converge(machine, service)
     assert converge(machine, service) == []
@@ -117,7 +117,7 @@ def test_what_an_active_unit_has_made_and_somebody_took_away_is_made_anew(host: 
 
 def test_what_a_unit_has_made_goes_with_it_though_it_does_not_run(host: Host) -> None:
     """Only its stop takes that away, and systemd stops nothing that is not active."""
-    service = Service("ours", "[Service]\n", holds=("/opt/fence.py", "check"))
+    service = Service("ours", "[Service]\n", still_there=("/opt/fence.py", "check"))
     machine = FakeMachine(host, (service,))
     converge(machine, service)
     host.units["ours"].active = "inactive"
