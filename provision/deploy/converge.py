@@ -43,8 +43,8 @@ def steps(
 ) -> list[RoleSteps]:
     """The roles' resources; of `only` these roles and what they need, if any are named."""
     inputs = _inputs(settings, sources, only)
-    chosen = roles.with_needs(set(only)) if only else roles.ROLES
-    return [RoleSteps(role.name, role.needs, tuple(role.steps(inputs))) for role in chosen]
+    chosen = roles.ROLES.with_needs(only) if only else roles.ROLES
+    return [RoleSteps(role.name, role.needs, role.resources(inputs)) for role in chosen]
 
 
 def check(settings: Settings, only: Iterable[str] = ()) -> None:
@@ -53,12 +53,12 @@ def check(settings: Settings, only: Iterable[str] = ()) -> None:
 
 
 def _inputs(settings: Settings, sources: Mapping[str, ImageSource], only: Iterable[str]) -> Inputs:
-    unknown = sorted(set(only) - set(roles.NAMES))
+    unknown = sorted(set(only) - set(roles.ROLES.names))
     if unknown:
         raise SettingsError(
-            f"no such role: {', '.join(unknown)}", hint=f"the roles are {', '.join(roles.NAMES)}"
+            f"no such role: {', '.join(unknown)}", hint=f"the roles are {', '.join(roles.ROLES.names)}"
         )
-    return Inputs.read(settings, sources)
+    return roles.read_inputs(settings, sources)
 
 
 def image_sources(settings: Settings, reporter: Reporter) -> tuple[dict[str, ImageSource], dict[str, Blob]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from provision.agent.resources import AptPackages, Directory, Resource
+from roles.role import Role
 from roles.shared import mirrors, paths
 from roles.shared.inputs import Inputs
 
@@ -22,3 +23,6 @@ def steps(inputs: Inputs) -> list[Resource]:
         *inputs.pages("hub", "logo.svg"),  # on the hub's pages and on the status page
         *mirrors.unit_environment(inputs),
     ]
+
+
+ROLE = Role("base", "certificates and packages that everything else needs", steps)

@@ -16,6 +16,8 @@ from provision.agent.resources import (
     Timer,
     User,
 )
+from provision.settings import Settings
+from roles.role import Data, Door, Role
 from roles.shared import mirrors, paths
 from roles.shared.inputs import Inputs
 from roles.shared.render import render
@@ -152,3 +154,25 @@ def _account(inputs: Inputs) -> str:
     return hashlib.sha256(
         f"{inputs.settings.tls.directory} {inputs.settings.hub.domain}".encode()
     ).hexdigest()[:8]
+
+
+def units(settings: Settings) -> tuple[str, ...]:
+    kept = settings.tls.mode in ("self-signed", "letsencrypt")
+    return (*((REDIRECT,) if settings.redirect_port else ()), *((f"{RENEWAL}.timer",) if kept else ()))
+
+
+def doors(settings: Settings) -> tuple[Door, ...]:
+    port = settings.redirect_port
+    return (Door(port, "visitors", key="tls.redirect_port"),) if port else ()
+
+
+ROLE = Role(
+    "certificate",
+    "the certificate, its renewal, and the redirect to https",
+    steps,
+    ("base",),
+    units=units,
+    state=(Data("the account at the ACME server", path=paths.ACME),),
+    doors=doors,
+    secrets=(paths.TLS,),
+)

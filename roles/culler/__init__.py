@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from provision.agent.resources import GeneratedSecret, Resource, Service
+from provision.settings import Settings
 from roles import graphite, python
+from roles.role import Caller, Role
 from roles.shared import paths
 from roles.shared.inputs import Inputs
 from roles.shared.render import render
 
 NAME = "idle-culler"
+UNIT = "hubwright-culler"
 TOKEN = GeneratedSecret(
     f"{paths.SECRETS}/culler.env", "JUPYTERHUB_API_TOKEN", owner=paths.USER, group=paths.USER
 )
@@ -21,13 +24,11 @@ SCOPES: tuple[str, ...] = (
 )
 
 
-def wanted(inputs: Inputs) -> bool:
-    return inputs.settings.server.idle_timeout > 0
+def wanted(settings: Settings) -> bool:
+    return settings.server.idle_timeout > 0
 
 
 def steps(inputs: Inputs) -> list[Resource]:
-    if not wanted(inputs):
-        return []
     server = inputs.settings.server
     code = inputs.code("culler/counting_culler.py")
     unit = render(
@@ -37,8 +38,19 @@ def steps(inputs: Inputs) -> list[Resource]:
         max_age=server.max_age,
         every=min(server.idle_timeout // 2, 600),
         token_file=TOKEN.path,
-        statsd=graphite.wanted(inputs),
+        statsd=graphite.wanted(inputs.settings),
         monitoring=inputs.settings.monitoring,
     )
     watched = (TOKEN, *code, python.environment(inputs))
-    return [*code, Service("hubwright-culler", unit, watches=tuple(resource.id for resource in watched))]
+    return [*code, Service(UNIT, unit, watches=tuple(resource.id for resource in watched))]
+
+
+ROLE = Role(
+    "culler",
+    "the culler of idle servers and temporary users",
+    steps,
+    ("hub",),
+    wanted=wanted,
+    units=lambda _: (UNIT,),
+    calls_hub=Caller(NAME, TOKEN, lambda _: SCOPES),
+)

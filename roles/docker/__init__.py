@@ -1,41 +1,20 @@
-"""The container engine, and the network that notebook servers share with the hub."""
+"""The container engine."""
 
 from __future__ import annotations
 
-from provision.agent.resources import AptPackages, DockerNetwork, JsonKeys, Resource, Service
-from roles.shared import mirrors, paths
+from provision.agent.resources import AptPackages, JsonKeys, Resource, Service
+from roles.role import Role
+from roles.shared import mirrors
 from roles.shared.inputs import Inputs
 from roles.shared.render import render
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 LOG_MAX_SIZE = "10m"
 LOG_MAX_FILES = "3"
-FENCE = "hubwright-fence"
-
-
-def fence(inputs: Inputs) -> list[Resource]:
-    """What containers on the notebooks' bridge do not reach, and who does not reach the hub's API."""
-    [program] = inputs.code("system/fence.py")
-    network = inputs.settings.network
-    arguments = [
-        f"--bridge={paths.BRIDGE}",
-        f"--subnet={network.subnet}",
-        f"--gateway={network.gateway}",
-        f"--hub-port={paths.HUB_PORT}",
-        *(f"--port={port}" for port in inputs.settings.public_ports),
-        *(f"--blocked={range_}" for range_ in network.blocked),
-    ]
-    unit = render("fence/hubwright-fence.service.j2", program=program.path, arguments=arguments)
-    return [
-        # Somebody else's engine may have come without.
-        AptPackages("fence", ("iptables",), unless=("iptables-save", "iptables-restore")),
-        program,
-        Service(FENCE, unit, watches=(program.id,), still_there=(program.path, "check")),
-    ]
 
 
 def steps(inputs: Inputs) -> list[Resource]:
-    network, registries = inputs.settings.network, inputs.settings.downloads.registries
+    registries = inputs.settings.downloads.registries
     # Before the package: its first start is then the right one.
     config = JsonKeys(
         DAEMON_JSON,
@@ -75,6 +54,7 @@ def steps(inputs: Inputs) -> list[Resource]:
             # The last one holds the networks' addresses, chosen to be free where the engine started first.
             machine_specific=("/etc/docker/key.json", "/var/lib/docker/engine-id", "/var/lib/docker/network"),
         ),
-        *fence(inputs),  # before there is a network to be fenced, and after it is gone
-        DockerNetwork(paths.NETWORK, network.subnet, network.gateway, paths.BRIDGE),
     ]
+
+
+ROLE = Role("docker", "the container engine", steps, ("base",), units=lambda _: ("docker",))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from provision.agent.resources import DockerImage, DockerVolume, Resource, Service
+from provision.settings import Settings
 from provision.settings.image_names import GRAPHITE
+from roles.role import Data, Door, Role
 from roles.shared.inputs import Inputs
 from roles.shared.render import render
 
@@ -13,22 +15,20 @@ MEMORY = "256m"
 CPU_SHARES = 256  # a quarter of Docker's usual: visitors' servers come first
 
 
-def wanted(inputs: Inputs) -> bool:
-    return inputs.settings.monitoring.graphite
+def wanted(settings: Settings) -> bool:
+    return settings.monitoring.graphite
 
 
 def image(inputs: Inputs) -> DockerImage:
     return inputs.images[GRAPHITE].resource(GRAPHITE)
 
 
-def url(inputs: Inputs) -> str:
+def url(settings: Settings) -> str:
     """Where Graphite answers on the host."""
-    return f"http://127.0.0.1:{inputs.settings.monitoring.graphite_port}"
+    return f"http://127.0.0.1:{settings.monitoring.graphite_port}"
 
 
 def steps(inputs: Inputs) -> list[Resource]:
-    if not wanted(inputs):
-        return []
     monitoring = inputs.settings.monitoring
     unit = render(
         f"graphite/{NAME}.service.j2",
@@ -45,4 +45,24 @@ def steps(inputs: Inputs) -> list[Resource]:
         ("udp", "127.0.0.1", monitoring.statsd_port, "[monitoring] statsd_port"),
         ("tcp", "127.0.0.1", monitoring.graphite_port, "[monitoring] graphite_port"),
     )
-    return [VOLUME, image(inputs), Service(NAME, unit, ready=f"{url(inputs)}/health", ports=ports)]
+    return [VOLUME, image(inputs), Service(NAME, unit, ready=f"{url(inputs.settings)}/health", ports=ports)]
+
+
+def doors(settings: Settings) -> tuple[Door, ...]:
+    monitoring = settings.monitoring
+    return (
+        Door(monitoring.statsd_port, "host", "udp", key="monitoring.statsd_port"),
+        Door(monitoring.graphite_port, "host", key="monitoring.graphite_port"),
+    )
+
+
+ROLE = Role(
+    "graphite",
+    "StatsD and Graphite",
+    steps,
+    ("docker",),
+    wanted=wanted,
+    units=lambda _: (NAME,),
+    state=(Data("the numbers in Graphite", volume=VOLUME.name),),
+    doors=doors,
+)

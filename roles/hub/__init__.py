@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Protocol
+from typing import Any
 
-from provision.agent.resources import Directory, File, GeneratedSecret, Resource, Service, User
-from provision.settings import downloads
-from roles import culler, graphite, metrics, notebook_image, proxy, python, status_page
+from provision.agent.resources import Directory, File, Resource, Service, User
+from provision.settings import Settings, downloads
+from roles import notebook_image, proxy, python
+from roles.role import Data, Door, Role
 from roles.shared import paths
 from roles.shared.inputs import Inputs
 from roles.shared.render import render
 
-
-class TokenHolder(Protocol):
-    """A role whose service calls the hub's API."""
-
-    NAME: str
-    TOKEN: GeneratedSecret
-    SCOPES: tuple[str, ...]
-
-
-def _with_tokens(inputs: Inputs) -> list[TokenHolder]:
-    holders: list[tuple[TokenHolder, bool]] = [
-        (culler, culler.wanted(inputs)),
-        (metrics, graphite.wanted(inputs)),
-    ]
-    return [role for role, wanted in holders if wanted]
+UNIT = "jupyterhub"
 
 
 def hub_json(inputs: Inputs) -> str:
@@ -53,16 +40,17 @@ def hub_json(inputs: Inputs) -> str:
         "start_timeout": s.server.start_timeout,
         "certificates": downloads.notebooks_certificates(s),
         "environment": {**downloads.notebooks(s), **s.server.environment, **secrets},
-        "services": [],
+        "services": [
+            *(
+                {"name": each.name, "token_file": each.token.path, "scopes": list(each.scopes(s))}
+                for each in inputs.callers
+            ),
+            *(
+                {"name": each.name, "url": each.url(s), "display": each.display(s)}
+                for each in inputs.services
+            ),
+        ],
     }
-    for role in _with_tokens(inputs):
-        hub["services"].append(
-            {"name": role.NAME, "token_file": role.TOKEN.path, "scopes": list(role.SCOPES)}
-        )
-    if graphite.wanted(inputs):
-        hub["services"].append(
-            {"name": status_page.NAME, "url": status_page.url(inputs), "display": s.monitoring.public_summary}
-        )
     return json.dumps(hub, indent=2, sort_keys=True) + "\n"
 
 
@@ -72,7 +60,7 @@ def steps(inputs: Inputs) -> list[Resource]:
     config = File(paths.HUB_CONFIG, inputs.files["jupyterhub_config.py"])
     pages = inputs.pages("hub", "page.html", "spawn_pending.html", "not_running.html", "429.html")
     code = [*inputs.code("hub/request_limits.py", "hub/ready_spawner.py"), *pages]
-    tokens = [role.TOKEN for role in _with_tokens(inputs)]
+    tokens = [caller.token for caller in inputs.callers]
     front_door = (proxy.service(inputs), proxy.program(inputs))
     watched = (
         settings,
@@ -92,7 +80,7 @@ def steps(inputs: Inputs) -> list[Resource]:
         config,
         *code,
         Service(
-            "jupyterhub",
+            UNIT,
             render("hub/jupyterhub.service.j2", token_file=proxy.TOKEN.path),
             watches=tuple(resource.id for resource in watched),
             # Through the front door: the hub listens before it has told the proxy the way to it.
@@ -101,3 +89,19 @@ def steps(inputs: Inputs) -> list[Resource]:
             ports=(("tcp", inputs.settings.network.gateway, paths.HUB_PORT, ""),),
         ),
     ]
+
+
+def doors(settings: Settings) -> tuple[Door, ...]:  # noqa: ARG001 - every door is asked with them
+    return (Door(paths.HUB_PORT, "notebooks"),)
+
+
+ROLE = Role(
+    "hub",
+    "the hub itself",
+    steps,
+    ("python", "proxy", "notebook_image", "fence", "status_page"),
+    units=lambda _: (UNIT,),
+    state=(Data("accounts, and the tokens of servers", path=paths.STATE),),
+    doors=doors,
+    secrets=(paths.HUB_JSON, f"{paths.STATE}/jupyterhub.sqlite", f"{paths.STATE}/cookie_secret"),
+)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from provision.agent.resources import GeneratedSecret, Resource, Service
 from roles import graphite, python
+from roles.role import Caller, Role
 from roles.shared import paths
 from roles.shared.inputs import Inputs
 from roles.shared.render import render
 
 NAME = "hub-metrics"
+UNIT = "hubwright-metrics"
 TOKEN = GeneratedSecret(
     f"{paths.SECRETS}/metrics.env", "JUPYTERHUB_API_TOKEN", owner=paths.USER, group=paths.USER
 )
@@ -16,15 +18,24 @@ SCOPES: tuple[str, ...] = ("read:metrics",)
 
 
 def steps(inputs: Inputs) -> list[Resource]:
-    if not graphite.wanted(inputs):
-        return []
     code = inputs.code("metrics/hub_metrics.py", "metrics/host_measures.py", "metrics/measures.py")
     unit = render(
         "metrics/hubwright-metrics.service.j2",
         hub=f"http://{inputs.settings.network.gateway}:{paths.HUB_PORT}",
-        graphite=graphite.url(inputs),
+        graphite=graphite.url(inputs.settings),
         monitoring=inputs.settings.monitoring,
         token_file=TOKEN.path,
     )
     watched = (TOKEN, *code, python.environment(inputs))
-    return [*code, Service("hubwright-metrics", unit, watches=tuple(resource.id for resource in watched))]
+    return [*code, Service(UNIT, unit, watches=tuple(resource.id for resource in watched))]
+
+
+ROLE = Role(
+    "metrics",
+    "the hub's numbers, for StatsD",
+    steps,
+    ("hub",),
+    wanted=graphite.wanted,
+    units=lambda _: (UNIT,),
+    calls_hub=Caller(NAME, TOKEN, lambda _: SCOPES),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from provision.agent.resources import DockerImage, Resource
 from provision.settings.image_names import NOTEBOOK
+from roles.role import Role
 from roles.shared.inputs import Inputs
 
 
@@ -13,3 +14,6 @@ def image(inputs: Inputs) -> DockerImage:
 
 def steps(inputs: Inputs) -> list[Resource]:
     return [image(inputs)]
+
+
+ROLE = Role("notebook_image", "the image that visitors run", steps, ("docker",))

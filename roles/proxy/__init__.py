@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from provision.agent.resources import Directory, File, GeneratedSecret, Resource, Service
+from provision.settings import Settings
 from roles import certificate, python
+from roles.role import Door, Role
 from roles.shared import paths
 from roles.shared.inputs import Inputs
 from roles.shared.render import render
@@ -46,3 +48,18 @@ def steps(inputs: Inputs) -> list[Resource]:
         program(inputs),
         service(inputs),
     ]
+
+
+def doors(settings: Settings) -> tuple[Door, ...]:
+    return (Door(settings.hub.port, "visitors", key="hub.port"), Door(paths.PROXY_API_PORT, "host"))
+
+
+ROLE = Role(
+    "proxy",
+    "the proxy that visitors meet: configurable-http-proxy",
+    steps,
+    ("python", "certificate"),
+    units=lambda _: (certificate.PROXY,),
+    doors=doors,
+    secrets=(TOKEN.path,),
+)

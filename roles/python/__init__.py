@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from provision.agent.resources import AptPackages, PythonEnv, Resource
 from roles.python import miniconda
+from roles.role import Role
 from roles.shared import paths
 from roles.shared.inputs import Inputs
 
@@ -29,3 +30,6 @@ def steps(inputs: Inputs) -> list[Resource]:
             environment(inputs),
         ]
     return [AptPackages("python", ("python3-venv",)), environment(inputs)]
+
+
+ROLE = Role("python", "the hub's Python environment and its Node", steps, ("base",))

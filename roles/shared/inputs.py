@@ -10,6 +10,7 @@ from provision.agent.resources import DockerImage, File
 from provision.settings import Settings
 from provision.settings.downloads import certificates, read_pem
 from provision.settings.image_names import IMAGES
+from roles.role import Caller, Page
 from roles.shared import certificate_files, paths
 
 PROJECT = Path(__file__).parents[2]
@@ -48,11 +49,22 @@ class Inputs:
     """Path in the project → text."""
     certificate: str = field(default="", repr=False)
     """The hub's own, where the settings name files of it: key, certificate and chain."""
+    callers: tuple[Caller, ...] = ()
+    """The services that call the hub's API."""
+    services: tuple[Page, ...] = ()
+    """The services that visitors reach through the proxy."""
     acme_ca: str = ""
     """What the ACME server's own certificate is checked with, unless the system's store does."""
 
     @classmethod
-    def read(cls, settings: Settings, images: Mapping[str, ImageSource]) -> Inputs:
+    def read(
+        cls,
+        settings: Settings,
+        images: Mapping[str, ImageSource],
+        *,
+        callers: tuple[Caller, ...],
+        services: tuple[Page, ...],
+    ) -> Inputs:
         """Raises SettingsError when a certificate that the settings name is not one, or would fail."""
         return cls(
             settings,
@@ -60,6 +72,8 @@ class Inputs:
             certificates(settings),
             _files(),
             certificate_files.read(settings),
+            callers,
+            services,
             _acme_ca(settings),
         )
 

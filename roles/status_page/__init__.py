@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 from provision.agent.resources import File, GeneratedSecret, Resource, Service
+from provision.settings import Settings
 from roles import graphite, python
+from roles.role import Door, Page, Role
 from roles.shared import paths
 from roles.shared.inputs import Inputs
 from roles.shared.render import render
@@ -17,20 +19,18 @@ SETTINGS = f"{paths.SOFTWARE}/share/status.json"
 JOURNAL = "/var/lib/hubwright/journal.jsonl"
 
 
-def url(inputs: Inputs) -> str:
+def url(settings: Settings) -> str:
     """Where the hub's proxy finds the page."""
-    return f"http://127.0.0.1:{inputs.settings.monitoring.status_port}"
+    return f"http://127.0.0.1:{settings.monitoring.status_port}"
 
 
 def steps(inputs: Inputs) -> list[Resource]:
-    if not graphite.wanted(inputs):
-        return []
     monitoring = inputs.settings.monitoring
     settings = {
         "title": inputs.settings.hub.title,
         "public": monitoring.public_summary,
         "port": monitoring.status_port,
-        "graphite": graphite.url(inputs),
+        "graphite": graphite.url(inputs.settings),
         "prefix": monitoring.prefix,
     }
     port = ("tcp", "127.0.0.1", monitoring.status_port, "[monitoring] status_port")
@@ -46,5 +46,18 @@ def steps(inputs: Inputs) -> list[Resource]:
     watches = tuple(
         resource.id for resource in (*watched, *inputs.pages("hub", "logo.svg"), python.environment(inputs))
     )
-    ready = f"{url(inputs)}/services/{NAME}/"
+    ready = f"{url(inputs.settings)}/services/{NAME}/"
     return [*watched, Service(UNIT, unit, watches=watches, ready=ready, ports=(port,))]
+
+
+ROLE = Role(
+    "status_page",
+    "the status page",
+    steps,
+    ("python", "proxy"),
+    wanted=graphite.wanted,
+    units=lambda _: (UNIT,),
+    page=Page(NAME, url, lambda settings: settings.monitoring.public_summary),
+    doors=lambda settings: (Door(settings.monitoring.status_port, "host", key="monitoring.status_port"),),
+    secrets=(KEY.path,),
+)

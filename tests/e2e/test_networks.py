@@ -260,8 +260,8 @@ def test_visitors_install_from_the_mirror(host: Host, around: Network) -> None:
 
 def test_nothing_of_it_is_left(operator: Operator, host: Host, there: tuple[str, ...], found: str) -> None:
     assert host.run(APT) != found
-    operator.hubwright("apply", "--only", "docker", *there)
-    assert operator.hubwright("apply", "--only", "docker", *there).unchanged
+    operator.hubwright("apply", "--only", "fence", *there)
+    assert operator.hubwright("apply", "--only", "fence", *there).unchanged
     assert host.run(APT) == found
     assert "registry-mirrors" not in json.loads(host.run("cat /etc/docker/daemon.json"))
     assert not host.succeeds("ls /etc/systemd/system/docker.service.d")

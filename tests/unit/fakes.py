@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import pytest
 
+import roles
 from provision.agent import state
 from provision.agent.distributions import Distribution
 from provision.agent.machine import LocalMachine
@@ -305,7 +306,7 @@ def inputs(settings: Settings) -> Inputs:
         name: ImageSource(digit * 64, context=f"0{digit}" * 32, arguments=(("BASE", "ubuntu"),))
         for name, digit in (("notebook", "a"), ("graphite", "c"))
     }
-    return Inputs.read(settings, sources)
+    return roles.read_inputs(settings, sources)
 
 
 def theirs(host: Host, path: str, text: str, mode: int = 0o644) -> Path:

@@ -27,7 +27,7 @@ from provision.agent.resources import (
 from provision.errors import SettingsError
 from provision.settings import Settings
 from roles.shared import render
-from roles.shared.inputs import ImageSource, Inputs
+from roles.shared.inputs import ImageSource
 from tests.unit.fakes import inputs
 
 HIDDEN = "correct-horse-battery"
@@ -50,9 +50,9 @@ notebooks = true
 }
 
 
-def resources(settings: Settings) -> dict[str, list[Resource]]:
+def resources(settings: Settings) -> dict[str, tuple[Resource, ...]]:
     given = inputs(settings)
-    return {role.name: role.steps(given) for role in roles.ROLES}
+    return {role.name: role.resources(given) for role in roles.ROLES}
 
 
 def every(settings: Settings) -> list[Resource]:
@@ -85,7 +85,7 @@ def test_node_comes_with_the_interpreter_or_by_hash(
 def test_the_same_settings_give_the_same_steps(described: Settings) -> None:
     given = inputs(described)
     for role in roles.ROLES:
-        first, second = role.steps(given), role.steps(given)
+        first, second = role.resources(given), role.resources(given)
         assert first == second
         assert [r.to_json() for r in first] == [r.to_json() for r in second]
 
@@ -101,7 +101,7 @@ def test_steps_read_nothing(described: Settings, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Path, "read_text", refuse)
     monkeypatch.setattr("os.environ", {})
     for role in roles.ROLES:
-        role.steps(given)
+        role.resources(given)
 
 
 def test_ids_are_unique(described: Settings) -> None:
@@ -128,15 +128,15 @@ def test_what_a_service_watches_is_there_and_converges_before_it(described: Sett
 
 def test_needs_are_roles_that_stand_above() -> None:
     for position, role in enumerate(roles.ROLES):
-        assert set(role.needs) <= set(roles.NAMES[:position])
+        assert set(role.needs) <= set(roles.ROLES.names[:position])
 
 
-@pytest.mark.parametrize("name", roles.NAMES)
+@pytest.mark.parametrize("name", roles.ROLES.names)
 def test_a_role_alone_comes_with_all_that_it_needs(name: str) -> None:
-    chosen = roles.with_needs({name})
+    chosen = roles.ROLES.with_needs({name})
     names = [role.name for role in chosen]
     assert set(names) == needs_of(name)
-    assert names == [role for role in roles.NAMES if role in names]
+    assert names == [role for role in roles.ROLES.names if role in names]
     assert all(set(role.needs) <= set(names) for role in chosen)
 
 
@@ -199,7 +199,7 @@ def test_units_differ_where_the_port_needs_a_privilege(hub: Callable[..., Settin
     ids=["reference", "archive", "context"],
 )
 def test_hub_and_host_agree_on_the_image(hub: Callable[..., Settings], source: ImageSource) -> None:
-    given = Inputs.read(hub("[monitoring]\ngraphite = false"), {"notebook": source})
+    given = roles.read_inputs(hub("[monitoring]\ngraphite = false"), {"notebook": source})
     (image,) = roles.notebook_image.steps(given)
     assert isinstance(image, DockerImage)
     assert image.tag.endswith("ab" * 8)
@@ -412,7 +412,7 @@ def test_title_and_announcement_are_shown(
 
 def test_no_role_takes_the_name_of_a_task() -> None:
     """fab has a task for each role beside those that work on whole hosts."""
-    assert not set(roles.NAMES) & {"deploy", "logs", "plan", "status", "verify"}
+    assert not set(roles.ROLES.names) & {"deploy", "logs", "plan", "status", "verify"}
 
 
 # --- while Docker still starts --------------------------------------------------------------------

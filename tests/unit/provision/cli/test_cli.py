@@ -112,8 +112,8 @@ def run(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         ),
         (
             IMAGE,
-            ["apply", "-H", "host", "--only", "hub"],
-            "error: no such role: hub",
+            ["apply", "-H", "host", "--only", "jupyter"],
+            "error: no such role: jupyter",
             " next: the roles are base",
         ),
     ],

@@ -67,7 +67,7 @@ def test_exit_codes(mode: Any, outcomes: list[Outcome], code: Exit) -> None:
 @pytest.mark.parametrize(
     ("only", "names"),
     [
-        ((), roles.NAMES),
+        ((), roles.ROLES.names),
         (("base",), ("base",)),
         (("notebook_image", "python"), ("base", "docker", "python", "notebook_image")),
     ],
@@ -79,8 +79,8 @@ def test_steps_of_some_roles(
 
 
 def test_a_role_that_is_not_there_is_a_usage_error(hub: Callable[..., Settings]) -> None:
-    with pytest.raises(SettingsError, match="no such role: hub, swarm") as caught:
-        steps(hub(), SOURCES, ("swarm", "docker", "hub"))
+    with pytest.raises(SettingsError, match="no such role: jupyter, swarm") as caught:
+        steps(hub(), SOURCES, ("swarm", "docker", "jupyter"))
     assert "jupyterhub" in caught.value.hint
 
 
@@ -303,7 +303,7 @@ def test_a_machine_is_sealed_with_the_files_of_its_first_boot(
 @pytest.mark.parametrize(
     ("options", "mode", "complete", "names"),
     [
-        ({}, "plan", True, list(roles.NAMES)),
+        ({}, "plan", True, list(roles.ROLES.names)),
         ({"only": ("docker",)}, "apply", False, ["base", "docker"]),
         ({"remove": True}, "apply", True, []),
     ],

@@ -9,9 +9,9 @@ from typing import Any
 import fence
 import pytest
 
+import roles
 from provision.agent.resources import Service
 from provision.settings import Settings
-from roles import docker
 from tests.unit.fakes import inputs
 
 Table = dict[str, list[str]]
@@ -239,7 +239,7 @@ def test_the_unit_says_what_the_settings_do(
     settings = hub(f"{text}\n[network]\nsubnet = '10.8.0.0/20'\nblocked = ['10.0.0.0/8', '192.168.0.0/16']")
     [unit] = [
         each.unit
-        for each in docker.steps(inputs(settings))
+        for each in roles.fence.steps(inputs(settings))
         if isinstance(each, Service) and each.name == "hubwright-fence"
     ]
     [start] = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
