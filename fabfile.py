@@ -113,19 +113,25 @@ def verify(c: Any) -> Exit:
 @served_once
 def status(c: Any) -> Exit:
     """Say how the hosts are."""
-    found = inspect.status(_targets(_settings()), _access(c))
+    settings = _settings()
+    found = inspect.status(settings, _targets(settings), _access(c))
     show(Reporter(), found, as_json=False)
     return Exit.DONE if all(host.healthy for host in found) else Exit.FAILED
 
 
-@task(help={"unit": "jupyterhub-proxy, hubwright-culler, docker, …", "lines": "how many lines back to begin"})
+@task(
+    help={
+        "unit": "a unit of the hub's, or a role: docker, culler, …",
+        "lines": "how many lines back to begin",
+    }
+)
 @served_once
 def logs(c: Any, unit: str = "jupyterhub", lines: int = 100, follow: bool = False) -> Exit:
     """Show the log of the hub or of another unit."""
-    options: Any = {"unit": unit, "lines": lines, "follow": follow}
-    return (
-        Exit.DONE if inspect.logs(_targets(_settings()), _access(c), Reporter(), **options) else Exit.FAILED
-    )
+    settings = _settings()
+    options: Any = {"unit": inspect.unit_of(settings, unit), "lines": lines, "follow": follow}
+    shown = inspect.logs(_targets(settings), _access(c), Reporter(), **options)
+    return Exit.DONE if shown else Exit.FAILED
 
 
 def _role_task(role: roles.Role) -> Any:

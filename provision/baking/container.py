@@ -12,7 +12,7 @@ from provision.settings.image_names import IMAGES
 from provision.tools.atomic import atomic
 from provision.tools.process import ProgramError, docker
 
-BAKED = "/var/lib/hubwright-baked.tar"  # images/host/start unpacks it
+BAKED = "/var/lib/hubwright-baked.tar"  # images/machine/start unpacks it
 # The inner Docker keeps its images on volumes, which are no part of the container's own image.
 PACK = f"""\
 systemctl stop docker.socket docker.service containerd.service

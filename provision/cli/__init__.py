@@ -127,7 +127,7 @@ def status(ctx: Context, on: HostOptions, as_json: bool) -> None:
     from provision.deploy import inspect
     from provision.report.status import show
 
-    found = inspect.status(on.targets(ctx.settings), on.access())
+    found = inspect.status(ctx.settings, on.targets(ctx.settings), on.access())
     show(ctx.reporter, found, as_json=as_json)
     if not all(host.healthy for host in found):
         raise SystemExit(Exit.FAILED)
@@ -171,7 +171,10 @@ def ssh(ctx: Context, command: tuple[str, ...]) -> None:
 @cli.command()
 @host_options
 @click.option(
-    "--unit", default="jupyterhub", show_default=True, help="jupyterhub-proxy, hubwright-culler, docker, …"
+    "--unit",
+    default="jupyterhub",
+    show_default=True,
+    help="A unit of the hub's, or a role: docker, culler, …",
 )
 @click.option("-n", "--lines", default=100, show_default=True, help="How many lines back to begin.")
 @click.option("-f", "--follow", is_flag=True, help="Go on until interrupted.")
@@ -180,6 +183,7 @@ def logs(ctx: Context, on: HostOptions, unit: str, lines: int, follow: bool) -> 
     """Show the log of the hub or of another unit."""
     from provision.deploy import inspect
 
+    unit = inspect.unit_of(ctx.settings, unit)
     targets, access = on.targets(ctx.settings), on.access()
     if not inspect.logs(targets, access, ctx.reporter, unit=unit, lines=lines, follow=follow):
         raise SystemExit(Exit.FAILED)

@@ -2,66 +2,65 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import shlex
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
+from provision.deploy import host_report
 from provision.deploy.parallel import fault, for_each_host
-from provision.errors import HubwrightError
-from provision.report.outcomes import OPTIONAL, HostStatus
+from provision.errors import HubwrightError, SettingsError
+from provision.report.outcomes import HostStatus
 from provision.report.reporter import Reporter
 from provision.settings import Settings
 from provision.ssh import Access, Target, command
+from roles import ROLES
 
-UNITS = ("jupyterhub", "jupyterhub-proxy", "docker", "hubwright-fence", *OPTIONAL)
-
-# One program on the host answers everything at once, as JSON.
-_QUESTIONS = """\
-import json, pathlib, shutil, subprocess
-def ask(*argv):
-    try:
-        return subprocess.run(argv, capture_output=True, text=True).stdout
-    except OSError:
-        return ''
-def last(path):
-    try:
-        lines = path.read_text(errors='replace').splitlines()
-    except OSError:
-        return None
-    for line in reversed(lines):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(found, dict):
-            return found
-state = pathlib.Path('/var/lib/hubwright')
-units = UNITS
-print(json.dumps({
-    'units': dict(zip(units, ask('systemctl', 'is-active', *units).split())),
-    'servers': len(ask('docker', 'ps', '-q', '--filter', 'network=hubwright').split()),
-    'deployed': (state / 'applied.json').exists(),
-    'last_run': last(state / 'journal.jsonl'),
-    'disk_free': shutil.disk_usage('/').free,
-}))
-"""
+REPORT = Path(host_report.__file__)
 
 
-def status(targets: Sequence[Target], access: Access) -> list[HostStatus]:
-    """Every host's status, asked side by side."""
+def status(settings: Settings, targets: Sequence[Target], access: Access) -> list[HostStatus]:
+    """Every host's status: what runs, what is there, and whether the hub answers as a visitor asks."""
+    question = {
+        "units": ROLES.units(settings),
+        "door": settings.own_door,
+        "fresh": ROLES.fresh(settings),
+        "helpers": [],
+    }
+    words = ["python3", "-c", REPORT.read_text(encoding="utf-8"), json.dumps(question)]
 
     def one(target: Target) -> HostStatus:
-        program = _QUESTIONS.replace("UNITS", repr(UNITS))
         try:
-            text = command(target, access, f"python3 -c {shlex.quote(program)}")
-            return HostStatus(target.name, **json.loads(text))
+            return HostStatus(target.name, **json.loads(command(target, access, shlex.join(words))))
         except HubwrightError as error:
             return HostStatus(target.name, error=error)
         except Exception as error:
             return HostStatus(target.name, error=fault(target, error))
 
     return for_each_host(targets, access, one)
+
+
+def data(settings: Settings) -> list[str]:
+    """A few words for everything on a host that a removal takes for good."""
+    return [each.what for each in ROLES.state(settings)]
+
+
+def unit_of(settings: Settings, name: str) -> str:
+    """The systemd unit that `name` means: a unit of the hub's, or of a role. Raises SettingsError."""
+    units = ROLES.units(settings)
+    by_role = {role.name: role.units(settings) for role in ROLES.wanted(settings)}
+    if name.removesuffix(".service") in units or name in units:
+        return name
+    if found := by_role.get(name):
+        return found[0]
+    known = sorted({*units, *(role for role, found in by_role.items() if found)})
+    near = difflib.get_close_matches(name, known, n=1)
+    raise SettingsError(
+        f"the hub has no unit {name!r}" + (f", did you mean {near[0]!r}?" if near else ""),
+        hint=f"known are {', '.join(known)}",
+    )
 
 
 def ticket(target: Target, access: Access) -> str:

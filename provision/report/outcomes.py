@@ -8,15 +8,6 @@ from typing import Any
 from provision.agent.events import Event
 from provision.errors import HubwrightError
 
-# The settings may not want these.
-OPTIONAL = (
-    "hubwright-redirect",
-    "hubwright-culler",
-    "hubwright-graphite",
-    "hubwright-metrics",
-    "hubwright-status",
-)
-
 
 @dataclass
 class Outcome:
@@ -42,25 +33,20 @@ class Outcome:
 
 @dataclass(frozen=True)
 class HostStatus:
-    """What a host says of itself; `error` when it could not be asked. `disk_free` is in bytes."""
+    """What a host says of itself; `error` when it could not be asked. `disk_free` is in bytes.
+
+    `faults`: everything that keeps people from their work, or soon will; a sentence each.
+    """
 
     name: str
+    deployed: bool = False
     units: dict[str, str] = field(default_factory=dict)
     servers: int = 0
-    deployed: bool = False
     last_run: dict[str, Any] | None = None
     disk_free: int = 0
+    faults: list[str] = field(default_factory=list)
     error: HubwrightError | None = None
 
     @property
     def healthy(self) -> bool:
-        """All units run; those that the settings may not want may be off."""
-        return (
-            self.error is None
-            and self.deployed
-            and bool(self.units)
-            and all(
-                state == "active" or (unit in OPTIONAL and state == "inactive")
-                for unit, state in self.units.items()
-            )
-        )
+        return self.error is None and self.deployed and not self.faults

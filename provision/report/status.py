@@ -8,6 +8,8 @@ from typing import Any
 from provision.report.outcomes import HostStatus
 from provision.report.reporter import Reporter
 
+WIDTH = 28  # characters: the longest name of a unit, and a blank
+
 
 def show(reporter: Reporter, hosts: Sequence[HostStatus], *, as_json: bool) -> None:
     if as_json:
@@ -21,14 +23,16 @@ def show(reporter: Reporter, hosts: Sequence[HostStatus], *, as_json: bool) -> N
             reporter.result(f"{host.name}: nothing is deployed")
             continue
         reporter.result(f"{host.name}: {'well' if host.healthy else 'NOT well'}")
+        for fault in host.faults:
+            reporter.result(f"  ✗ {fault}")
         for unit, state in host.units.items():
-            reporter.result(f"  {unit:<20} {state}")
-        reporter.result(f"  {'notebook servers':<20} {host.servers}")
-        reporter.result(f"  {'disk free':<20} {host.disk_free / 1024**3:.1f} GiB")
+            reporter.result(f"  {unit:<{WIDTH}} {state}")
+        reporter.result(f"  {'notebook servers':<{WIDTH}} {host.servers}")
+        reporter.result(f"  {'disk free':<{WIDTH}} {host.disk_free / 1024**3:.1f} GiB")
         if host.last_run:
             failed = host.last_run["failed"]
             outcome = f"{', '.join(failed)} failed" if failed else f"{len(host.last_run['changed'])} changed"
-            reporter.result(f"  {'last change':<20} {host.last_run['time']}, {outcome}")
+            reporter.result(f"  {'last change':<{WIDTH}} {host.last_run['time']}, {outcome}")
 
 
 def _plain(host: HostStatus) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from roles.shared.render import render
 
 NAME = "hub-metrics"
 UNIT = "hubwright-metrics"
+LEDGER = f"/run/{UNIT}/ledger.json"  # written after each reading of the hub, every ten seconds
 TOKEN = GeneratedSecret(
     f"{paths.SECRETS}/metrics.env", "JUPYTERHUB_API_TOKEN", owner=paths.USER, group=paths.USER
 )
@@ -38,4 +39,5 @@ ROLE = Role(
     wanted=graphite.wanted,
     units=lambda _: (UNIT,),
     calls_hub=Caller(NAME, TOKEN, lambda _: SCOPES),
+    fresh=((LEDGER, 120),),
 )

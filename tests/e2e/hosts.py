@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from provision.settings import Settings
+from roles import ROLES
 from tests.e2e.operators import PROJECT, Operator
 
 SNAPSHOT = Path(__file__).with_name("snapshot.py")
@@ -80,7 +82,9 @@ class Host:
     def snapshot(self, *parts: str) -> dict[str, Any]:
         """What stands on the host, see snapshot.py."""
         argv = ["exec", "--interactive", self.container, "python3", "-", *parts]
-        found: dict[str, Any] = json.loads(docker(*argv, stdin=SNAPSHOT.read_text(encoding="utf-8")))
+        units = ROLES.units(Settings.model_validate({"root": Path("/"), "image": {"build": "."}}))
+        program = SNAPSHOT.read_text(encoding="utf-8").replace("UNITS = ()", f"UNITS = {units!r}")
+        found: dict[str, Any] = json.loads(docker(*argv, stdin=program))
         return found
 
     def start_time(self, unit: str) -> int:

@@ -126,7 +126,7 @@ def probes(host: Host, _once: Callable[..., Any]) -> Probes:
     def make() -> Iterator[Probes]:
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-            archive.add(HERE.parent / "visitor.py", "tests/visitor.py")
+            archive.add(HERE.parent / "support" / "visitor.py", "tests/support/visitor.py")
             for path in PROBES:
                 archive.add(path, path.name)
         packed = base64.b64encode(buffer.getvalue()).decode()

@@ -419,31 +419,21 @@ def test_an_interrupted_command_says_how_to_go_on(run: Run, monkeypatch: pytest.
 
 # --- looking --------------------------------------------------------------------------------------
 
-WELL = {
-    "jupyterhub": "active",
-    "jupyterhub-proxy": "active",
-    "hubwright-culler": "active",
-    "docker": "active",
-}
-
 
 @pytest.mark.parametrize(
-    ("units", "deployed", "error", "healthy"),
+    ("faults", "deployed", "error", "healthy"),
     [
-        ({}, True, None, True),
-        ({"hubwright-culler": "inactive"}, True, None, True),
-        ({"hubwright-culler": "failed"}, True, None, False),
-        ({"jupyterhub": "activating"}, True, None, False),
-        ({"docker": "inactive"}, True, None, False),
-        ({}, False, None, False),
-        ({}, True, HubwrightError("away"), False),
+        ([], True, None, True),
+        (["hubwright-culler is inactive", "Docker's network hubwright is gone"], True, None, False),
+        ([], False, None, False),
+        ([], True, HubwrightError("away"), False),
     ],
 )
 def test_status_ends_with_1_unless_all_is_well(
-    run: Run, monkeypatch: pytest.MonkeyPatch, units: Any, deployed: bool, error: Any, healthy: bool
+    run: Run, monkeypatch: pytest.MonkeyPatch, faults: list[str], deployed: bool, error: Any, healthy: bool
 ) -> None:
     last = {"time": "2026-01-01T00:00:00Z", "failed": [], "changed": ["a", "b"]}
-    found = HostStatus("host", {**WELL, **units}, 3, deployed, last, 5 << 30, error)
+    found = HostStatus("host", deployed, {"jupyterhub": "active"}, 3, last, 5 << 30, faults, error)
     monkeypatch.setattr(inspect, "status", lambda *_: [found])
     code, out, _ = run("status", "-H", "host")
     assert code == (0 if healthy else 1)
@@ -451,8 +441,9 @@ def test_status_ends_with_1_unless_all_is_well(
         assert ("host: well" if healthy else "host: NOT well") in out
         assert "5.0 GiB" in out
         assert "2 changed" in out
+        assert all(f"✗ {fault}" in out for fault in faults)
     (as_json,) = json.loads(run("status", "-H", "host", "--json")[1])
-    assert (as_json["healthy"], as_json["servers"]) == (healthy, 3)
+    assert (as_json["healthy"], as_json["servers"], as_json["faults"]) == (healthy, 3, faults)
 
 
 @pytest.mark.parametrize("command", ["logs", "status-page"])
@@ -475,14 +466,16 @@ def test_a_password_is_asked_for_once(run: Run, monkeypatch: pytest.MonkeyPatch,
     assert used == {("a", HIDDEN), ("b", HIDDEN)}
 
 
-def test_status_of_many_hosts_survives_one_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_of_many_hosts_survives_one_that_is_away(
+    monkeypatch: pytest.MonkeyPatch, hub: Callable[..., Settings]
+) -> None:
     def command(target: Target, *_: Any) -> str:
         if target.host == "away":
             raise HubwrightError("does not answer", where="away")
-        return json.dumps({"units": WELL, "servers": 1, "deployed": True, "last_run": None, "disk_free": 1})
+        return json.dumps({"deployed": True, "faults": []})
 
     monkeypatch.setattr(inspect, "command", command)
-    here, away = inspect.status([Target("here"), Target("away")], Access())
+    here, away = inspect.status(hub(), [Target("here"), Target("away")], Access())
     assert (here.healthy, away.healthy, str(away.error)) == (True, False, "away: does not answer")
 
 
@@ -491,8 +484,8 @@ def test_status_of_many_hosts_survives_one_that_is_away(monkeypatch: pytest.Monk
     [
         ([], "journalctl --no-pager --output=short-iso --lines=100 --unit=jupyterhub"),
         (
-            ["--unit", "a b; x", "-n", "5", "-f"],
-            "journalctl --no-pager --output=short-iso --lines=5 '--unit=a b; x' --follow",
+            ["--unit", "culler", "-n", "5", "-f"],
+            "journalctl --no-pager --output=short-iso --lines=5 --unit=hubwright-culler --follow",
         ),
     ],
 )
@@ -507,6 +500,12 @@ def test_logs(run: Run, monkeypatch: pytest.MonkeyPatch, words: list[str], line:
     monkeypatch.setattr(inspect, "command", command)
     assert run("logs", "-H", "host", *words)[:2] == (0, "a line\n")
     assert asked == [line]
+
+
+def test_logs_of_a_unit_that_no_hub_has(run: Run) -> None:
+    code, _, err = run("logs", "-H", "host", "--unit", "a b; x")
+    assert (code, "no unit 'a b; x'" in err, "hubwright-culler" in err) == (2, True, True)
+    assert "did you mean 'hubwright-culler'?" in run("logs", "-H", "host", "--unit", "hubwright-culer")[2]
 
 
 @pytest.mark.parametrize(

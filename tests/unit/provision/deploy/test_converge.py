@@ -81,7 +81,7 @@ def test_steps_of_some_roles(
 def test_a_role_that_is_not_there_is_a_usage_error(hub: Callable[..., Settings]) -> None:
     with pytest.raises(SettingsError, match="no such role: jupyter, swarm") as caught:
         steps(hub(), SOURCES, ("swarm", "docker", "jupyter"))
-    assert "jupyterhub" in caught.value.hint
+    assert "culler" in caught.value.hint
 
 
 # --- where the image comes from -------------------------------------------------------------------

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +16,7 @@ from provision.deploy import inspect, parallel
 from provision.deploy.parallel import for_each_host
 from provision.errors import HubwrightError
 from provision.report.reporter import Reporter
+from provision.settings import Settings
 from provision.ssh import Access, OpenConnections, Target
 from tests.support.interrupts import interruptible
 
@@ -102,7 +101,9 @@ def test_nothing_of_it_keeps_the_program_from_ending() -> None:
 # --- status ---------------------------------------------------------------------------------------
 
 
-def test_a_fault_on_one_host_is_not_the_others_(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_on_one_host_is_not_the_others_(
+    monkeypatch: pytest.MonkeyPatch, hub: Callable[..., Settings]
+) -> None:
     answer = {"units": {}, "servers": 1, "deployed": True, "last_run": None, "disk_free": 1}
 
     def command(target: Target, *_: Any) -> str:
@@ -111,37 +112,10 @@ def test_a_fault_on_one_host_is_not_the_others_(monkeypatch: pytest.MonkeyPatch)
         return "no JSON" if target is THREE else json.dumps(answer)
 
     monkeypatch.setattr(inspect, "command", command)
-    one, two, three = inspect.status([ONE, TWO, THREE], Access())
+    one, two, three = inspect.status(hub(), [ONE, TWO, THREE], Access())
     assert (one.servers, one.error) == (1, None)
     assert str(two.error) == "two: RuntimeError: boom"
     assert str(three.error).startswith("three: JSONDecodeError")
-
-
-@pytest.mark.parametrize(
-    ("journal", "last"),
-    [
-        (None, None),
-        (b"", None),
-        (b'{"time": 1}\n{"time": 2}\n', {"time": 2}),
-        (b'{"time": 1}\n{"time": 2, "fai', {"time": 1}),
-        (b'{"time": 1}\n' + b"\0" * 64, {"time": 1}),
-        (b'{"time": 1}\n\xff\xfe\n7\n', {"time": 1}),
-        (b"{", None),
-    ],
-)
-def test_a_journal_that_a_power_cut_tore(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    journal: bytes | None,
-    last: Any,
-) -> None:
-    if journal is not None:
-        (tmp_path / "journal.jsonl").write_bytes(journal)
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=""))
-    program = inspect._QUESTIONS.replace("UNITS", "()").replace("/var/lib/hubwright", str(tmp_path))
-    exec(program, {})  # as the host does
-    assert json.loads(capsys.readouterr().out)["last_run"] == last
 
 
 # --- logs -----------------------------------------------------------------------------------------

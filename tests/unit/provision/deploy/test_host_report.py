@@ -1,0 +1,147 @@
+"""The program that says on a host how it is, with the host's programs and files made up."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provision.deploy import host_report
+
+RESOURCES = [
+    {"kind": "DockerNetwork", "name": "hubwright"},
+    {"kind": "DockerImage", "tag": "hubwright/notebook:1"},
+    {"kind": "DockerVolume", "name": "hubwright-graphite"},
+    {"kind": "Service", "name": "hubwright-fence", "still_there": ["/x/fence.py", "check"]},
+    {"kind": "Service", "name": "jupyterhub", "still_there": []},
+]
+WELL = {
+    "network": "bridge\nhubwright\n",
+    "image": "hubwright/notebook:1\n",
+    "volume": "hubwright-graphite\n",
+    "ps": "hubwright-a\nhubwright-b\nhelper\n",
+    "fence": (True, ""),
+    "jupyterhub": "ActiveState=active\nResult=success\n",
+    "x.timer": "ActiveState=active\nUnit=x.service\n",
+    "x.service": "success\n",
+}
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Its programs' answers, to be changed by a test. `door`: the hub's answer, or what goes wrong."""
+    answers: dict[str, Any] = {**WELL, "door": 200}
+
+    def ask(*argv: str) -> tuple[bool, str]:
+        key = {"docker": argv[1], "systemctl": argv[-1]}.get(argv[0], "fence")
+        answer = answers[key]
+        return answer if isinstance(answer, tuple) else (True, answer)
+
+    class Opener:
+        def open(self, url: str, **_: Any) -> Any:
+            if isinstance(answers["door"], Exception):
+                raise answers["door"]
+            answer: Any = io.BytesIO()
+            answer.status = answers["door"]
+            assert url == "https://127.0.0.1:443/hub/health"
+            return answer
+
+    monkeypatch.setattr(host_report, "ask", ask)
+    monkeypatch.setattr(host_report, "STATE", str(tmp_path))
+    monkeypatch.setattr(urllib.request, "build_opener", lambda *_: Opener())
+    (tmp_path / "applied.json").write_text(json.dumps({"resources": [{"resource": r} for r in RESOURCES]}))
+    (tmp_path / "young").touch()
+    return answers
+
+
+def told(tmp_path: Path) -> dict[str, Any]:
+    return host_report.report(
+        {
+            "units": ["jupyterhub", "x.timer"],
+            "door": "https://127.0.0.1:443",
+            "fresh": {str(tmp_path / "young"): 120},
+            "helpers": ["helper"],
+        }
+    )
+
+
+def test_a_hub_that_is_well(host: dict[str, Any], tmp_path: Path) -> None:  # noqa: ARG001
+    found = told(tmp_path)
+    assert (found["faults"], found["servers"]) == ([], 2)
+    assert found["units"] == {"jupyterhub": "active", "x.timer": "active"}
+
+
+@pytest.mark.parametrize(
+    ("broken", "fault"),
+    [
+        ({"jupyterhub": "ActiveState=inactive\n"}, "jupyterhub is inactive"),
+        ({"jupyterhub": (False, "")}, "jupyterhub is unknown"),
+        ({"x.timer": "ActiveState=inactive\nUnit=x.service\n"}, "x.timer is inactive"),
+        ({"x.service": "exit-code\n"}, "x.timer is failed"),
+        ({"network": "bridge\n"}, "Docker's network hubwright is gone"),
+        ({"image": "hubwright/notebook:2\n"}, "Docker's image hubwright/notebook:1 is gone"),
+        ({"volume": ""}, "Docker's volume hubwright-graphite is gone"),
+        ({"network": (False, "")}, "Docker does not answer"),
+        ({"fence": (False, "")}, "hubwright-fence: what it made is gone"),
+        ({"door": 503}, "https://127.0.0.1:443/hub/health answers 503"),
+        (
+            {"door": urllib.error.HTTPError("", 502, "", {}, None)},  # type: ignore[arg-type]
+            "https://127.0.0.1:443/hub/health answers 502",
+        ),
+        (
+            {"door": urllib.error.URLError("Connection refused")},
+            "https://127.0.0.1:443/hub/health does not answer: Connection refused",
+        ),
+    ],
+)
+def test_what_keeps_people_from_their_work_is_named(
+    host: dict[str, Any], tmp_path: Path, broken: dict[str, Any], fault: str
+) -> None:
+    host.update(broken)
+    assert told(tmp_path)["faults"] == [fault]
+
+
+def test_what_should_be_young_and_is_old(host: dict[str, Any], tmp_path: Path) -> None:  # noqa: ARG001
+    then = time.time() - 1000
+    os.utime(tmp_path / "young", (then, then))
+    assert told(tmp_path)["faults"] == [
+        f"{tmp_path}/young was last written 1000 s ago; 120 s is usual at most"
+    ]
+    (tmp_path / "young").unlink()
+    assert told(tmp_path)["faults"] == [f"{tmp_path}/young is not there"]
+
+
+def test_a_run_that_failed_is_told(host: dict[str, Any], tmp_path: Path) -> None:  # noqa: ARG001
+    (tmp_path / "journal.jsonl").write_text('{"failed": ["proxy", "hub"]}\n')
+    assert told(tmp_path)["faults"] == ["the last run failed at proxy, hub"]
+
+
+def test_nothing_is_deployed(tmp_path: Path, host: dict[str, Any]) -> None:  # noqa: ARG001
+    (tmp_path / "applied.json").unlink()
+    assert told(tmp_path) == {"deployed": False}
+
+
+@pytest.mark.parametrize(
+    ("journal", "last"),
+    [
+        (None, None),
+        (b"", None),
+        (b'{"time": 1}\n{"time": 2}\n', {"time": 2}),
+        (b'{"time": 1}\n{"time": 2, "fai', {"time": 1}),
+        (b'{"time": 1}\n' + b"\0" * 64, {"time": 1}),
+        (b'{"time": 1}\n\xff\xfe\n7\n', {"time": 1}),
+        (b"{", None),
+    ],
+)
+def test_a_journal_that_a_power_cut_tore(tmp_path: Path, journal: bytes | None, last: Any) -> None:
+    path = tmp_path / "journal.jsonl"
+    if journal is not None:
+        path.write_bytes(journal)
+    assert host_report.last_line(str(path)) == last
