@@ -277,10 +277,12 @@ def cloud_init(ctx: Context, /, **options: Any) -> None:
 def destroy(ctx: Context, on: HostOptions, yes: bool) -> None:
     """Remove the machine that `up` raised; from a named host, remove everything that apply made there."""
     from provision import machines
+    from provision.deploy import inspect
 
     if on.hosts:
         names = ", ".join(target.name for target in on.targets(ctx.settings))
-        what = f"everything of the hub on {names}"
+        gone = ", ".join(inspect.data(ctx.settings))
+        what = f"everything of the hub on {names} (with {gone})"
     else:
         what = f"the machine {ctx.settings.vm.name}"
     consent(f"Remove {what}, visitors' work included?", yes=yes)
