@@ -41,7 +41,7 @@ class Downloads(Section):
         None, description="Folder with the publisher's installers of conda; their checksums stay pinned."
     )
     registries: Annotated[tuple[Registry, ...], Field(strict=False)] = Field(
-        (), description="Downloads of Docker Hub that hosts' engines ask first."
+        (), description="Mirrors of Docker Hub that hosts' engines ask first."
     )
     ca_certificates: Annotated[tuple[LocalPath, ...], Field(strict=False)] = Field(
         (), description="PEM files that hosts and images must trust."

@@ -131,7 +131,7 @@ class Network(Section):
     blocked: Annotated[tuple[Range, ...], Field(strict=False)] = Field(
         (),
         description="IPv4 ranges beyond the host that notebooks do not reach, but for DNS: a LAN that is no "
-        "business of strangers. Downloads and proxies that notebooks use have to stand outside them. "
+        "business of strangers. Mirrors and proxies that notebooks use have to stand outside them. "
         "169.254.0.0/16, where clouds keep their metadata, is always closed.",
     )
 

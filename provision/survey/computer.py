@@ -259,7 +259,7 @@ def _texts(names: Iterable[str]) -> list[str]:
 
 def _registries() -> tuple[str, ...]:
     return registry_mirrors(
-        docker("info", "--format", "{{json .RegistryConfig.Downloads}}", timeout=PROBE_TIMEOUT)
+        docker("info", "--format", "{{json .RegistryConfig.Mirrors}}", timeout=PROBE_TIMEOUT)
     )
 
 

@@ -1,4 +1,4 @@
-"""Downloads of packages: a web server that hands on what real archives give, and notes what it was asked."""
+"""Mirrors of packages: a web server that hands on what real archives give, and notes what it was asked."""
 
 from __future__ import annotations
 

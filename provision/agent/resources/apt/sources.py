@@ -50,7 +50,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class AptSources(Resource):
-    """Downloads in place of the distribution's archives, in whichever files name those; others stay.
+    """Mirrors in place of the distribution's archives, in whichever files name those; others stay.
 
     `archives`: an archive's name, which is what its address ends in (debian, debian-security, ubuntu,
     ubuntu-ports), and the mirror's address. A mirror is asked for its lists before a file is changed.

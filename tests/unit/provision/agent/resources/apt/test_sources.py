@@ -1,4 +1,4 @@
-"""Downloads in apt's sources: in, changed, and out again, byte for byte."""
+"""Mirrors in apt's sources: in, changed, and out again, byte for byte."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_which_archive_an_entry_means(uris: str, components: str, signed_by: str
 
 @pytest.fixture
 def files(host: Host) -> list[Path]:
-    """OpenConnections, stanzas, and somebody else's."""
+    """Lines, stanzas, and somebody else's."""
     folder = Path(host.path("/etc/apt/sources.list.d"))
     folder.mkdir()
     (folder / "debian.sources").write_text(STANZAS)
