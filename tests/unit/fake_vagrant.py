@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from provision import images, machines
+from provision import machines
+from provision.images import base
 from provision.machines import container, forward, hypervisors, kvm, virtual
 from provision.settings import Settings
 from tests.unit.programs import Programs, failed
@@ -35,7 +36,7 @@ def made(notes: Path, provider: str) -> None:
 def machine_programs(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Programs:
     """Programs of a computer on which every provider works."""
     monkeypatch.setenv("HUBWRIGHT_CACHE", str(cache))
-    programs = Programs.install(monkeypatch, container, hypervisors, images, kvm)
+    programs = Programs.install(monkeypatch, container, hypervisors, base, kvm)
 
     def keygen(argv: list[str], **_: object) -> str:
         Path(argv[-1]).write_text("private")

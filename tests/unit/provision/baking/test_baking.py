@@ -16,6 +16,7 @@ from provision.baking import container, disk
 from provision.deploy import converge
 from provision.deploy.bundle import PlacedFile
 from provision.errors import HubwrightError, SettingsError
+from provision.images import making
 from provision.machines import hypervisors
 from provision.report.outcomes import Outcome
 from provision.report.reporter import Reporter
@@ -48,7 +49,7 @@ def happened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(machines, "halt", lambda *_: log.append("halt"))
     monkeypatch.setattr(converge, "generalize", generalize)
     monkeypatch.setattr(container, "docker", docker)
-    monkeypatch.setattr(images, "docker", docker)
+    monkeypatch.setattr(making, "docker", docker)
     return log
 
 
@@ -225,10 +226,10 @@ def test_a_baked_hub_is_the_image_of_the_next_machine(
     (settings.root / "hub.tar").write_bytes(b"layers")
     tag = images.host_image_tag(settings)
     assert tag.startswith("hubwright/baked:")
-    monkeypatch.setattr(images, "_exists", lambda _: False)
+    monkeypatch.setattr(making, "exists", lambda _: False)
     assert images.ensure_host_image(settings, Reporter()) == tag
     assert happened == ["load", "tag", "image rm"]
-    monkeypatch.setattr(images, "_exists", lambda _: True)
+    monkeypatch.setattr(making, "exists", lambda _: True)
     images.ensure_host_image(settings, Reporter())
     assert len(happened) == 3, "it is loaded once"
     (settings.root / "hub.tar").write_bytes(b"other layers")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from provision import images
 from provision.errors import HubwrightError, SettingsError
 from provision.images import (
+    base,
     base_image,
     base_image_tag,
     cache_folder,
@@ -36,7 +36,7 @@ ARCHIVE = '[builder]\nbase = "archive"\napt = "http://deb.example/debian"\nsuite
 def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
     """Docker has no image, and writes what it is told to save."""
     monkeypatch.setenv("HUBWRIGHT_CACHE", str(tmp_path / "cache"))
-    programs = Programs.install(monkeypatch, images)
+    programs = Programs.install(monkeypatch, base)
 
     def save(argv: list[str], **_: object) -> str:
         Path(argv[argv.index("--output") + 1]).write_text("image")

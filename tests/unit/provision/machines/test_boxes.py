@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from provision import images
 from provision.errors import HubwrightError, SettingsError
+from provision.images import base
 from provision.machines import boxes
 from provision.report.reporter import Reporter
 from provision.settings import Settings
@@ -35,7 +35,7 @@ def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
     (tmp_path / "grub").mkdir()
     (tmp_path / "grub" / "boot.img").write_bytes(b"boot" * 128)
     monkeypatch.setattr(boxes, "GRUB", tmp_path / "grub")
-    programs = Programs.install(monkeypatch, boxes, images)
+    programs = Programs.install(monkeypatch, boxes, base)
 
     def core(argv: list[str], **_: Any) -> str:
         output = next(word for word in argv if word.startswith("--output="))

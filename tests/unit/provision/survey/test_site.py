@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from provision import images
 from provision.errors import HubwrightError, SettingsError
+from provision.images import base
 from provision.machines import hypervisors, kvm
 from provision.report.reporter import Reporter
 from provision.settings import Builder, Settings, read_toml
@@ -193,7 +193,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
     for name in ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY", *PROXY_VARIABLES):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(computer, "urlopen", lambda *_, **__: io.BytesIO())
-    programs = Programs.install(monkeypatch, hypervisors, computer, images, kvm)
+    programs = Programs.install(monkeypatch, hypervisors, computer, base, kvm)
     programs.answers = {
         "docker info": "27.5.1\n",
         "docker info --format {{json": "[]\n",

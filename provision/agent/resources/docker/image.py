@@ -1,0 +1,119 @@
+"""Docker's images."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass, field
+
+from ..base import Change, CommandFailed, Machine, Problem, Resource
+from .engine import ask, unless_unknown
+
+# Docker's predefined build arguments: no part of an image, nor of its history.
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+
+
+@dataclass(frozen=True)
+class DockerImage(Resource):
+    """An image under `tag`, from exactly one of three sources.
+
+    `reference`: pulled from a registry by digest.
+    `archive`: digest of a blob that `docker save` wrote.
+    `context`: digest of a blob with a build context (tar), built with `arguments`.
+    The tag carries the digest of its source, so a tag that is there holds the right image.
+    """
+
+    tag: str
+    reference: str = ""
+    archive: str = ""
+    context: str = ""
+    arguments: dict[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def id(self) -> str:
+        return f"docker-image:{self.tag}"
+
+    def check(self, machine: Machine) -> Change | None:
+        verb = "pull" if self.reference else "load" if self.archive else "build"
+        found = unless_unknown(lambda: images(machine))
+        if found is None:
+            return Change(f"{verb} the image {self.tag}", unknown=True)
+        return None if self.tag in found else Change(f"{verb} the image {self.tag}")
+
+    def apply(self, machine: Machine) -> None:
+        machine.claim(self, created=True)
+        if self.reference:
+            self._pull(machine)
+        elif self.archive:
+            self._load(machine)
+        else:
+            self._build(machine)
+        machine.invalidate("docker-images")
+
+    def remove(self, machine: Machine) -> str | None:
+        if not machine.claims(self).get("created") or not shutil.which("docker"):
+            return None
+        if self.tag not in images(machine):
+            return None
+        try:
+            machine.run(["docker", "image", "rm", self.tag])
+        except CommandFailed as failure:
+            if not re.search("in use|being used|is using", failure.output):
+                raise
+            if machine.peers(DockerImage):
+                return "a running server still uses it"
+            # No other image takes its place: the servers go too.
+            users = ["docker", "ps", "--all", "--quiet", "--filter", f"ancestor={self.tag}"]
+            machine.run(["docker", "rm", "--force", "--volumes", *machine.run(users).split()])
+            machine.run(["docker", "image", "rm", self.tag])
+        finally:
+            machine.invalidate("docker-images")
+        return None
+
+    def _pull(self, machine: Machine) -> None:
+        machine.say(f"pulling {self.reference}")
+        try:
+            machine.run(["docker", "pull", self.reference], watch=True)
+        except CommandFailed as failure:
+            raise Problem(
+                f"the image {self.reference} cannot be pulled\n{failure.output.strip()}",
+                "check name and digest in [image] reference, and that this host reaches the registry",
+            ) from None
+        machine.run(["docker", "tag", self.reference, self.tag])
+
+    def _load(self, machine: Machine) -> None:
+        with machine.blob(self.archive) as path:
+            machine.say(f"loading {self.tag} ({os.path.getsize(path) / 1e6:.0f} MB)")
+            loaded = parse_loaded(machine.run(["docker", "load", "--quiet", "--input", path]))
+        if not loaded:
+            raise Problem("the archive holds no image", "make it with `docker save --output FILE IMAGE`")
+        machine.run(["docker", "tag", loaded[0], self.tag])
+        for name in loaded:
+            if name != self.tag and not name.startswith("sha256:"):
+                machine.run(["docker", "image", "rm", "--no-prune", name])
+
+    def _build(self, machine: Machine) -> None:
+        arguments = [f"--build-arg={key}={value}" for key, value in sorted(self.arguments.items())]
+        # By name alone: docker takes the value from its surroundings, so that no password stands in argv.
+        arguments += [f"--build-arg={name}" for name in PROXY_VARIABLES if name in os.environ]
+        with machine.blob(self.context) as path:
+            machine.say(f"building {self.tag}")
+            with open(path, "rb") as context:
+                machine.run(
+                    ["docker", "build", "--tag", self.tag, *arguments, "-"], stdin=context, watch=True
+                )
+
+
+def images(machine: Machine) -> set[str]:
+    """All tags on the machine."""
+    if not shutil.which("docker"):
+        return set()
+    command = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
+    return machine.cached("docker-images", lambda: set(ask(machine, command).split()))
+
+
+def parse_loaded(text: str) -> list[str]:
+    """Names or ids of images from the lines of `docker load`."""
+    prefixes = ("Loaded image ID: ", "Loaded image: ")
+    return [line.removeprefix(p) for line in text.splitlines() for p in prefixes if line.startswith(p)]

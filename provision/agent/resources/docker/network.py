@@ -1,0 +1,115 @@
+"""Docker's networks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+from ..base import Change, CommandFailed, Machine, Problem, Resource
+from .engine import ask, unless_unknown
+
+
+@dataclass(frozen=True)
+class DockerNetwork(Resource):
+    """A bridge whose containers reach the host's address on it and the outside, but not each other."""
+
+    name: str
+    subnet: str
+    gateway: str
+    bridge: str
+
+    @property
+    def id(self) -> str:
+        return f"docker-network:{self.name}"
+
+    def check(self, machine: Machine) -> Change | None:
+        found = unless_unknown(lambda: networks(machine, self.name))
+        if found is None:
+            return Change(f"create the Docker network {self.name}", unknown=True)
+        if self.name not in found:
+            return Change(f"create the Docker network {self.name} ({self.subnet})")
+        if found[self.name] != self._wanted:
+            return Change(f"make the Docker network {self.name} anew ({self.subnet})")
+        return None
+
+    def apply(self, machine: Machine) -> None:
+        if self.name in networks(machine, self.name):
+            self._delete(machine)
+        machine.claim(self, created=True)
+        try:
+            machine.run(
+                ["docker", "network", "create", "--driver", "bridge"]
+                + ["--subnet", self.subnet, "--gateway", self.gateway]
+                + ["--opt", f"com.docker.network.bridge.name={self.bridge}"]
+                + ["--opt", "com.docker.network.bridge.enable_icc=false", self.name]
+            )
+        except CommandFailed as failure:
+            if "overlaps" not in failure.output:
+                raise
+            raise Problem(
+                f"the range {self.subnet} is in use on this host: {failure.output.strip()}",
+                "choose another one in [network] subnet",
+            ) from None
+        machine.invalidate("docker-networks")
+
+    def remove(self, machine: Machine) -> str | None:
+        if not machine.claims(self).get("created") or not shutil.which("docker"):
+            return None
+        machine.invalidate("docker-networks")  # an earlier look did not ask for what is no longer wanted
+        if self.name in networks(machine, self.name):
+            self._delete(machine)
+            machine.invalidate("docker-networks")
+        return None
+
+    def generalize(self, machine: Machine) -> str | None:
+        """Visitors' servers."""
+        there = shutil.which("docker") and self.name in networks(machine, self.name)
+        return "take away visitors' servers" if there and self._remove_attached(machine) else None
+
+    @property
+    def _wanted(self) -> tuple[str, str, str, str]:
+        return (self.subnet, self.gateway, self.bridge, "false")
+
+    def _delete(self, machine: Machine) -> None:
+        """Notebook servers on it go with it: a container cannot outlive its network."""
+        self._remove_attached(machine)
+        machine.run(["docker", "network", "rm", self.name])
+
+    def _remove_attached(self, machine: Machine) -> bool:
+        attached = machine.run(
+            ["docker", "ps", "--all", "--quiet", "--filter", f"network={self.name}"]
+        ).split()
+        if attached:
+            machine.run(["docker", "rm", "--force", "--volumes", *attached])
+        return bool(attached)
+
+
+def networks(machine: Machine, name: str) -> dict[str, tuple[str, str, str, str]]:
+    """Name → subnet, gateway, bridge, and whether containers reach each other; of `name` and all wanted."""
+    if not shutil.which("docker"):
+        return {}
+    return machine.cached("docker-networks", lambda: _read_networks(machine, name))
+
+
+def _read_networks(machine: Machine, name: str) -> dict[str, tuple[str, str, str, str]]:
+    names = sorted({name, *(peer.name for peer in machine.peers(DockerNetwork))})
+    present = set(ask(machine, ["docker", "network", "ls", "--format", "{{.Name}}"]).split())
+    wanted = [name for name in names if name in present]
+    return parse_networks(ask(machine, ["docker", "network", "inspect", *wanted])) if wanted else {}
+
+
+def parse_networks(text: str) -> dict[str, tuple[str, str, str, str]]:
+    """See `networks`; `text` is what `docker network inspect` prints."""
+    found = {}
+    for network in json.loads(text):
+        pools: list[dict[str, Any]] = network["IPAM"]["Config"] or [{}]
+        options = network["Options"] or {}
+        found[network["Name"]] = (
+            pools[0].get("Subnet", ""),
+            pools[0].get("Gateway", ""),
+            options.get("com.docker.network.bridge.name", ""),
+            options.get("com.docker.network.bridge.enable_icc", "true"),
+        )
+    return found
