@@ -14,7 +14,8 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from provision.errors import SettingsError
 
-from .schema import IMAGE_SOURCES, Settings
+from .image import IMAGE_SOURCES
+from .settings import Settings
 
 if sys.version_info >= (3, 11):
     import tomllib

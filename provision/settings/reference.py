@@ -9,8 +9,8 @@ from pydantic.fields import FieldInfo
 
 from provision.errors import SettingsError
 
-from .schema import Settings
 from .section import Section
+from .settings import Settings
 
 INTRODUCTION = """\
 # Settings

@@ -19,7 +19,7 @@ from provision.settings import (
     read_toml,
     shown,
 )
-from provision.settings.schema import FIXED_PORTS
+from provision.settings.settings import FIXED_PORTS
 from roles.shared import paths
 
 PROJECT = Path(__file__).parents[4]
