@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from .auth import Auth
+from .auth import Auth, TemporaryAccounts
 from .builder import Builder
 from .deploy import Deploy
 from .downloads import Downloads
@@ -17,9 +17,10 @@ from .image import Image
 from .monitoring import Monitoring
 from .network import Network
 from .python import Python
-from .section import Section
+from .section import Section, variants
 from .server import Server
 from .tls import Tls
+from .users import Users
 from .values import is_address
 from .vm import Vm
 
@@ -33,7 +34,8 @@ class Settings(Section):
     root: Annotated[Path, Field(exclude=True)]
     file: Annotated[str, Field(exclude=True)] = "hub.toml"
     hub: Hub = Hub()
-    auth: Auth = Auth()
+    auth: Auth = Field(TemporaryAccounts(), discriminator="type")
+    users: Users = Users()
     image: Image
     server: Server = Server()
     network: Network = Network()
@@ -47,6 +49,17 @@ class Settings(Section):
 
     @model_validator(mode="before")
     @classmethod
+    def _types(cls, tables: Any) -> Any:
+        """The tables, with the default's type in those that could be of several and do not say which."""
+        filled = {
+            name: {"type": next(iter(variants(field.annotation))), **tables[name]}
+            for name, field in cls.model_fields.items()
+            if isinstance(tables.get(name), dict) and variants(field.annotation)
+        }
+        return {**tables, **filled}
+
+    @model_validator(mode="before")
+    @classmethod
     def _port_of_the_mode(cls, tables: Any) -> Any:
         hub, tls = tables.get("hub", {}), tables.get("tls", {})
         if isinstance(hub, dict) and isinstance(tls, dict) and "port" not in hub:
@@ -54,6 +67,22 @@ class Settings(Section):
             port = _PORTS.get(mode) if isinstance(mode, str) else None
             return {**tables, "hub": {**hub, "port": port}} if port else tables
         return tables
+
+    @model_validator(mode="after")
+    def _admins_can_log_in(self) -> Settings:
+        admins = self.users.admins
+        if isinstance(self.auth, TemporaryAccounts):
+            if admins:
+                raise ValueError(
+                    'users.admins should be empty with auth.type = "tmp": its visitors have no names'
+                )
+        elif bool(admins) != (self.auth.admin_password is not None):
+            raise ValueError(
+                "auth.admin_password is missing: users.admins enter with it"
+                if admins
+                else "auth.admin_password belongs to users.admins, which names nobody"
+            )
+        return self
 
     @model_validator(mode="after")
     def _front_door(self) -> Settings:
