@@ -4,11 +4,13 @@ Layers, the later one over the earlier: `hub.toml`, `site.toml` and `secrets.tom
 environment variables `HUBWRIGHT__SECTION__KEY` for keys that are marked as secret.
 """
 
+from .builder import Builder
 from .downloads import Downloads
 from .loading import ENVIRONMENT_PREFIX, SECRET_PATHS, load, read_toml, secrets_in
+from .python import Python
 from .reference import explain, markdown, shown
-from .schema import Builder, Python, Settings
 from .section import Section
+from .settings import Settings
 from .values import (
     is_loopback,
     parse_duration,

@@ -16,7 +16,7 @@ from .section import Section
 from .values import ArchiveName, Folder, LocalPath, Proxy, ProxyException, Registry, WebAddress
 
 if TYPE_CHECKING:
-    from .schema import Settings
+    from .settings import Settings
 
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"  # the CA certificates that a host trusts
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .downloads import Downloads
-from .schema import Python
+from .python import Python
 
 # Checksums as their publishers name them: https://repo.anaconda.com/miniconda/.files.json, and the .sha256
 # file beside each asset of https://github.com/conda-forge/miniforge/releases. pyenv's definitions of the

@@ -14,7 +14,9 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from provision.errors import SettingsError
 
-from .schema import IMAGE_SOURCES, Settings
+from .image import IMAGE_SOURCES
+from .section import is_section, variants
+from .settings import Settings
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -52,7 +54,7 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
     for name, layer in layers.items():
         for key in _NOT_OF_FILES & set(layer):
             raise SettingsError(
-                f"unknown key; known here: {', '.join(_keys_beside((key,)))}",
+                f"unknown key; known here: {', '.join(_keys(Settings))}",
                 where=f"{name}: {key}",
                 hint="`hubwright config explain` lists the keys; nothing was changed",
             )
@@ -104,8 +106,11 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any], table: str = "") -> dict[str, Any]:
-    """`above` over `below`, table by table. A source of the image replaces the other sources."""
-    merged = dict(below)
+    """`above` over `below`, table by table.
+
+    A source of the image replaces the other sources, and a table of another `type` the whole table below.
+    """
+    merged = {} if _is_of_another_type(table, below, above) else dict(below)
     for key, value in above.items():
         old = merged.get(key)
         if isinstance(old, dict) and isinstance(value, dict):
@@ -118,13 +123,21 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any], table: str = "") 
     return merged
 
 
+def _is_of_another_type(table: str, below: Mapping[str, Any], above: Mapping[str, Any]) -> bool:
+    """True when `above` says another `type` than the table below, which without one has the default."""
+    field = Settings.model_fields.get(table.removeprefix("."))
+    types = list(variants(field.annotation)) if field else []
+    return bool(types) and "type" in above and above["type"] != below.get("type", types[0])
+
+
 def _secrets(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], bool]]:
     """The path of each key that is a secret, and whether it is a table of them by name."""
     for name, field in model.model_fields.items():
         kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from _secrets(kind, (*prefix, name))
-        elif kind is SecretStr or SecretStr in get_args(kind):
+        sections = [kind] if is_section(kind) else variants(kind).values()
+        for section in sections:
+            yield from _secrets(section, (*prefix, name))
+        if kind is SecretStr or SecretStr in get_args(kind):
             yield (*prefix, name), get_origin(kind) is dict
 
 
@@ -139,7 +152,7 @@ def secrets_in(settings: Settings) -> tuple[str, ...]:
     for path in (*SECRET_PATHS, *SECRET_FILES):
         value: Any = settings
         for key in path:
-            value = getattr(value, key)
+            value = getattr(value, key, None)  # a union's other types have other keys
         names = [(*path, name) for name in value] if isinstance(value, dict) else [path] if value else []
         found += [".".join(name) for name in names]
     return tuple(found)
@@ -202,9 +215,11 @@ def _explain(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) ->
     """Every mistake on a line of its own: the file, the key's path, what would be right."""
     lines = []
     for item in error.errors(include_url=False, include_input=False):
-        path = tuple(part for part in item["loc"] if isinstance(part, str) and part != "[key]")
+        path, section = _place(item["loc"])
+        if item["type"].startswith("union_tag"):
+            path = (*path, "type")
         place = ": ".join(filter(None, (_origin(path, layers), ".".join(path))))
-        lines.append(f"{place}: {_reason(item['type'], item['msg'], path)}")
+        lines.append(f"{place}: {_reason(item['type'], item['msg'], path, section)}")
     return SettingsError(
         "\n".join(lines), hint="`hubwright config explain` lists the keys; nothing was changed"
     )
@@ -218,19 +233,47 @@ def _origin(path: tuple[str, ...], layers: Mapping[str, Mapping[str, Any]]) -> s
     return next(iter(layers))
 
 
-def _reason(kind: str, message: str, path: tuple[str, ...]) -> str:
+def _place(location: tuple[int | str, ...]) -> tuple[tuple[str, ...], type[BaseModel] | None]:
+    """The path of a key as the file has it, and the section it stands in.
+
+    Pydantic's own path has also the number in a list and, below a table of several types, the type.
+    """
+    parts = [part for part in location if isinstance(part, str) and part != "[key]"]
+    path: list[str] = []
+    section: type[BaseModel] | None = None
+    inside: type[BaseModel] | None = Settings
+    types: Mapping[str, type[BaseModel]] = {}
+    for part in parts:
+        if part in types:
+            inside, types = types[part], {}
+            continue
+        path.append(part)
+        section, field = inside, inside.model_fields.get(part) if inside else None
+        kind: Any = field.annotation if field else None
+        inside, types = (kind if is_section(kind) else None), variants(kind)
+    return tuple(path), section
+
+
+def _reason(kind: str, message: str, path: tuple[str, ...], section: type[BaseModel] | None) -> str:
     if kind == "extra_forbidden" and path in RENAMED:
         return f"is called {'.'.join(RENAMED[path])} now"
     if kind == "extra_forbidden":
-        known = _keys_beside(path)
+        if others := _types_with(path, section):
+            return f'belongs to type = "{others[0]}"; the type is "{_type_of(section)}"'
+        known = _keys(section)
         near = difflib.get_close_matches(path[-1], known, n=1)
         return (
             f"unknown key, did you mean '{near[0]}'?"
             if near
             else f"unknown key; known here: {', '.join(known)}"
         )
+    if kind == "missing" and path in SECRET_PATHS:
+        return f"is missing; give it in secrets.toml (mode 600) or as {_variable(path)}"
     if kind == "missing":
         return "is missing"
+    if kind.startswith("union_tag"):
+        types = variants(Settings.model_fields[path[0]].annotation)
+        return f"should be {' or '.join(map(repr, types))}"
     return _PLAIN_WORDS.get(kind) or str(message).removeprefix("Value error, ").removeprefix("Input ")
 
 
@@ -241,14 +284,24 @@ _PLAIN_WORDS = {
     "bool_type": "should be true or false",
     "dict_type": "should be a table",
     "model_type": "should be a table",
+    "model_attributes_type": "should be a table",
     "tuple_type": "should be a list",
 }
 
 
-def _keys_beside(path: tuple[str, ...]) -> list[str]:
-    model: type[BaseModel] = Settings
-    for key in path[:-1]:
-        kind = model.model_fields[key].annotation
-        assert isinstance(kind, type)
-        model = kind
-    return [name for name in model.model_fields if name not in _NOT_OF_FILES]
+def _keys(section: type[BaseModel] | None) -> list[str]:
+    return [name for name in section.model_fields if name not in _NOT_OF_FILES] if section else []
+
+
+def _type_of(section: type[BaseModel] | None) -> str:
+    """The `type` of a section that is one of several; empty for any other."""
+    kinds = [variants(field.annotation) for field in Settings.model_fields.values()]
+    return next((name for types in kinds for name, kind in types.items() if kind is section), "")
+
+
+def _types_with(path: tuple[str, ...], section: type[BaseModel] | None) -> list[str]:
+    """The other types of that table that have the key."""
+    if not _type_of(section):
+        return []
+    types = variants(Settings.model_fields[path[0]].annotation)
+    return [name for name, kind in types.items() if path[-1] in kind.model_fields]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from provision.errors import SettingsError
 
-from .schema import Settings
-from .section import Section
+from .section import Section, is_section, variants
+from .settings import Settings
 
 INTRODUCTION = """\
 # Settings
@@ -29,34 +28,46 @@ def shown(settings: Settings) -> dict[str, Any]:
 
 def explain(section: str | None = None) -> str:
     """Every key of one section, or of all, with its default and its meaning."""
-    known = dict(_sections())
+    known = _sections()
     if section is not None and section not in known:
         raise SettingsError(f"no section [{section}]", hint=f"the sections are {', '.join(known)}")
     blocks = []
-    for name, model in known.items():
-        if section in (None, name):
+    for name, models in known.items():
+        for kind, model in models.items() if section in (None, name) else ():
             keys = [f"  {key:<16} {_meaning(field)}" for key, field in model.model_fields.items()]
-            blocks.append("\n".join([f"[{name}]  {_about(model)}", *keys]))
+            blocks.append("\n".join([f"[{name}]{_type(kind)}  {_about(model)}", *keys]))
     return "\n\n".join(blocks)
 
 
 def markdown() -> str:
     """The same as a page: docs/settings.md."""
     blocks = [INTRODUCTION]
-    for name, model in _sections():
-        rows = [f"| `{key}` | {_meaning(field)} |" for key, field in model.model_fields.items()]
-        blocks.append("\n".join([f"## [{name}]", "", _about(model), "", "| key | |", "|---|---|", *rows, ""]))
+    for name, models in _sections().items():
+        for kind, model in models.items():
+            rows = [f"| `{key}` | {_meaning(field)} |" for key, field in model.model_fields.items()]
+            title = f"## [{name}]{_type(kind)}"
+            blocks.append("\n".join([title, "", _about(model), "", "| key | |", "|---|---|", *rows, ""]))
     return "\n".join(blocks)
 
 
-def _sections() -> Iterator[tuple[str, type[Section]]]:
+def _sections() -> dict[str, dict[str, type[Section]]]:
+    """Of each section its variants by their type; one that has none stands alone under ""."""
+    found: dict[str, dict[str, type[Section]]] = {}
     for name, field in Settings.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            yield name, field.annotation
+        kind = field.annotation
+        if is_section(kind):
+            found[name] = {"": kind}
+        elif variants(kind):
+            found[name] = variants(kind)
+    return found
+
+
+def _type(kind: str) -> str:
+    return f' type = "{kind}"' if kind else ""
 
 
 def _about(model: type[Section]) -> str:
-    return (model.__doc__ or "").strip()
+    return " ".join((model.__doc__ or "").split())
 
 
 def _meaning(field: FieldInfo) -> str:

@@ -15,6 +15,7 @@ _SIZE = re.compile(r"^(\d{1,18}(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?$", re.IGNORECASE)
 _DURATION = re.compile(r"^(\d{1,12})\s*([smhd]?)$")
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"^{_LABEL}(\.{_LABEL})*$")
+_ACCOUNT_NAME = re.compile(r"^[a-z0-9][a-z0-9._@+-]{0,63}$")
 _HOST_PORT = re.compile(r"^[A-Za-z0-9.-]+:\d{1,5}$")
 
 
@@ -41,6 +42,14 @@ def parse_duration(value: object) -> int:
 def _pinned(value: str) -> str:
     if not re.search(r"@sha256:[0-9a-f]{64}$", value):
         raise ValueError("should end in @sha256:<64 hex digits>, so that every host runs the same image")
+    return value
+
+
+def _account_name(value: str) -> str:
+    if value != value.lower():
+        raise ValueError(f'"{value}" should be "{value.lower()}": the hub writes names in lower case')
+    if not _ACCOUNT_NAME.fullmatch(value):
+        raise ValueError(f'"{value}" should be a name such as "ada" or "ada@example.org"')
     return value
 
 
@@ -260,6 +269,7 @@ MachineDisk = Annotated[Size, _at_least("1G")]
 Duration = Annotated[int, BeforeValidator(parse_duration), Field(ge=0)]
 Timeout = Annotated[int, BeforeValidator(parse_duration), Field(ge=1)]
 Subnet = Annotated[str, AfterValidator(_subnet)]
+AccountName = Annotated[str, AfterValidator(_account_name)]
 Variable = Annotated[str, AfterValidator(_variable)]
 Email = Annotated[str, AfterValidator(_email)]
 Port = Annotated[int, Field(ge=1, le=65535)]

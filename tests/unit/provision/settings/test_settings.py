@@ -19,7 +19,7 @@ from provision.settings import (
     read_toml,
     shown,
 )
-from provision.settings.schema import FIXED_PORTS
+from provision.settings.settings import FIXED_PORTS
 from roles.shared import paths
 
 PROJECT = Path(__file__).parents[4]
@@ -123,7 +123,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("[hub]\nzzz = 1", "hub.zzz: unknown key; known here: domain, port, title, announcement"),
         ("[server]\nmemroy = '1G'", "server.memroy: unknown key, did you mean 'memory'?"),
         ("[sever]\ncpu = 1.0", "sever: unknown key, did you mean 'server'?"),
-        ("[swarm]\nmode = 'off'", "swarm: unknown key; known here: hub, auth, image"),
+        ("[swarm]\nmode = 'off'", "swarm: unknown key; known here: hub, auth, users, image"),
         ("prot = 1", "prot: unknown key"),
         ("root = '/'", "root: unknown key; known here: hub"),
         ("file = 'x'", "file: unknown key"),
@@ -146,7 +146,6 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("[server]\nmax_age = -5", "server.max_age: should be greater than or equal to 0"),
         ("[server.environment]\nDEBUG = 1", "server.environment.DEBUG: should be text in quotes"),
         ("[downloads]\nca_certificates = 'a.pem'", "downloads.ca_certificates: should be a list"),
-        ("[auth]\ntype = 'ldap'", "auth.type: should be 'tmp'"),
         ("[vm]\nname = 'Two Words'", "vm.name: "),
         ("[vm]\nmemory = 4096", 'vm.memory: should be at least "256M"; a number without a unit means bytes'),
         ("[vm]\ndisk = 20", 'vm.disk: should be at least "1G"'),
@@ -439,7 +438,12 @@ def test_shown_masks_secrets(hub: Callable[..., Settings]) -> None:
 
 
 def test_secret_paths_are_found_in_the_schema() -> None:
-    assert SECRET_PATHS == (("server", "secrets"), ("downloads", "proxy_credentials"))
+    assert SECRET_PATHS == (
+        ("auth", "user_password"),
+        ("auth", "admin_password"),
+        ("server", "secrets"),
+        ("downloads", "proxy_credentials"),
+    )
 
 
 def test_settings_do_not_change(hub: Callable[..., Settings]) -> None:
@@ -454,7 +458,9 @@ def test_settings_do_not_change(hub: Callable[..., Settings]) -> None:
 def test_explain_mentions_every_key_and_what_it_means() -> None:
     text = explain()
     for section, keys in Settings.model_json_schema()["$defs"].items():
-        assert f"[{section.lower()}]  {keys['description'].splitlines()[0]}" in text
+        kind = keys["properties"].get("type", {}).get("const")
+        title = f'[auth] type = "{kind}"' if kind else f"[{section.lower()}]"
+        assert f"{title}  {' '.join(keys['description'].split())}" in text
         for key, about in keys["properties"].items():
             assert f"  {key} " in text
             assert about["description"] in text
