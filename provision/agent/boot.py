@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 
 from .channel import Channel
+from .events import Say
 
 PATIENCE = 120  # seconds; a unit that hangs longer is no reason to wait for it
 ASK = ("systemctl", "is-system-running")
@@ -19,7 +20,7 @@ def wait(channel: Channel) -> None:
     """Returns when systemd says that the boot is over, whether or not all went well, or when patience is."""
     if not starting(ask(*ASK)):
         return
-    channel.emit("say", role="boot", text="waiting until the machine has started")
+    channel.emit(Say("boot", "waiting until the machine has started"))
     ask("timeout", str(PATIENCE), *ASK, "--wait")
 
 

@@ -1,7 +1,7 @@
 """The line between the agent and the driver: events out, large inputs in.
 
-Out, on standard output: one JSON object a line, each with the key `event`.
-In, on standard input after the manifest: `{"blob": digest, "size": bytes}` and a newline, then the bytes.
+Out, on standard output: an event a line. In, on standard input after the manifest: for each large input its
+announcement, then the bytes. See events.py for both.
 The end of the input before the end of the run means that the driver has gone.
 """
 
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import threading
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+from .events import BlobHeader, Event, Need, Say
 from .resources import Problem
 from .resources.fs import sha256_of
 from .state import State
@@ -40,8 +40,8 @@ class Channel:
         self._arrived: dict[str, str] = {}
         self._state: State | None = None
 
-    def emit(self, event: str, **data: Any) -> None:
-        line = without_credentials(json.dumps({"event": event, **data})) + "\n"
+    def emit(self, event: Event) -> None:
+        line = without_credentials(event.line()) + "\n"
         with self._writing:
             try:
                 self._sink.write(line.encode())
@@ -51,7 +51,7 @@ class Channel:
 
     def say(self, text: str) -> None:
         """A line of progress that belongs to no role."""
-        self.emit("say", role="machine", text=text)
+        self.emit(Say("machine", text))
 
     def listen(self, state: State) -> None:
         """Take blobs in the background from now on."""
@@ -67,7 +67,7 @@ class Channel:
         assert self._state is not None
         kept = self._state.path("blobs", digest)
         if sha256_of(kept) != digest:
-            self.emit("need", blob=digest)
+            self.emit(Need(digest))
             with self._arrival:
                 self._arrival.wait_for(lambda: digest in self._arrived or self.gone.is_set())
             if error := self._arrived.get(digest, "the driver has gone"):
@@ -79,10 +79,10 @@ class Channel:
     def _receive(self) -> None:
         try:
             while line := self._source.readline():
-                header = json.loads(line)
-                error = self._store(header["blob"], int(header["size"]))
+                announced = BlobHeader.parse(line)
+                error = self._store(announced.digest, announced.size)
                 with self._arrival:
-                    self._arrived[header["blob"]] = error
+                    self._arrived[announced.digest] = error
                     self._arrival.notify_all()
         except (OSError, ValueError):
             pass

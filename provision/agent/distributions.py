@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from .events import Hello
 from .resources import Problem
 from .resources.fs import free_space, read_text
 
@@ -62,9 +63,9 @@ def here() -> Distribution:
     return found
 
 
-def describe(distribution: Distribution) -> dict[str, str]:
+def describe(distribution: Distribution) -> Hello:
     """Facts about this machine for the driver's report."""
-    return {"os": distribution.name, "hostname": platform.node(), "python": platform.python_version()}
+    return Hello(distribution.name, platform.node(), platform.python_version())
 
 
 def require_space(path: str, needed: int) -> None:

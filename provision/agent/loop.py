@@ -15,6 +15,7 @@ from typing import Any
 from . import generalize
 from .channel import Channel
 from .distributions import Distribution
+from .events import Result, Status
 from .machine import LocalMachine, Shared
 from .resources import Change, Problem, Resource, Service, from_json
 from .state import State
@@ -66,12 +67,12 @@ class Run:
                     self._fail(role.name, resource.id, error)
                     continue
                 if change is None:
-                    self._report(role.name, resource.id, "ok")
+                    self._report(role.name, resource.id, Status.OK)
                 else:
-                    status = "unknown" if change.unknown else "would-change"
+                    status = Status.UNKNOWN if change.unknown else Status.WOULD_CHANGE
                     self._report(role.name, resource.id, status, change)
         for id_, applied in self._obsolete():
-            self._report(applied.role, id_, "would-remove", Change(f"remove {id_}"))
+            self._report(applied.role, id_, Status.WOULD_REMOVE, Change(f"remove {id_}"))
 
     def apply(self) -> None:
         self._remove_obsolete([it for it in self._obsolete() if it[1].resource.get("goes_first")])
@@ -94,7 +95,7 @@ class Run:
             for resource in role.resources:
                 reason = self._stopped(role)
                 if reason:
-                    self._report(role.name, resource.id, "skipped", Change(reason))
+                    self._report(role.name, resource.id, Status.SKIPPED, Change(reason))
                     self.failed.add(role.name)
                 else:
                     self._converge(role, resource, machine)
@@ -118,7 +119,7 @@ class Run:
             change = resource.check(machine)
             if change is None:
                 resource.check_usable(machine)
-                self._report(role.name, resource.id, "ok")
+                self._report(role.name, resource.id, Status.OK)
             else:
                 machine.say(change.summary)
                 for service in machine.peers(Service):
@@ -129,7 +130,7 @@ class Run:
                     raise Problem(
                         f"did not converge: still has to {rest.summary}", "this is a fault; report it"
                     )
-                self._report(role.name, resource.id, "changed", change, time.monotonic() - began)
+                self._report(role.name, resource.id, Status.CHANGED, change, time.monotonic() - began)
             with self.shared.lock:
                 self.state.record(role.name, resource)
         except Exception as error:
@@ -140,13 +141,13 @@ class Run:
         for id_, applied in reversed(self.state.applied.items()):
             try:
                 if gone := from_json(applied.resource).generalize(LocalMachine(applied.role, self.shared)):
-                    self._report(applied.role, id_, "removed", Change(gone))
+                    self._report(applied.role, id_, Status.REMOVED, Change(gone))
             except Exception as error:
                 self._fail(applied.role, id_, error)
         try:
             if not self.failed:
                 for gone in generalize.generalize(LocalMachine("machine", self.shared), files):
-                    self._report("machine", "machine", "removed", Change(gone))
+                    self._report("machine", "machine", Status.REMOVED, Change(gone))
                 self.state.forget_runs()
         except Exception as error:
             self._fail("machine", "machine", error)
@@ -176,33 +177,25 @@ class Run:
             machine.say(f"removing {id_}")
             if reason := resource.remove(machine):
                 if report:
-                    self._report(applied.role, id_, "kept", Change(f"keep {id_} for now: {reason}"))
+                    self._report(applied.role, id_, Status.KEPT, Change(f"keep {id_} for now: {reason}"))
                 return report
             self.state.forget(id_)
-            self._report(applied.role, id_, "removed", Change(f"remove {id_}"), time.monotonic() - began)
+            self._report(applied.role, id_, Status.REMOVED, Change(f"remove {id_}"), time.monotonic() - began)
         except KeyError:
-            self._report(applied.role, id_, "kept", Change(f"keep {id_}: an unknown kind of resource"))
+            self._report(applied.role, id_, Status.KEPT, Change(f"keep {id_}: an unknown kind of resource"))
         except Exception as error:
             self._fail(applied.role, id_, error)
         return True
 
     def _report(
-        self, role: str, id_: str, status: str, change: Change | None = None, seconds: float = 0.0
+        self, role: str, id_: str, status: Status, change: Change | None = None, seconds: float = 0.0
     ) -> None:
         with self._counting:
             self.count[status] += 1
-            if status in ("changed", "removed"):
+            if status in (Status.CHANGED, Status.REMOVED):
                 self.changed.append(id_)
         if change is not None:
-            self.channel.emit(
-                "result",
-                role=role,
-                id=id_,
-                status=status,
-                summary=change.summary,
-                diff=change.diff,
-                seconds=round(seconds, 3),
-            )
+            self.channel.emit(Result(role, id_, status, change.summary, change.diff, round(seconds, 3)))
 
     def _fail(self, role: str, id_: str, error: Exception) -> None:
         self.failed.add(role)
@@ -216,18 +209,8 @@ class Run:
         if NO_SPACE in what:
             hint = SPACE_HINT
         with self._counting:
-            self.count["failed"] += 1
-        self.channel.emit(
-            "result",
-            role=role,
-            id=id_,
-            status="failed",
-            summary=what,
-            hint=hint,
-            trace=trace,
-            diff="",
-            seconds=0,
-        )
+            self.count[Status.FAILED] += 1
+        self.channel.emit(Result(role, id_, Status.FAILED, what, hint=hint, trace=trace))
 
     def _write_journal(self) -> None:
         entry = {

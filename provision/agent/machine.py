@@ -13,6 +13,7 @@ from typing import IO, Any, TypeVar
 
 from .channel import Channel
 from .distributions import Distribution
+from .events import Say
 from .resources import CommandFailed, Problem, Resource
 from .state import State
 
@@ -95,7 +96,7 @@ class LocalMachine:
             self.shared.looks.pop(name, None)
 
     def say(self, text: str) -> None:
-        self.shared.channel.emit("say", role=self.role, text=text[:300])
+        self.shared.channel.emit(Say(self.role, text[:300]))
 
     def claim(self, resource: Resource, **facts: Any) -> None:
         with self.shared.lock:

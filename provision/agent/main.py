@@ -1,13 +1,6 @@
 """One run on the machine: read the manifest, check every resource, and plan or apply.
 
-Events on standard output:
-  hello    os, hostname, python
-  say      role, text                                     progress
-  result   role, id, status, summary, diff, seconds       one for each resource that is not already true
-  need     blob                                           the driver should send it
-  error    what, hint                                     nothing was changed, the run is over
-  end      status → number of resources, seconds          always the last
-Statuses: ok, changed, would-change, unknown, removed, would-remove, kept, failed, skipped.
+Its events go to standard output, see events.py. An End is always the last.
 """
 
 from __future__ import annotations
@@ -21,6 +14,7 @@ from typing import Any, BinaryIO
 
 from . import boot, distributions, first_boot, unattended
 from .channel import Channel
+from .events import End, Error, Status, has_failed
 from .loop import Run, explain_os_error
 from .resources import Problem
 from .state import Busy, State
@@ -53,7 +47,7 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
     os.environ.update(manifest["environment"])  # how downloads reach the world, for all that is started here
     try:
         distribution = distributions.here()
-        channel.emit("hello", **distributions.describe(distribution))
+        channel.emit(distributions.describe(distribution))
         if alone:  # a part of the boot itself
             unattended.complete(manifest)
         else:
@@ -75,16 +69,16 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
             run.apply()
             if run.complete and not run.failed:
                 first_boot.forget()
-        count = dict(run.count)
+        count: dict[str, int] = dict(run.count)
     except Problem as problem:
-        channel.emit("error", what=problem.what, hint=problem.hint)
-        count = {"failed": 1}
+        channel.emit(Error(problem.what, problem.hint))
+        count = {Status.FAILED: 1}
     except OSError as error:
         what, hint, _ = explain_os_error(error)
-        channel.emit("error", what=what, hint=hint)
-        count = {"failed": 1}
-    channel.emit("end", count=count, seconds=round(time.monotonic() - began, 3))
-    return not (count.get("failed") or count.get("skipped"))
+        channel.emit(Error(what, hint))
+        count = {Status.FAILED: 1}
+    channel.emit(End(count, round(time.monotonic() - began, 3)))
+    return not has_failed(count)
 
 
 def start(source: BinaryIO) -> None:

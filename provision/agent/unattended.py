@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from .channel import Channel
+from .events import End, Error, Event, Hello, Result, Say, Status, has_failed
 from .resources import Problem
 from .resources.fs import read_text, sha256_of
 from .resources.network.download import Advice, download
@@ -26,13 +27,7 @@ PART = Advice(
     f"publish the file that was written together with this machine's user-data, {AGAIN}",
     f"check that this machine reaches it and that it is published there, {AGAIN}",
 )
-COUNTED = {
-    "changed": "changed",
-    "removed": "removed",
-    "ok": "held",
-    "failed": "failed",
-    "skipped": "not tried",
-}
+WORDS = {Status.OK: "held", Status.SKIPPED: "not tried"}  # others are words of their own
 
 
 class Journal(Channel):
@@ -42,9 +37,9 @@ class Journal(Channel):
         super().__init__(io.BytesIO(), sink)
         self._places = blobs
 
-    def emit(self, event: str, **data: Any) -> None:
+    def emit(self, event: Event) -> None:
         with self._writing, contextlib.suppress(BrokenPipeError):
-            for line in words(event, data):
+            for line in words(event):
                 self._sink.write(f"{line}\n".encode())
             self._sink.flush()
 
@@ -83,24 +78,29 @@ def complete(manifest: dict[str, Any]) -> None:
                 resource["content"] = content[id_]
 
 
-def words(event: str, data: Mapping[str, Any]) -> list[str]:
-    """An event as lines for a person, see __main__.py."""
-    if event == "hello":
-        return [f"{data['hostname']}: {data['os']}, Python {data['python']}"]
-    if event == "say":
-        return [f"  {data['role']}: {data['text']}"]
-    if event == "result":
-        took = f" ({data['seconds']:.1f} s)" if data["seconds"] >= 0.05 else ""
-        lines = f"{data['status']}: {data['role']}: {data['summary']}{took}".splitlines()
-        return lines + _hint(data)
-    if event == "error":
-        return [f"error: {data['what']}", *_hint(data)]
-    if event == "end":
-        count = [f"{data['count'][key]} {word}" for key, word in COUNTED.items() if data["count"].get(key)]
-        outcome = "failed" if data["count"].get("failed") or data["count"].get("skipped") else "done"
-        return [f"{outcome}: {', '.join(count)} ({data['seconds']:.0f} s)"]
+def words(event: Event) -> list[str]:
+    """An event as lines for a person."""
+    if isinstance(event, Hello):
+        return [f"{event.hostname}: {event.os}, Python {event.python}"]
+    if isinstance(event, Say):
+        return [f"  {event.role}: {event.text}"]
+    if isinstance(event, Result):
+        took = f" ({event.seconds:.1f} s)" if event.seconds >= 0.05 else ""
+        lines = f"{event.status}: {event.role}: {event.summary}{took}".splitlines()
+        return lines + _hint(event.hint)
+    if isinstance(event, Error):
+        return [f"error: {event.what}", *_hint(event.hint)]
+    if isinstance(event, End):
+        ended = Status.FAILED if has_failed(event.count) else "done"
+        return [f"{ended}: {_counted(event)} ({event.seconds:.0f} s)"]
     return []
 
 
-def _hint(data: Mapping[str, Any]) -> list[str]:
-    return [f" next: {data['hint']}"] if data.get("hint") else []
+def _counted(end: End) -> str:
+    return ", ".join(
+        f"{number} {WORDS.get(status, status)}" for status in Status if (number := end.count.get(status))
+    )
+
+
+def _hint(hint: str) -> list[str]:
+    return [f" next: {hint}"] if hint else []

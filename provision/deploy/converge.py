@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import roles
 from provision import images
-from provision.agent.events import Event, Mode
+from provision.agent.events import End, Error, Event, Hello, Mode, Result
 from provision.deploy import timings
 from provision.deploy.bundle import PlacedFile, RoleSteps, manifest, pack
 from provision.deploy.parallel import fault, for_each_host
@@ -151,15 +151,14 @@ def _run(target: Target, bundle: bytes, blobs: dict[str, Blob], access: Access, 
     began = time.monotonic()
 
     def take(event: Event) -> None:
-        kind = event["event"]
-        if kind == "result":
+        if isinstance(event, Result):
             outcome.results.append(event)
-        elif kind == "hello":
+        elif isinstance(event, Hello):
             outcome.facts = event
-        elif kind == "error":
-            outcome.error = HubwrightError(event["what"], where=target.name, hint=event["hint"])
-        elif kind == "end":
-            outcome.count = event["count"]
+        elif isinstance(event, Error):
+            outcome.error = HubwrightError(event.what, where=target.name, hint=event.hint)
+        elif isinstance(event, End):
+            outcome.count = event.count
         handle(target.name, event)
 
     try:

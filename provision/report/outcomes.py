@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from provision.agent.events import Event
+from provision.agent.events import Hello, Result, has_failed, is_change
 from provision.errors import HubwrightError
 
 
@@ -14,21 +14,20 @@ class Outcome:
     """How a run ended on one host. `results` are the agent's, one for each resource that was not true yet."""
 
     host: str
-    results: list[Event] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
     count: dict[str, int] = field(default_factory=dict)
-    facts: Event = field(default_factory=dict)
+    facts: Hello | None = None
     error: HubwrightError | None = None
     seconds: float = 0.0
 
     @property
     def failed(self) -> bool:
-        return self.error is not None or bool(self.count.get("failed") or self.count.get("skipped"))
+        return self.error is not None or has_failed(self.count)
 
     @property
     def changes(self) -> int:
         """Resources that were changed, or would be."""
-        kinds = ("changed", "removed", "would-change", "would-remove", "unknown")
-        return sum(self.count.get(kind, 0) for kind in kinds)
+        return sum(number for status, number in self.count.items() if is_change(status))
 
 
 @dataclass(frozen=True)

@@ -6,22 +6,31 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from provision.agent.events import Event, Mode
+from provision.agent.events import Accepted, Event, Hello, Mode, Other, Result, Say, Status
 from provision.errors import HubwrightError
 from provision.report.outcomes import Outcome
 from provision.report.reporter import Reporter
 
-MARKS = {
-    "changed": "~",
-    "would-change": "~",
-    "unknown": "?",
-    "removed": "-",
-    "would-remove": "-",
-    "kept": "!",
-    "failed": "✗",
-    "skipped": "·",
+MARKS: dict[str, str] = {
+    Status.CHANGED: "~",
+    Status.WOULD_CHANGE: "~",
+    Status.UNKNOWN: "?",
+    Status.REMOVED: "-",
+    Status.WOULD_REMOVE: "-",
+    Status.KEPT: "!",
+    Status.OK: "=",
+    Status.FAILED: "✗",
+    Status.SKIPPED: "·",
 }
-COLOURS = {"~": "yellow", "?": "cyan", "-": "magenta", "✗": "red", "·": "bright_black", "!": "cyan"}
+COLOURS = {
+    "~": "yellow",
+    "?": "cyan",
+    "-": "magenta",
+    "!": "cyan",
+    "=": "green",
+    "✗": "red",
+    "·": "bright_black",
+}
 
 
 class RunReport:
@@ -34,19 +43,21 @@ class RunReport:
 
     def handle(self, host: str, event: Event) -> None:
         where = f"{host} " if self._prefix else ""
-        kind = event["event"]
-        if kind == "result":
+        if isinstance(event, Result):
             self.reporter.line(f"  {where}{self._result(event)}")
-            for line in event.get("diff", "").splitlines() if self.mode == "plan" else ():
+            for line in event.diff.splitlines() if self.mode == "plan" else ():
                 self.reporter.line(f"      {line}")
-            if self.reporter.verbose > 1 and event.get("trace"):
-                self.reporter.line(event["trace"])
-        elif kind == "say":
-            self.reporter.detail(f"{where}{event['role']}: {event['text']}")
-        elif kind == "hello":
-            self.reporter.detail(f"{where}{event['hostname']}, {event['os']}, Python {event['python']}")
-        elif kind == "accepted":
-            self.reporter.line(f"! {host}: accepted the host key {event['key']}, noted in {event['file']}")
+            if self.reporter.verbose > 1 and event.trace:
+                self.reporter.line(event.trace)
+        elif isinstance(event, Say):
+            self.reporter.detail(f"{where}{event.role}: {event.text}")
+        elif isinstance(event, Hello):
+            self.reporter.detail(f"{where}{event.hostname}, {event.os}, Python {event.python}")
+        elif isinstance(event, Accepted):
+            self.reporter.line(f"! {host}: accepted the host key {event.key}, noted in {event.file}")
+        elif isinstance(event, Other):
+            told = ", ".join(f"{key} {value}" for key, value in event.rest.items())
+            self.reporter.line(f"  {where}{event.word}: {told}".rstrip(": "))
 
     def summary(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
@@ -65,21 +76,21 @@ class RunReport:
                 "changes": outcome.changes,
                 "count": outcome.count,
                 "seconds": round(outcome.seconds, 3),
-                "facts": {k: v for k, v in outcome.facts.items() if k != "event"},
-                "results": [{k: v for k, v in event.items() if k != "event"} for event in outcome.results],
+                "facts": outcome.facts.data() if outcome.facts else {},
+                "results": [result.data() for result in outcome.results],
                 "error": str(outcome.error) if outcome.error else None,
             }
             for outcome in outcomes
         ]
 
-    def _result(self, event: Event) -> str:
-        mark = MARKS[event["status"]]
+    def _result(self, result: Result) -> str:
+        mark = MARKS.get(result.status, result.status)  # a newer agent's status is shown as its word
         if sys.stderr.isatty():
             import click
 
-            mark = click.style(mark, fg=COLOURS[mark])
-        seconds = f" ({event['seconds']:.1f} s)" if event["seconds"] >= 0.05 else ""
-        return f"{mark} {event['role']}: {event['summary']}{seconds}"
+            mark = click.style(mark, fg=COLOURS.get(mark))
+        seconds = f" ({result.seconds:.1f} s)" if result.seconds >= 0.05 else ""
+        return f"{mark} {result.role}: {result.summary}{seconds}"
 
     def _words(self, outcome: Outcome) -> str:
         if not outcome.changes:
@@ -87,22 +98,23 @@ class RunReport:
         count = outcome.count
         if self.mode == "plan":
             words = [
-                f"{count.get('would-change', 0)} to change",
-                f"{count.get('would-remove', 0)} to remove",
-                f"{count.get('unknown', 0)} unknown until others are applied",
+                f"{count.get(Status.WOULD_CHANGE, 0)} to change",
+                f"{count.get(Status.WOULD_REMOVE, 0)} to remove",
+                f"{count.get(Status.UNKNOWN, 0)} unknown until others are applied",
             ]
         else:
-            words = [f"{count.get('changed', 0)} changed", f"{count.get('removed', 0)} removed"]
-        return ", ".join([*words, f"{count.get('ok', 0)} held"])
+            words = [f"{count.get(Status.CHANGED, 0)} changed", f"{count.get(Status.REMOVED, 0)} removed"]
+        newer = [f"{number} {status}" for status, number in count.items() if number and status not in MARKS]
+        return ", ".join([*words, *newer, f"{count.get(Status.OK, 0)} held"])
 
 
 def _failure(outcome: Outcome) -> HubwrightError:
-    failed = [event for event in outcome.results if event["status"] == "failed"]
-    skipped = outcome.count.get("skipped", 0)
-    lines = [f"{event['role']}: {event['id']}: {event['summary']}" for event in failed]
+    failed = [result for result in outcome.results if result.status == Status.FAILED]
+    skipped = outcome.count.get(Status.SKIPPED, 0)
+    lines = [f"{result.role}: {result.id}: {result.summary}" for result in failed]
     if skipped:
         lines.append(f"{skipped} more were not tried")
-    hint = next((event["hint"] for event in failed if event.get("hint")), "")
+    hint = next((result.hint for result in failed if result.hint), "")
     return HubwrightError(
         "\n".join(lines),
         where=outcome.host,

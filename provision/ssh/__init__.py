@@ -8,13 +8,12 @@ runs.py         what is said over a connection: a run of the agent, or a command
 
 from .connections import require_key
 from .known_hosts import UnknownHostKey, fingerprint, note_host_key
-from .sessions import Blob, Event, command, run
+from .sessions import Blob, command, run
 from .targets import Access, OpenConnections, Target
 
 __all__ = [
     "Access",
     "Blob",
-    "Event",
     "OpenConnections",
     "Target",
     "UnknownHostKey",

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from provision.agent.events import Event
 from provision.errors import HubwrightError, SettingsError
 
 from . import known_hosts
@@ -27,9 +28,7 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 @contextmanager
-def connected(
-    target: Target, access: Access, handle: Callable[[dict[str, Any]], None]
-) -> Iterator[fabric.Connection]:
+def connected(target: Target, access: Access, handle: Callable[[Event], None]) -> Iterator[fabric.Connection]:
     """The host's connection while the block runs. Raises HubwrightError when there is no way in."""
     connection = _described(target)
     access.connections.add(connection)
@@ -79,7 +78,7 @@ def _described(target: Target) -> fabric.Connection:
 
 
 def _open(
-    connection: fabric.Connection, target: Target, access: Access, handle: Callable[[dict[str, Any]], None]
+    connection: fabric.Connection, target: Target, access: Access, handle: Callable[[Event], None]
 ) -> None:
     for hop in hops(connection):
         where = target.name

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from provision.agent.events import Accepted, Event
 from provision.errors import HubwrightError
 
 from .targets import Access, Target
@@ -42,7 +43,7 @@ def vouched_policy() -> paramiko.MissingHostKeyPolicy:
 
 
 def known_only_policy(
-    where: str, access: Access, handle: Callable[[dict[str, Any]], None]
+    where: str, access: Access, handle: Callable[[Event], None]
 ) -> paramiko.MissingHostKeyPolicy:
     """Refuse an unknown key, or, when the operator said so, show it and write it down."""
     import paramiko
@@ -57,7 +58,7 @@ def known_only_policy(
                     "then run again with --accept-new-host-key",
                 )
             note(access, hostname, f"{key.get_name()} {key.get_base64()}")
-            handle({"event": "accepted", "key": fingerprint(key), "file": str(access.known_hosts)})
+            handle(Accepted(fingerprint(key), str(access.known_hosts)))
 
     return KnownOnly()
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import shlex
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
+from provision.agent.events import BlobHeader, End, Entered, Error, Event, Need, parse
 from provision.errors import HubwrightError
 from provision.ssh.loader import LOADER
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     import paramiko
 
 CHUNK = 1 << 18
-ENTERED = json.dumps({"event": "entered"})
 
-Event = dict[str, Any]
 Blob = Path | bytes
 
 
@@ -53,11 +51,10 @@ def shell_command(with_password: bool, line: str | None = None) -> str:
     """
 
     def say(what: str, hint: str) -> str:
-        event = json.dumps({"event": "error", "what": what, "hint": hint})
-        return f"{{ echo {shlex.quote(event)}; exit 0; }}"
+        return f"{{ echo {shlex.quote(Error(what, hint).line())}; exit 0; }}"
 
     python = f"python3 -c {shlex.quote(LOADER)}"
-    entered = f"echo {shlex.quote(ENTERED)}; {f'exec {python}' if line is None else line}"
+    entered = f"echo {shlex.quote(Entered().line())}; {f'exec {python}' if line is None else line}"
     program = f"sh -c {shlex.quote(entered)}" if with_password or line is not None else python
     no_python = say("python3 is not installed there", "on the host: apt-get install python3")
     no_sudo = say("the login user is not root and there is no sudo", "log in as root, or install sudo")
@@ -109,10 +106,10 @@ def command(target: Target, access: Access, line: str, show: Callable[[str], Non
                 lines.append(text)
                 if show is not None:
                     show(text.rstrip("\n"))
-            elif event := _event(said):
-                if event["event"] == "error":
-                    raise HubwrightError(event["what"], where=target.name, hint=event["hint"])
-                entered = event["event"] == "entered"
+            elif event := parse(said):
+                if isinstance(event, Error):
+                    raise HubwrightError(event.what, where=target.name, hint=event.hint)
+                entered = isinstance(event, Entered)
         code = channel.recv_exit_status()
         if code == -1:
             raise _broken(target)
@@ -163,16 +160,16 @@ def _converse(
     try:
         sender.send(bundle if password is None else f"{password}\n".encode())
         for line in channel.makefile("rb"):
-            event = _event(line)
+            event = parse(line)
             if event is None:
                 continue
-            if event["event"] == "entered":
+            if isinstance(event, Entered):
                 sender.send(bundle)
-            elif event["event"] == "need":
-                sender.send_blob(event["blob"])
+            elif isinstance(event, Need):
+                sender.send_blob(event.blob)
             else:
                 handle(event)
-                if event["event"] in ("end", "error"):
+                if isinstance(event, (End, Error)):
                     ended = True
                     break  # what hands sudo its input waits for more of it as long as the line is open
     except (OSError, EOFError, paramiko.SSHException) as error:
@@ -198,15 +195,6 @@ def _session(target: Target, connection: fabric.Connection, line: str) -> parami
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise _broken(target, error) from None
     return channel
-
-
-def _event(line: bytes) -> Event | None:
-    """What a line says, or nothing: login shells greet in any form and encoding."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and "event" in event else None
 
 
 def _broken(target: Target, error: Exception | None = None) -> HubwrightError:
@@ -258,15 +246,11 @@ class _Sender:
     def _stream(self, digest: str) -> None:
         blob = self._blobs[digest]
         if isinstance(blob, bytes):
-            self._channel.sendall(_blob_header(digest, len(blob)) + blob)
+            self._channel.sendall(BlobHeader(digest, len(blob)).line() + blob)
             return
         with blob.open("rb") as file:
-            self._channel.sendall(_blob_header(digest, blob.stat().st_size))
+            self._channel.sendall(BlobHeader(digest, blob.stat().st_size).line())
             _copy(file, self._channel)
-
-
-def _blob_header(digest: str, size: int) -> bytes:
-    return json.dumps({"blob": digest, "size": size}).encode() + b"\n"
 
 
 def _copy(file: IO[bytes], channel: paramiko.Channel) -> None:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from provision.agent.channel import CHUNK, Channel
+from provision.agent.events import Say
 from provision.agent.resources import Problem
 from provision.agent.state import State
 
@@ -138,7 +139,7 @@ def test_events_to_nobody_are_noticed_and_break_nothing(error: type[Exception]) 
             raise error
 
     channel = Channel(io.BytesIO(), Closed())
-    channel.emit("say", role="one", text="x")
+    channel.emit(Say("one", "x"))
     assert channel.gone.is_set()
 
 
@@ -149,18 +150,16 @@ def test_events_of_many_threads_are_whole_lines() -> None:
 
     sink: BinaryIO = Slow()
     channel = Channel(io.BytesIO(), sink)
-    threads = [
-        threading.Thread(target=channel.emit, args=("say",), kwargs={"text": "ä" * 50}) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=channel.emit, args=(Say("one", "ä" * 50),)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     lines = [json.loads(line) for line in Slow.getvalue(sink).splitlines()]  # type: ignore[arg-type]
-    assert lines == [{"event": "say", "text": "ä" * 50}] * 8
+    assert lines == [{"event": "say", "role": "one", "text": "ä" * 50}] * 8
 
 
 def test_what_is_said_holds_no_password_of_an_address() -> None:
     sink = io.BytesIO()
-    Channel(io.BytesIO(), sink).emit("say", role="base", text='E: "http://me:secret@proxy:1" says 407')
+    Channel(io.BytesIO(), sink).emit(Say("base", 'E: "http://me:secret@proxy:1" says 407'))
     assert json.loads(sink.getvalue())["text"] == 'E: "http://***@proxy:1" says 407'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from provision import machines
+from provision.agent.events import Hello, Result
 from provision.cli import cli, main
 from provision.deploy import converge as deployment
 from provision.deploy import inspect
@@ -225,11 +227,8 @@ def test_another_file_can_be_named(run: Run, project: Path, monkeypatch: pytest.
 
 # --- runs -----------------------------------------------------------------------------------------
 
-CHANGED = {
-    "event": "result", "role": "one", "id": "file:/x", "status": "changed",
-    "summary": "change /x", "diff": "-a\n+b", "seconds": 1.26,
-}  # fmt: skip
-FAILED = {**CHANGED, "status": "failed", "summary": "disk is full", "hint": "free some", "diff": ""}
+CHANGED = Result("one", "file:/x", "changed", "change /x", "-a\n+b", 1.26)
+FAILED = Result("one", "file:/x", "failed", "disk is full", seconds=1.26, hint="free some")
 
 
 @pytest.fixture
@@ -256,8 +255,8 @@ def outcome(name: str = "host", error: HubwrightError | None = None, **count: in
     counted = {key.replace("_", "-"): number for key, number in count.items()}
     results = [FAILED] if count.get("failed") else [CHANGED] if count.get("changed") else []
     if "would_change" in count:
-        results = [{**CHANGED, "status": "would-change"}]
-    return Outcome(name, results, counted, {"event": "hello", "os": "Debian 12"}, error, 2.0)
+        results = [dataclasses.replace(CHANGED, status="would-change")]
+    return Outcome(name, results, counted, Hello("Debian 12"), error, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +326,7 @@ def test_json_is_all_that_standard_output_has(run: Run, ends: Callable[..., Any]
         "host",
         1,
         False,
-        {"os": "Debian 12"},
+        {"os": "Debian 12", "hostname": "", "python": ""},
     )
     assert (second["failed"], second["error"]) == (True, "other: away")
 

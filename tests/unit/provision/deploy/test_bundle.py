@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from provision.agent.events import Error, parse
 from provision.agent.resources import File
 from provision.deploy import bundle
 from provision.deploy.bundle import AGENT, RoleSteps, agent_code, manifest, pack
@@ -107,6 +108,7 @@ def test_the_loader_refuses_an_old_python(
     monkeypatch.setattr(sys, "version_info", (3, 9, 2))
     with pytest.raises(SystemExit):
         exec(LOADER, {})
-    event = json.loads(capsys.readouterr().out)
-    assert event["what"] == "python3 is 3.9; 3.10 is the oldest that works"
-    assert (event["event"], bool(event["hint"])) == ("error", True)
+    event = parse(capsys.readouterr().out)
+    assert isinstance(event, Error)
+    assert event.what == "python3 is 3.9; 3.10 is the oldest that works"
+    assert event.hint

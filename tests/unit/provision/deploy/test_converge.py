@@ -17,6 +17,7 @@ import pytest
 
 import roles
 from provision import images
+from provision.agent.events import End, Error, Hello, Result
 from provision.deploy import converge as deploy
 from provision.deploy import timings
 from provision.deploy.bundle import PlacedFile
@@ -199,9 +200,9 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> Runs:
 
 
 def well(handle: Any) -> None:
-    handle({"event": "hello", "os": "Debian 12"})
-    handle({"event": "result", "id": "x", "status": "changed"})
-    handle({"event": "end", "count": {"changed": 1}})
+    handle(Hello("Debian 12"))
+    handle(Result(id="x", status="changed"))
+    handle(End({"changed": 1}))
 
 
 def away(_: Any) -> None:
@@ -209,8 +210,8 @@ def away(_: Any) -> None:
 
 
 def refuses(handle: Any) -> None:
-    handle({"event": "error", "what": "no sudo", "hint": "log in as root"})
-    handle({"event": "end", "count": {"failed": 1}})
+    handle(Error("no sudo", "log in as root"))
+    handle(End({"failed": 1}))
 
 
 def start(settings: Settings, *targets: Target, mode: Any = "apply", **options: Any) -> list[Outcome]:
@@ -231,8 +232,8 @@ def test_every_host_has_its_outcome_and_one_that_is_away_stops_nobody(
 ) -> None:
     fleet.update(one=well, two=away, three=refuses)
     one, two, three = start(hub(), ONE, TWO, THREE)
-    assert (one.host, one.failed, one.changes, one.facts["os"]) == ("one", False, 1, "Debian 12")
-    assert [event["id"] for event in one.results] == ["x"]
+    assert (one.host, one.failed, one.changes, one.facts) == ("one", False, 1, Hello("Debian 12"))
+    assert [event.id for event in one.results] == ["x"]
     assert (str(two.error), two.failed, two.count) == ("two: does not answer", True, {})
     assert three.error is not None
     assert (str(three.error), three.error.hint) == ("three: no sudo", "log in as root")

@@ -13,6 +13,7 @@ from typing import Any
 import paramiko
 import pytest
 
+from provision.agent.events import End, Error, Event, Hello
 from provision.errors import HubwrightError
 from provision.ssh import Access, Target, connections, sessions
 
@@ -136,14 +137,14 @@ def connected(monkeypatch: pytest.MonkeyPatch) -> Connected:
     return to
 
 
-Converse = Callable[..., list[dict[str, Any]]]
+Converse = Callable[..., list[Event]]
 
 
 @pytest.fixture
 def converse(connected: Connected) -> Converse:
-    def run(line: Line, blobs: Any = None, password: str | None = None) -> list[dict[str, Any]]:
+    def run(line: Line, blobs: Any = None, password: str | None = None) -> list[Event]:
         closed = connected(line)
-        events: list[dict[str, Any]] = []
+        events: list[Event] = []
         try:
             sessions.run(TARGET, b"BUNDLE", blobs or {}, Access(sudo_password=password), events.append)
         finally:
@@ -169,7 +170,7 @@ def test_events_are_handed_on_in_order_and_noise_is_not(converse: Converse) -> N
     ]
     line = Line(6, *noise, event("hello", os="Debian"), "", event("end", count={}))
     events = converse(line)
-    assert events == [{"event": "hello", "os": "Debian"}, {"event": "end", "count": {}}]
+    assert events == [Hello("Debian"), End()]
     assert line.sent == b"BUNDLE"
 
 
@@ -177,7 +178,7 @@ def test_a_password_goes_first_and_on_standard_input_only(converse: Converse) ->
     first = f"{HIDDEN}\n".encode()
     line = Line(len(first), event("entered"), len(first) + 6, event("end", count={}))
     events = converse(line, password=HIDDEN)
-    assert [found["event"] for found in events] == ["end"]
+    assert events == [End()]
     assert line.sent == first + b"BUNDLE"
     assert HIDDEN not in line.command
 
@@ -195,7 +196,7 @@ def test_blobs_are_sent_when_they_are_asked_for(converse: Converse, tmp_path: Pa
     whole = b"BUNDLE" + headers[0] + b"y" * 786433 + headers[1] + b"xyz"
     line = Line(event("need", blob="b"), event("need", blob="a"), len(whole), event("end", count={}))
     events = converse(line, {"a": b"xyz", "b": large, "c": b"never asked for"})
-    assert [found["event"] for found in events] == ["end"]
+    assert events == [End()]
     assert line.sent == whole
 
 
@@ -225,7 +226,7 @@ def test_a_run_without_an_end_is_a_failure(converse: Converse, line: Line, what:
 
 
 def test_an_error_event_is_an_end(converse: Converse) -> None:
-    assert converse(Line(6, event("error", what="x", hint="y")))[0]["what"] == "x"
+    assert converse(Line(6, event("error", what="x", hint="y"))) == [Error("x", "y")]
 
 
 def test_no_session_is_a_broken_connection(connected: Connected) -> None:

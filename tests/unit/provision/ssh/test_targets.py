@@ -10,6 +10,7 @@ from typing import Any
 import paramiko
 import pytest
 
+from provision.agent.events import Accepted
 from provision.errors import HubwrightError, SettingsError
 from provision.ssh import Access, Target, UnknownHostKey, fingerprint, known_hosts, sessions
 
@@ -81,7 +82,7 @@ def test_an_accepted_key_is_noted_so_that_it_is_known_next_time(tmp_path: Path) 
     events: list[Any] = []
     access = Access(accept_new_host_key=True, known_hosts=known)
     policy(access, events).missing_host_key(paramiko.SSHClient(), "[host]:2222", KEY)
-    assert events == [{"event": "accepted", "key": fingerprint(KEY), "file": str(known)}]
+    assert events == [Accepted(fingerprint(KEY), str(known))]
     noted = paramiko.HostKeys(str(known))
     assert noted.check("[host]:2222", KEY)
     assert not noted.check("[host]:2222", OTHER_KEY)
