@@ -12,7 +12,7 @@ def test_up_raises_deploys_once_and_prints_the_url(raised: tuple[Host, Done]) ->
     machine, done = raised
     assert done.out.strip() == machine.url
     assert done.err.count("raise the machine") >= 1
-    assert done.err.count("jupyterhub: start jupyterhub") == 1
+    assert done.err.count("hub: start jupyterhub") == 1
     assert done.err.count("held (") == 1, "one summary of one run"
 
 

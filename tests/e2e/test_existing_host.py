@@ -173,7 +173,7 @@ def test_killed_driver_while_the_image_is_sent(
 def test_next_run_finishes_it(operator: Operator, host: Host, there: tuple[str, ...]) -> None:
     host.wait_for_runs()
     done = operator.fab(*there, "deploy")
-    assert "jupyterhub: start jupyterhub" in done.err
+    assert "hub: start jupyterhub" in done.err
     assert asyncio.run(visit(host.url, "print(6 * 7)"))["printed"] == "42\n"
     operator.hubwright("status", *there)
 
@@ -190,7 +190,7 @@ def test_power_cut_in_the_middle_of_a_change(operator: Operator, host: Host, the
     """The new settings are on the disk, and no run has yet noted that the hub was restarted for them."""
     with operator.changed(hub={"title": "Cut short"}):
         with operator.started("apply", *there) as run:
-            run.wait_for("jupyterhub: .*hub.json")
+            run.wait_for("hub: .*hub.json")
             host.cut_power()
             run.end()
         operator.hubwright("apply", *there)
