@@ -75,7 +75,7 @@ class Role:
     `steps`: the things that should be true on a host, in order; asked only when the role is `wanted`.
     `needs`: the roles that must have converged before.
     `units`: the systemd units that run, or wait for their time, while these settings hold; with their suffix
-    where they are no services.
+    where they are no services. `containers`: those that its units run, which are nobody's server.
     `calls_hub`, `page`: the hub service that it is.
     `state`: its data, which a backup takes, an image of the machine leaves out, and a removal asks about.
     `doors`: the ports that it listens on.
@@ -89,6 +89,7 @@ class Role:
     needs: tuple[str, ...] = ()
     wanted: Callable[[Settings], bool] = _always
     units: Callable[[Settings], tuple[str, ...]] = _no_units
+    containers: tuple[str, ...] = ()
     calls_hub: Caller | None = None
     page: Page | None = None
     state: tuple[Data, ...] = ()
@@ -124,6 +125,9 @@ class Roles:
 
     def units(self, settings: Settings) -> tuple[str, ...]:
         return tuple(unit for role in self.wanted(settings) for unit in role.units(settings))
+
+    def containers(self, settings: Settings) -> tuple[str, ...]:
+        return tuple(name for role in self.wanted(settings) for name in role.containers)
 
     def callers(self, settings: Settings) -> tuple[Caller, ...]:
         return tuple(role.calls_hub for role in self.wanted(settings) if role.calls_hub)

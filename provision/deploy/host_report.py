@@ -1,7 +1,8 @@
 """A program that runs on a host and says how it is: `python3 -c … QUESTION` prints JSON.
 
-The question is JSON with `units`, `door` (a URL), `fresh` (file → how many seconds old it may become) and
-`helpers` (containers that are nobody's server). Standard library only, and it changes nothing.
+The question is JSON with `units`, `door` (a URL), `fresh` (file → how many seconds old it may become),
+`helpers` (containers that are nobody's server) and `hub` (a container, and the address and port of the hub's
+API that it should reach). Standard library only, and it changes nothing.
 """
 
 from __future__ import annotations
@@ -123,6 +124,16 @@ def made_faults(resources: list[dict[str, Any]]) -> list[str]:
     return found
 
 
+def reach_faults(container: str, address: str, port: int) -> list[str]:
+    """A visitor's server that cannot reach the hub never becomes ready."""
+    ok, text = ask("docker", "inspect", "--format", "{{.State.Pid}}", container)
+    if not ok or text.strip() in ("", "0"):
+        return []  # its unit tells
+    connect = f"import socket; socket.create_connection(({address!r}, {port}), timeout=5)"
+    ok, _ = ask("nsenter", f"--net=/proc/{text.strip()}/ns/net", sys.executable, "-c", connect)
+    return [] if ok else [f"containers do not reach the hub at {address}:{port}"]
+
+
 def stale(fresh: dict[str, int], now: float) -> list[str]:
     faults = []
     for path, seconds in fresh.items():
@@ -150,6 +161,7 @@ def report(question: dict[str, Any]) -> dict[str, Any]:
     run = last_line(f"{STATE}/journal.jsonl")
     faults = [f"{unit} is {state}" for unit, state in units.items() if state != "active"]
     faults += docker_faults(resources) + made_faults(resources) + stale(question["fresh"], time.time())
+    faults += reach_faults(*question["hub"])
     door = door_fault(question["door"])
     faults += [door] if door else []
     if run and run.get("failed"):

@@ -16,7 +16,8 @@ from provision.report.outcomes import HostStatus
 from provision.report.reporter import Reporter
 from provision.settings import Settings
 from provision.ssh import Access, Target, command
-from roles import ROLES
+from roles import ROLES, keeper
+from roles.shared import paths
 
 REPORT = Path(host_report.__file__)
 
@@ -27,7 +28,8 @@ def status(settings: Settings, targets: Sequence[Target], access: Access) -> lis
         "units": ROLES.units(settings),
         "door": settings.own_door,
         "fresh": ROLES.fresh(settings),
-        "helpers": [],
+        "helpers": ROLES.containers(settings),
+        "hub": (keeper.NAME, settings.network.gateway, paths.HUB_PORT),
     }
     words = ["python3", "-c", REPORT.read_text(encoding="utf-8"), json.dumps(question)]
 

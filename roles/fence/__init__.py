@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-from provision.agent.resources import AptPackages, DockerNetwork, Resource, Service
+from provision.agent.resources import AptPackages, DockerNetwork, Resource, Service, Timer
 from roles.role import Role
 from roles.shared import paths
 from roles.shared.inputs import Inputs
 from roles.shared.render import render
 
 UNIT = "hubwright-fence"
+REPAIR = "hubwright-fence-repair"
+HELD_BY = ("hubwright-keeper",)
+
+
+def network(inputs: Inputs) -> DockerNetwork:
+    s = inputs.settings.network
+    return DockerNetwork(paths.NETWORK, s.subnet, s.gateway, paths.BRIDGE, held_by=HELD_BY)
 
 
 def steps(inputs: Inputs) -> list[Resource]:
-    [program] = inputs.code("system/fence.py")
-    network = inputs.settings.network
+    program, library = inputs.code("system/fence.py", "system/foreign_chains.py")
+    s = inputs.settings.network
     arguments = [
         f"--bridge={paths.BRIDGE}",
-        f"--subnet={network.subnet}",
-        f"--gateway={network.gateway}",
+        f"--subnet={s.subnet}",
+        f"--gateway={s.gateway}",
         f"--hub-port={paths.HUB_PORT}",
         *(f"--port={port}" for port in inputs.settings.public_ports),
-        *(f"--blocked={range_}" for range_ in network.blocked),
+        *(f"--blocked={range_}" for range_ in s.blocked),
     ]
     unit = render(f"fence/{UNIT}.service.j2", program=program.path, arguments=arguments)
+    repair = render(f"fence/{REPAIR}.service.j2", program=program.path, unit=UNIT)
     return [
         # An engine that is not the distribution's may have come without.
         AptPackages("fence", ("iptables",), unless=("iptables-save", "iptables-restore")),
         program,
+        library,
         # Before there is a network to be fenced, and after it is gone.
-        Service(UNIT, unit, watches=(program.id,), still_there=(program.path, "check")),
-        DockerNetwork(paths.NETWORK, network.subnet, network.gateway, paths.BRIDGE),
+        Service(UNIT, unit, watches=(program.id, library.id), still_there=(program.path, "check")),
+        network(inputs),
+        Timer(REPAIR, render(f"fence/{REPAIR}.timer.j2"), repair),
     ]
 
 
@@ -38,5 +48,5 @@ ROLE = Role(
     "the notebooks' network, and the fence around it",
     steps,
     ("docker",),
-    units=lambda _: (UNIT,),
+    units=lambda _: (UNIT, f"{REPAIR}.timer"),
 )

@@ -63,6 +63,7 @@ ROLE = Role(
     ("docker",),
     wanted=wanted,
     units=lambda _: (NAME,),
+    containers=(NAME,),
     state=(Data("the numbers in Graphite", volume=VOLUME.name),),
     doors=doors,
 )

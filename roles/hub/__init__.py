@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from provision.agent.resources import Directory, File, Resource, Service, User
+from provision.agent.resources import Directory, File, ReachableFromContainer, Resource, Service, User
 from provision.settings import Settings, downloads
-from roles import notebook_image, proxy, python
+from roles import keeper, notebook_image, proxy, python
 from roles.role import Data, Door, Role
 from roles.shared import paths
 from roles.shared.inputs import Inputs
@@ -88,6 +88,7 @@ def steps(inputs: Inputs) -> list[Resource]:
             ready_below=400,
             ports=(("tcp", inputs.settings.network.gateway, paths.HUB_PORT, ""),),
         ),
+        ReachableFromContainer(keeper.NAME, inputs.settings.network.gateway, paths.HUB_PORT, "the hub's API"),
     ]
 
 
@@ -99,7 +100,7 @@ ROLE = Role(
     "hub",
     "the hub itself",
     steps,
-    ("python", "proxy", "notebook_image", "fence", "status_page"),
+    ("python", "proxy", "keeper", "status_page"),
     units=lambda _: (UNIT,),
     state=(Data("accounts, and the tokens of servers", path=paths.STATE),),
     doors=doors,

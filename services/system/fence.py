@@ -4,8 +4,9 @@
     fence.py check      ends with 1 when rules are not as `up` left them
     fence.py stop       takes them away, unless they are needed meanwhile
 
-The rules stand in two chains of iptables. They only close: what they let pass goes on to the rules of others.
-One transaction of iptables-restore changes all of them, so that no moment is without. Standard library only.
+The rules stand in two chains of iptables. They close, and let pass what hubs live by: the hub's API from its
+own bridge, and answers to what the host has asked there. Everything else goes on to the rules of others. One
+transaction of iptables-restore changes all of them, so that no moment is without. Standard library only.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import foreign_chains
 
 INWARD, OUTWARD = "HUBWRIGHT-IN", "HUBWRIGHT-OUT"
 # Docker keeps what stands there when it starts: docs.docker.com/engine/network/packet-filtering-firewalls/
@@ -49,8 +52,8 @@ class Fence:
             f"! -i {self.bridge} {hub} -j DROP",
             f"! -i {self.bridge} -j RETURN",
             # Of connections that the host has opened: the hub's and the proxy's to servers.
-            "-m conntrack --ctstate RELATED,ESTABLISHED --ctdir REPLY -j RETURN",
-            f"{hub} -j RETURN",
+            "-m conntrack --ctstate RELATED,ESTABLISHED --ctdir REPLY -j ACCEPT",
+            f"{hub} -j ACCEPT",  # a firewall of this host would drop it further on
             *(f"-p tcp --dport {port} -j RETURN" for port in self.ports),
             *(f"{dns} -j RETURN" for dns in DNS),  # a host may be its own resolver
             "-j REJECT",
@@ -122,6 +125,9 @@ def stays(jobs: str) -> bool:
 
 def put_up(fence: Fence) -> None:
     _restore(to_put_up(fence, _saved()))
+    foreign_chains.change(
+        foreign_chains.to_open(foreign_chains.present(), fence.bridge, fence.gateway, fence.hub_port)
+    )
     RECORD.write_text("\n".join(ours(_saved())), encoding="utf-8")
 
 
@@ -130,13 +136,19 @@ def check() -> str:
     if not RECORD.exists():
         return "the fence is not up"
     recorded = RECORD.read_text(encoding="utf-8").splitlines()
-    return "" if ours(_saved()) == recorded else "rules of the fence are missing, or others than it made"
+    if ours(_saved()) != recorded:
+        return "rules of the fence are missing, or others than it made"
+    if foreign_chains.without_door(foreign_chains.present()):
+        return "a firewall was loaded that keeps notebooks from the hub"
+    return ""
 
 
 def stop() -> None:
     if stays(_run("systemctl", "list-jobs", "--no-legend", "--plain", UNIT, DOCKER)):
         sys.stderr.write("notebooks may be running meanwhile: the rules stay\n")
-    elif text := to_take_away(_saved()):
+        return
+    foreign_chains.change(foreign_chains.to_close(foreign_chains.present()))
+    if text := to_take_away(_saved()):
         _restore(text)
 
 

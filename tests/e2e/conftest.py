@@ -35,6 +35,7 @@ ORDER = (
     "test_unfit_hosts",
     "test_existing_host",
     "test_fence",
+    "test_firewalls",
     "test_distributions",
     "test_cloud_init",
     "test_bake",

@@ -25,6 +25,8 @@ class Docker:
         match words:
             case ("network", "ls", *_):
                 return "\n".join(["bridge", *self.networks])
+            case ("inspect", *_):
+                return "7\n"
             case ("ps", *_):
                 return ""
             case ("network", "inspect", *names):

@@ -25,7 +25,7 @@ from provision.agent.resources import CommandFailed
 from provision.agent.resources.apt import packages, sources
 from provision.agent.resources.certificates import trusted as certificates
 from provision.agent.resources.files import file as files
-from provision.agent.resources.network import names, ports
+from provision.agent.resources.network import names, ports, reach
 from provision.agent.resources.python import conda
 from provision.agent.resources.systemd import service as systemd
 from provision.settings import Settings
@@ -69,6 +69,7 @@ class Host(Systemd, Docker):
     installed: set[str] = field(default_factory=lambda: {"base-files", "ca-certificates"})
     half_installed: set[str] = field(default_factory=set)
     taken_ports: set[int] = field(default_factory=set)
+    unreachable: str = ""  # why containers do not reach the hub
     answering: bool = True
     commands: list[list[str]] = field(default_factory=list)
     scripted: list[tuple[tuple[str, ...], Answer]] = field(default_factory=list)
@@ -110,6 +111,7 @@ class Host(Systemd, Docker):
         replace(certificates, "BUNDLE", self.path("/etc/ssl/certs/ca-certificates.crt"))
         replace(names, "look_up", lambda _: None)
         replace(ports, "TABLES", self.path("/proc/net"))
+        replace(reach, "try_from", lambda *_: self.unreachable)
         replace(packages, "LISTS", self.path("/var/lib/apt/lists"))
         replace(packages, "LOCKS", ())
         replace(sources, "APT", self.path("/etc/apt"))

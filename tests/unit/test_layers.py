@@ -110,7 +110,8 @@ def wrong_imports(path: Path, text: str | None = None) -> list[str]:
             wrong.append(f"{place}: {top} is imported by {' and '.join(sorted(ONLY_IN[top]))} only")
         alone = next((each for each in STANDARD_LIBRARY_ONLY if within(own, each)), None)
         if alone:
-            if not within(name, alone) and top not in sys.stdlib_module_names:
+            beside = path.with_name(f"{top}.py").exists()  # on the host they lie in one folder
+            if not (within(name, alone) or beside) and top not in sys.stdlib_module_names:
                 wrong.append(f"{place}: {own} imports {name}; {alone} has the standard library alone")
         elif top == "roles" and not any(within(own, reader) for reader in ROLES_ARE_READ_BY):
             wrong.append(f"{place}: {own} imports {name}; of provision, deploy alone reads roles")

@@ -16,6 +16,7 @@ from .files.file import Directory, File, GeneratedSecret
 from .files.json_keys import JsonKeys
 from .network.names import ResolvableName
 from .network.ports import FreePort
+from .network.reach import ReachableFromContainer
 from .python.conda import CondaPrefix, CondaPython
 from .python.environment import PythonEnv
 from .systemd.service import Service
@@ -38,6 +39,7 @@ KINDS: dict[str, type[Resource]] = {
         JsonKeys,
         KeptCertificate,
         PythonEnv,
+        ReachableFromContainer,
         ResolvableName,
         Service,
         Timer,
@@ -72,6 +74,7 @@ __all__ = [
     "Machine",
     "Problem",
     "PythonEnv",
+    "ReachableFromContainer",
     "ResolvableName",
     "Resource",
     "Service",

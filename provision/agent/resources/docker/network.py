@@ -13,12 +13,16 @@ from .engine import ask, unless_unknown
 
 @dataclass(frozen=True)
 class DockerNetwork(Resource):
-    """A bridge whose containers reach the host's address on it and the outside, but not each other."""
+    """A bridge whose containers reach the host's address on it and the outside, but not each other.
+
+    `held_by`: units that would make it again while it is being replaced; they are stopped before.
+    """
 
     name: str
     subnet: str
     gateway: str
     bridge: str
+    held_by: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -39,12 +43,7 @@ class DockerNetwork(Resource):
             self._delete(machine)
         machine.claim(self, created=True)
         try:
-            machine.run(
-                ["docker", "network", "create", "--driver", "bridge"]
-                + ["--subnet", self.subnet, "--gateway", self.gateway]
-                + ["--opt", f"com.docker.network.bridge.name={self.bridge}"]
-                + ["--opt", "com.docker.network.bridge.enable_icc=false", self.name]
-            )
+            machine.run(self.create)
         except CommandFailed as failure:
             if "overlaps" not in failure.output:
                 raise
@@ -66,7 +65,19 @@ class DockerNetwork(Resource):
     def generalize(self, machine: Machine) -> str | None:
         """Visitors' servers."""
         there = shutil.which("docker") and self.name in networks(machine, self.name)
+        if there:
+            self._let_go(machine)
         return "take away visitors' servers" if there and self._remove_attached(machine) else None
+
+    @property
+    def create(self) -> list[str]:
+        """The command that makes it."""
+        return [
+            *("docker", "network", "create", "--driver", "bridge"),
+            *("--subnet", self.subnet, "--gateway", self.gateway),
+            *("--opt", f"com.docker.network.bridge.name={self.bridge}"),
+            *("--opt", "com.docker.network.bridge.enable_icc=false", self.name),
+        ]
 
     @property
     def _wanted(self) -> tuple[str, str, str, str]:
@@ -74,8 +85,16 @@ class DockerNetwork(Resource):
 
     def _delete(self, machine: Machine) -> None:
         """Notebook servers on it go with it: a container cannot outlive its network."""
+        self._let_go(machine)
         self._remove_attached(machine)
         machine.run(["docker", "network", "rm", self.name])
+
+    def _let_go(self, machine: Machine) -> None:
+        for unit in (f"{name}.service" for name in self.held_by):
+            if "LoadState=loaded" in machine.run(["systemctl", "show", "--property=LoadState", unit]):
+                machine.run(["systemctl", "stop", unit])
+        if self.held_by:
+            machine.invalidate("systemd")
 
     def _remove_attached(self, machine: Machine) -> bool:
         attached = machine.run(

@@ -28,6 +28,8 @@ WELL = {
     "volume": "hubwright-graphite\n",
     "ps": "hubwright-a\nhubwright-b\nhelper\n",
     "fence": (True, ""),
+    "inspect": "7\n",
+    "reach": (True, ""),
     "jupyterhub": "ActiveState=active\nResult=success\n",
     "x.timer": "ActiveState=active\nUnit=x.service\n",
     "x.service": "success\n",
@@ -40,7 +42,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     answers: dict[str, Any] = {**WELL, "door": 200}
 
     def ask(*argv: str) -> tuple[bool, str]:
-        key = {"docker": argv[1], "systemctl": argv[-1]}.get(argv[0], "fence")
+        key = {"docker": argv[1], "systemctl": argv[-1], "nsenter": "reach"}.get(argv[0], "fence")
         answer = answers[key]
         return answer if isinstance(answer, tuple) else (True, answer)
 
@@ -68,6 +70,7 @@ def told(tmp_path: Path) -> dict[str, Any]:
             "door": "https://127.0.0.1:443",
             "fresh": {str(tmp_path / "young"): 120},
             "helpers": ["helper"],
+            "hub": ("helper", "172.30.0.1", 8081),
         }
     )
 
@@ -90,6 +93,7 @@ def test_a_hub_that_is_well(host: dict[str, Any], tmp_path: Path) -> None:  # no
         ({"volume": ""}, "Docker's volume hubwright-graphite is gone"),
         ({"network": (False, "")}, "Docker does not answer"),
         ({"fence": (False, "")}, "hubwright-fence: what it made is gone"),
+        ({"reach": (False, "")}, "containers do not reach the hub at 172.30.0.1:8081"),
         ({"door": 503}, "https://127.0.0.1:443/hub/health answers 503"),
         (
             {"door": urllib.error.HTTPError("", 502, "", {}, None)},  # type: ignore[arg-type]

@@ -116,7 +116,7 @@ def packet(target: str, protocol: str = "tcp", from_: str = "hubwright0", **more
 @pytest.mark.parametrize(
     ("asked", "answer"),
     [
-        (packet("172.30.0.1:8081"), "RETURN"),
+        (packet("172.30.0.1:8081"), "ACCEPT"),
         (packet("192.0.2.1:8081"), "REJECT"),  # another address of the host
         (packet("172.30.0.1:8081", "udp"), "REJECT"),
         (packet("192.0.2.1:443"), "RETURN"),
@@ -125,7 +125,7 @@ def packet(target: str, protocol: str = "tcp", from_: str = "hubwright0", **more
         (packet("172.30.0.1", "icmp"), "REJECT"),
         (packet("172.30.0.1:53", "udp"), "RETURN"),
         (packet("172.30.0.1:53"), "RETURN"),
-        (packet("172.30.0.1:40000", reply=True), "RETURN"),  # a server answers the proxy
+        (packet("172.30.0.1:40000", reply=True), "ACCEPT"),  # a server answers the proxy
         (packet("172.30.0.1:8081", from_="eth0"), "DROP"),
         (packet("172.30.0.1:8081", from_="docker0"), "DROP"),
         (packet("172.30.0.1:8081", from_="lo"), "RETURN"),
@@ -158,7 +158,7 @@ def test_a_closed_range_leaves_the_notebooks_own_network_as_it_is() -> None:
     table = put_up(BARE, fence.Fence("b", "172.30.0.0/20", "172.30.0.1", 8081, (), ("172.16.0.0/12",)))
     assert verdict(table, fence.OUTWARD, packet("172.30.0.9:8888", from_="b")) == "RETURN"
     assert verdict(table, fence.OUTWARD, packet("172.30.16.1:80", from_="b")) == "REJECT"
-    assert verdict(table, fence.INWARD, packet("172.30.0.1:8081", from_="b")) == "RETURN"
+    assert verdict(table, fence.INWARD, packet("172.30.0.1:8081", from_="b")) == "ACCEPT"
 
 
 @pytest.mark.parametrize("chain", ["FORWARD", "DOCKER-USER"])

@@ -24,6 +24,7 @@ from provision.agent.resources import (
     KeptCertificate,
     Problem,
     PythonEnv,
+    ReachableFromContainer,
     ResolvableName,
     Resource,
     Service,
@@ -36,7 +37,11 @@ from tests.unit.fake_machine import FakeMachine, converge, machine_for
 from tests.unit.fakes import LOCK, Host
 
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
-CONDITIONS = {"FreePort", "ResolvableName"}  # which hold or do not; nobody makes them
+CONDITIONS = {
+    "FreePort",
+    "ReachableFromContainer",
+    "ResolvableName",
+}  # which hold or do not; nobody makes them
 
 
 def every_kind(host: Host) -> dict[str, Resource]:
@@ -62,6 +67,7 @@ def every_kind(host: Host) -> dict[str, Resource]:
             ("self-signed", "--path", host.path("/etc/tls.pem")),
         ),
         "PythonEnv": PythonEnv(host.path("/opt"), LOCK, "uv==1", {"package.json": "{}"}),
+        "ReachableFromContainer": ReachableFromContainer("keeper", "172.30.0.1", 8081, "the hub"),
         "ResolvableName": ResolvableName("hub.example.org", "a certificate"),
         "Service": Service("ours", "[Service]\nExecStart=/bin/true\n", ready="http://127.0.0.1:1/"),
         "Timer": Timer("ours", "[Timer]\nOnCalendar=daily\n", "[Service]\nExecStart=/bin/true\n"),
