@@ -143,5 +143,5 @@ def _role_task(role: roles.Role) -> Any:
     return task(name=role.name.replace("_", "-"), help=HELP)(served_once(converge_role))
 
 
-for _role in roles.ROLES:
+for _role in roles.SHIPPED:
     globals()[f"role_{_role.name}"] = _role_task(_role)

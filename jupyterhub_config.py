@@ -144,4 +144,6 @@ if "get_config" in globals():  # JupyterHub runs this file with get_config in it
     request_limits.count_known_methods_only()
     settings = json.loads(HUB_JSON.read_text(encoding="utf-8"))
     configure(get_config(), settings)  # type: ignore[name-defined]  # noqa: F821
+    for own in settings["own_config"]:
+        load_subconfig(own)  # type: ignore[name-defined]  # noqa: F821
     wait_for(settings["gateway"])

@@ -21,6 +21,7 @@ from roles import (
     keeper,
     metrics,
     notebook_image,
+    own,
     proxy,
     python,
     status_page,
@@ -28,7 +29,7 @@ from roles import (
 from roles.role import Role, Roles
 from roles.shared.inputs import ImageSource, Inputs
 
-ROLES = Roles(
+SHIPPED = Roles(
     (
         base.ROLE,
         docker.ROLE,
@@ -48,9 +49,17 @@ ROLES = Roles(
 )
 
 
+def table(settings: Settings) -> Roles:
+    """The roles that a hub of these settings may have: the shipped ones, then the operator's own."""
+    if not settings.extend.roles:
+        return SHIPPED
+    return Roles((*SHIPPED, *own.load(settings, SHIPPED.names)))
+
+
 def read_inputs(settings: Settings, images: Mapping[str, ImageSource]) -> Inputs:
     """Everything that the roles are made from. Raises SettingsError for files that cannot be used."""
-    return Inputs.read(settings, images, callers=ROLES.callers(settings), services=ROLES.pages(settings))
+    roles = table(settings)
+    return Inputs.read(settings, images, callers=roles.callers(settings), services=roles.pages(settings))
 
 
-__all__ = ["ROLES", "ImageSource", "Inputs", "Role", "Roles", "read_inputs"]
+__all__ = ["SHIPPED", "ImageSource", "Inputs", "Role", "Roles", "read_inputs", "table"]

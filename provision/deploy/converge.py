@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import roles
 from provision import images
 from provision.agent.events import End, Error, Event, Hello, Mode, Result
-from provision.deploy import timings
+from provision.deploy import commands, timings
 from provision.deploy.bundle import PlacedFile, RoleSteps, manifest, pack
 from provision.deploy.parallel import fault, for_each_host
 from provision.errors import Exit, HubwrightError, SettingsError
@@ -21,6 +21,7 @@ from provision.settings.image_names import GRAPHITE, NOTEBOOK
 from provision.ssh import Access, Blob, Target
 from provision.ssh import run as run_on_host
 from provision.tools.digests import file_digest
+from provision.tools.process import HERE
 from roles.shared.inputs import ImageSource, Inputs
 
 Handler = Callable[[str, Event], None]
@@ -43,7 +44,8 @@ def steps(
 ) -> list[RoleSteps]:
     """The roles' resources; of `only` these roles and what they need, if any are named."""
     inputs = _inputs(settings, sources, only)
-    chosen = roles.ROLES.with_needs(only) if only else roles.ROLES
+    known = roles.table(settings)
+    chosen = known.with_needs(only) if only else known
     return [RoleSteps(role.name, role.needs, role.resources(inputs)) for role in chosen]
 
 
@@ -53,11 +55,10 @@ def check(settings: Settings, only: Iterable[str] = ()) -> None:
 
 
 def _inputs(settings: Settings, sources: Mapping[str, ImageSource], only: Iterable[str]) -> Inputs:
-    unknown = sorted(set(only) - set(roles.ROLES.names))
+    known = roles.table(settings).names
+    unknown = sorted(set(only) - set(known))
     if unknown:
-        raise SettingsError(
-            f"no such role: {', '.join(unknown)}", hint=f"the roles are {', '.join(roles.ROLES.names)}"
-        )
+        raise SettingsError(f"no such role: {', '.join(unknown)}", hint=f"the roles are {', '.join(known)}")
     return roles.read_inputs(settings, sources)
 
 
@@ -115,6 +116,7 @@ def converge(
     """Plan or apply on every target at once; one outcome a target, in their order.
 
     `only`: these roles and what they need. `remove`: converge to nothing at all, that is, uninstall.
+    The operator's own commands run before and after an apply; one that fails after it is an outcome more.
     `handle` sees the name of the host and every event as it comes, from several threads.
     """
     only = tuple(only)
@@ -125,6 +127,10 @@ def converge(
         check(settings, only)
         sources, blobs = image_sources(settings, reporter)
         wanted = steps(settings, sources, only)
+    names = [target.name for target in targets]
+    extend = settings.extend
+    if mode == "apply" and not remove:
+        commands.run_all(settings, "before_apply", extend.before_apply, names, reporter)
     bundle = pack(manifest(settings, wanted, mode=mode, complete=not only))
 
     def one(target: Target) -> Outcome:
@@ -132,6 +138,11 @@ def converge(
 
     outcomes = for_each_host(targets, access, one)
     timings.send(settings, mode, [(outcome.seconds, outcome.failed, outcome.changes) for outcome in outcomes])
+    if mode == "apply" and not remove and not any(outcome.failed for outcome in outcomes):
+        try:
+            commands.run_all(settings, "after_apply", extend.after_apply, names, reporter)
+        except HubwrightError as error:
+            outcomes.append(Outcome(HERE, error=error))
     return outcomes
 
 

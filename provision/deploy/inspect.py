@@ -16,7 +16,7 @@ from provision.report.outcomes import HostStatus
 from provision.report.reporter import Reporter
 from provision.settings import Settings
 from provision.ssh import Access, Target, command
-from roles import ROLES, keeper
+from roles import keeper, table
 from roles.shared import paths
 
 REPORT = Path(host_report.__file__)
@@ -25,10 +25,10 @@ REPORT = Path(host_report.__file__)
 def status(settings: Settings, targets: Sequence[Target], access: Access) -> list[HostStatus]:
     """Every host's status: what runs, what is there, and whether the hub answers as a visitor asks."""
     question = {
-        "units": ROLES.units(settings),
+        "units": table(settings).units(settings),
         "door": settings.own_door,
-        "fresh": ROLES.fresh(settings),
-        "helpers": ROLES.containers(settings),
+        "fresh": table(settings).fresh(settings),
+        "helpers": table(settings).containers(settings),
         "hub": (keeper.NAME, settings.network.gateway, paths.HUB_PORT),
     }
     words = ["python3", "-c", REPORT.read_text(encoding="utf-8"), json.dumps(question)]
@@ -46,13 +46,13 @@ def status(settings: Settings, targets: Sequence[Target], access: Access) -> lis
 
 def data(settings: Settings) -> list[str]:
     """A few words for everything on a host that a removal takes for good."""
-    return [each.what for each in ROLES.state(settings)]
+    return [each.what for each in table(settings).state(settings)]
 
 
 def unit_of(settings: Settings, name: str) -> str:
     """The systemd unit that `name` means: a unit of the hub's, or of a role. Raises SettingsError."""
-    units = ROLES.units(settings)
-    by_role = {role.name: role.units(settings) for role in ROLES.wanted(settings)}
+    units = table(settings).units(settings)
+    by_role = {role.name: role.units(settings) for role in table(settings).wanted(settings)}
     if name.removesuffix(".service") in units or name in units:
         return name
     if found := by_role.get(name):

@@ -12,6 +12,7 @@ from .auth import Auth, TemporaryAccounts
 from .builder import Builder
 from .deploy import Deploy
 from .downloads import Downloads
+from .extend import Extend
 from .hub import Hub
 from .image import Image
 from .monitoring import Monitoring
@@ -46,6 +47,7 @@ class Settings(Section):
     builder: Builder = Builder()
     vm: Vm = Vm()
     deploy: Deploy = Deploy()
+    extend: Extend = Extend()
 
     @model_validator(mode="before")
     @classmethod

@@ -40,6 +40,7 @@ def hub_json(inputs: Inputs) -> str:
         "start_timeout": s.server.start_timeout,
         "certificates": downloads.notebooks_certificates(s),
         "environment": {**downloads.notebooks(s), **s.server.environment, **secrets},
+        "own_config": [f"{paths.OWN_CONFIG}/{name}" for name in inputs.hub_config],
         "services": [
             *(
                 {"name": each.name, "token_file": each.token.path, "scopes": list(each.scopes(s))}
@@ -54,6 +55,17 @@ def hub_json(inputs: Inputs) -> str:
     return json.dumps(hub, indent=2, sort_keys=True) + "\n"
 
 
+def own_config(inputs: Inputs) -> list[Resource]:
+    """The operator's own files. Each is tried with the hub's packages before it takes the old one's place."""
+    if not inputs.hub_config:
+        return []
+    [program] = inputs.code("hub/check_config.py")
+    check = ("runuser", "--user", paths.USER, "--", f"{paths.ENVIRONMENT}/bin/python", program.path)
+    owned: dict[str, Any] = {"mode": 0o640, "group": paths.USER, "secret": True, "check_with": check}
+    files = [File(f"{paths.OWN_CONFIG}/{name}", text, **owned) for name, text in inputs.hub_config.items()]
+    return [program, Directory(paths.OWN_CONFIG, mode=0o750, group=paths.USER), *files]
+
+
 def steps(inputs: Inputs) -> list[Resource]:
     owned: dict[str, Any] = {"owner": paths.USER, "group": paths.USER}
     settings = File(paths.HUB_JSON, hub_json(inputs), mode=0o600, secret=True, **owned)
@@ -62,8 +74,10 @@ def steps(inputs: Inputs) -> list[Resource]:
     code = [*inputs.code("hub/request_limits.py", "hub/ready_spawner.py"), *pages]
     tokens = [caller.token for caller in inputs.callers]
     front_door = (proxy.service(inputs), proxy.program(inputs))
+    own = own_config(inputs)
     watched = (
         settings,
+        *own,
         config,
         *code,
         *inputs.pages("hub", "logo.svg"),
@@ -76,9 +90,10 @@ def steps(inputs: Inputs) -> list[Resource]:
         User(paths.USER, home=paths.STATE, groups=("docker",)),
         Directory(paths.STATE, mode=0o700, purge=True, **owned),
         *tokens,
+        *code,
+        *own,
         settings,
         config,
-        *code,
         Service(
             UNIT,
             render("hub/jupyterhub.service.j2", token_file=proxy.TOKEN.path),

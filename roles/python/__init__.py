@@ -14,7 +14,13 @@ def environment(inputs: Inputs) -> PythonEnv:
     conda = python.provider == "miniconda"  # and brings Node
     return PythonEnv(
         paths.SOFTWARE,
-        lock=inputs.files["roles/locks/hub.txt"] + ("" if conda else inputs.files["roles/locks/node.txt"]),
+        lock="".join(
+            [
+                inputs.files["roles/locks/hub.txt"],
+                "" if conda else inputs.files["roles/locks/node.txt"],
+                inputs.packages,
+            ]
+        ),
         installer_lock=inputs.files["roles/locks/uv.txt"],
         node={name: inputs.files[f"roles/locks/{name}"] for name in ("package.json", "package-lock.json")},
         interpreter=miniconda.interpreter(python).path if conda else "",

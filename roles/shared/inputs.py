@@ -11,7 +11,7 @@ from provision.settings import Settings
 from provision.settings.downloads import certificates, read_pem
 from provision.settings.image_names import IMAGES
 from roles.role import Caller, Page
-from roles.shared import certificate_files, paths
+from roles.shared import certificate_files, extensions, paths
 
 PROJECT = Path(__file__).parents[2]
 LOCKS = PROJECT / "roles" / "locks"
@@ -53,6 +53,10 @@ class Inputs:
     """The services that call the hub's API."""
     services: tuple[Page, ...] = ()
     """The services that visitors reach through the proxy."""
+    hub_config: Mapping[str, str] = field(default_factory=dict)
+    """The operator's own files of JupyterHub configuration: name → text, in their order."""
+    packages: str = ""
+    """The operator's own requirements for the hub's environment."""
     acme_ca: str = ""
     """What the ACME server's own certificate is checked with, unless the system's store does."""
 
@@ -65,15 +69,18 @@ class Inputs:
         callers: tuple[Caller, ...],
         services: tuple[Page, ...],
     ) -> Inputs:
-        """Raises SettingsError when a certificate that the settings name is not one, or would fail."""
+        """Raises SettingsError when a file that the settings name cannot be used, or would fail later."""
+        files = _files()
         return cls(
             settings,
             images,
             certificates(settings),
-            _files(),
+            files,
             certificate_files.read(settings),
             callers,
             services,
+            extensions.read_hub_config(settings),
+            extensions.read_packages(settings, files["roles/locks/hub.txt"]),
             _acme_ca(settings),
         )
 

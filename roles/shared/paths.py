@@ -6,6 +6,7 @@ CONFIG = "/etc/jupyterhub"
 SECRETS = f"{CONFIG}/secrets"
 HUB_JSON = f"{CONFIG}/hub.json"
 DOWNLOADS = f"{CONFIG}/downloads.env"  # for units that go through the proxy
+OWN_CONFIG = f"{CONFIG}/config.d"  # the operator's own files, loaded last
 HUB_CONFIG = f"{CONFIG}/jupyterhub_config.py"
 TLS = f"{CONFIG}/tls"
 STATE = "/var/lib/jupyterhub"

@@ -30,7 +30,7 @@ class Chain:
 
 
 def chains(ruleset: str) -> list[Chain]:
-    """From what `nft --json list ruleset` prints, without the table of iptables: fence.py sees to that one."""
+    """Those of `nft --json list ruleset`, without the table of iptables: fence.py sees to that one."""
     found = json.loads(ruleset or '{"nftables": []}')["nftables"]
     rules = [entry["rule"] for entry in found if "rule" in entry]
     locked = {

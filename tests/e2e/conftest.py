@@ -28,6 +28,7 @@ ORDER = (
     "test_hub_restart",
     "test_monitoring",
     "test_changes",
+    "test_extend",
     "test_tls",
     "test_miniconda",
     "test_networks",

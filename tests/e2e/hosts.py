@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from provision.settings import Settings
-from roles import ROLES
+from roles import SHIPPED
 from tests.e2e.operators import PROJECT, Operator
 
 SNAPSHOT = Path(__file__).with_name("snapshot.py")
@@ -82,7 +82,7 @@ class Host:
     def snapshot(self, *parts: str) -> dict[str, Any]:
         """What stands on the host, see snapshot.py."""
         argv = ["exec", "--interactive", self.container, "python3", "-", *parts]
-        units = ROLES.units(Settings.model_validate({"root": Path("/"), "image": {"build": "."}}))
+        units = SHIPPED.units(Settings.model_validate({"root": Path("/"), "image": {"build": "."}}))
         program = SNAPSHOT.read_text(encoding="utf-8").replace("UNITS = ()", f"UNITS = {units!r}")
         found: dict[str, Any] = json.loads(docker(*argv, stdin=program))
         return found

@@ -119,7 +119,7 @@ def wrong_imports(path: Path, text: str | None = None) -> list[str]:
             if top in OURS:
                 wrong.append(f"{place}: what runs on the host imports {name}, which stays with the driver")
         elif own.startswith("tests.verify"):
-            if top in OURS and not name.startswith(("provision.settings", "roles.ROLES", "tests.")):
+            if top in OURS and not name.startswith(("provision.settings", "roles.table", "tests.")):
                 wrong.append(f"{place}: checks import {name}; they know the settings and the table of roles")
         elif height is not None and top in OURS:
             other = level(name)

@@ -6,14 +6,14 @@ import pytest
 from testinfra.host import Host
 
 from provision.settings import Settings
-from roles import ROLES
+from roles import table
 
 JOURNALS = ("/var/lib/hubwright/applied.json",)
 STRANGER = "runuser --user nobody -- "
 
 
 def test_another_user_cannot_read(host: Host, settings: Settings) -> None:
-    for path in (*ROLES.secrets(settings), *JOURNALS):
+    for path in (*table(settings).secrets(settings), *JOURNALS):
         if host.run("test -d %s", path).rc == 0:  # of a folder, what lies in it
             continue
         assert host.run("test -s %s", path).rc == 0, f"{path}: it is there, and root can see it"
@@ -43,7 +43,7 @@ def test_tokens_are_in_no_argument_list_and_no_unit(host: Host, settings: Settin
     assert min(map(len, tokens)) >= 32
     seen = host.check_output(
         STRANGER + "ps -ww -e -o args; "
-        f"runuser --user nobody -- systemctl show {' '.join(ROLES.units(settings))}"
+        f"runuser --user nobody -- systemctl show {' '.join(table(settings).units(settings))}"
     )
     assert "configurable-http-proxy" in seen
     assert not [name for name, token in enumerate(tokens) if token in seen]

@@ -8,7 +8,7 @@ import pytest
 from testinfra.host import Host
 
 from provision.settings import Settings
-from roles import ROLES
+from roles import table
 from tests.verify.conftest import Probes, Visitor
 
 HUB_API, PROXY_API, DOCKER_API = 8081, 8001, 2375
@@ -16,7 +16,7 @@ EVERYWHERE = ("0.0.0.0", "::")
 
 
 def test_units_run_and_are_enabled(host: Host, settings: Settings) -> None:
-    units = ROLES.units(settings)
+    units = table(settings).units(settings)
     assert {"docker", "jupyterhub"} <= set(units)
     active = {unit for unit in units if host.run("systemctl is-active %s", unit).rc == 0}
     enabled = {unit for unit in units if host.run("systemctl is-enabled %s", unit).rc == 0}

@@ -34,7 +34,7 @@ class Service:
     def __call__(self, mode: str, settings: Settings, only: set[str] | None = None) -> dict[str, str]:
         """Status by id of all that was not true."""
         given = inputs(settings)
-        chosen = roles.ROLES.with_needs(only) if only is not None else roles.ROLES
+        chosen = roles.SHIPPED.with_needs(only) if only is not None else roles.SHIPPED
         steps = [RoleSteps(role.name, role.needs, role.resources(given)) for role in chosen]
         return self.run(mode, manifest(settings, steps, mode="plan", complete=only is None))
 

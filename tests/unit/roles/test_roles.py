@@ -52,7 +52,7 @@ notebooks = true
 
 def resources(settings: Settings) -> dict[str, tuple[Resource, ...]]:
     given = inputs(settings)
-    return {role.name: role.resources(given) for role in roles.ROLES}
+    return {role.name: role.resources(given) for role in roles.SHIPPED}
 
 
 def every(settings: Settings) -> list[Resource]:
@@ -60,7 +60,7 @@ def every(settings: Settings) -> list[Resource]:
 
 
 def needs_of(name: str) -> set[str]:
-    (role,) = (role for role in roles.ROLES if role.name == name)
+    (role,) = (role for role in roles.SHIPPED if role.name == name)
     return {name}.union(*(needs_of(need) for need in role.needs))
 
 
@@ -84,7 +84,7 @@ def test_node_comes_with_the_interpreter_or_by_hash(
 
 def test_the_same_settings_give_the_same_steps(described: Settings) -> None:
     given = inputs(described)
-    for role in roles.ROLES:
+    for role in roles.SHIPPED:
         first, second = role.resources(given), role.resources(given)
         assert first == second
         assert [r.to_json() for r in first] == [r.to_json() for r in second]
@@ -100,7 +100,7 @@ def test_steps_read_nothing(described: Settings, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Path, "open", refuse)
     monkeypatch.setattr(Path, "read_text", refuse)
     monkeypatch.setattr("os.environ", {})
-    for role in roles.ROLES:
+    for role in roles.SHIPPED:
         role.resources(given)
 
 
@@ -127,16 +127,16 @@ def test_what_a_service_watches_is_there_and_converges_before_it(described: Sett
 
 
 def test_needs_are_roles_that_stand_above() -> None:
-    for position, role in enumerate(roles.ROLES):
-        assert set(role.needs) <= set(roles.ROLES.names[:position])
+    for position, role in enumerate(roles.SHIPPED):
+        assert set(role.needs) <= set(roles.SHIPPED.names[:position])
 
 
-@pytest.mark.parametrize("name", roles.ROLES.names)
+@pytest.mark.parametrize("name", roles.SHIPPED.names)
 def test_a_role_alone_comes_with_all_that_it_needs(name: str) -> None:
-    chosen = roles.ROLES.with_needs({name})
+    chosen = roles.SHIPPED.with_needs({name})
     names = [role.name for role in chosen]
     assert set(names) == needs_of(name)
-    assert names == [role for role in roles.ROLES.names if role in names]
+    assert names == [role for role in roles.SHIPPED.names if role in names]
     assert all(set(role.needs) <= set(names) for role in chosen)
 
 
@@ -412,7 +412,7 @@ def test_title_and_announcement_are_shown(
 
 def test_no_role_takes_the_name_of_a_task() -> None:
     """fab has a task for each role beside those that work on whole hosts."""
-    assert not set(roles.ROLES.names) & {"deploy", "logs", "plan", "status", "verify"}
+    assert not set(roles.SHIPPED.names) & {"deploy", "logs", "plan", "status", "verify"}
 
 
 # --- while Docker still starts --------------------------------------------------------------------

@@ -13,7 +13,7 @@ import stat
 from dataclasses import dataclass
 from typing import Any
 
-from ..base import Change, Machine, Problem, Resource
+from ..base import Change, CommandFailed, Machine, Problem, Resource
 from ..fs import lstat, missing_parents, read_text, remove_empty, set_access, unlink, write_atomically
 
 DIFF_LINES = 60
@@ -74,6 +74,7 @@ class Directory(Resource):
 class File(Resource):
     """A file with all of its text. A `secret` one is never shown in a diff nor kept in a record.
 
+    `check_with`: a command that is given a file with the new text. Where it fails the old text stays.
     `goes_first`: once it is wanted no more, it is removed before others are applied, which it would mislead.
     """
 
@@ -84,6 +85,7 @@ class File(Resource):
     group: str = "root"
     secret: bool = False
     goes_first: bool = False
+    check_with: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -101,6 +103,8 @@ class File(Resource):
         return _access_change(self, status)
 
     def apply(self, machine: Machine) -> None:
+        if self.check_with and read_text(self.path) != self.content:
+            self._try(machine)
         if lstat(self.path) is None:
             machine.claim(self, created=True)
         elif not machine.claims(self):
@@ -110,6 +114,19 @@ class File(Resource):
             set_access(self.path, self.mode, self.owner, self.group)
         else:
             write_atomically(self.path, self.content, self.mode, self.owner, self.group)
+
+    def _try(self, machine: Machine) -> None:
+        """Raises Problem with the command's words when it refuses the new text."""
+        folder, name = os.path.split(self.path)
+        candidate = os.path.join(folder, f"candidate-{name}")
+        try:
+            write_atomically(candidate, self.content, self.mode, self.owner, self.group)
+            machine.run([*self.check_with, candidate])
+        except CommandFailed as failure:
+            words = failure.output.strip().replace(candidate, self.path)
+            raise Problem(f"{self.path} is refused\n{words}", "correct the file that it is made of") from None
+        finally:
+            unlink(candidate)
 
     def remove(self, machine: Machine) -> str | None:
         claims = machine.claims(self)

@@ -68,7 +68,7 @@ def test_exit_codes(mode: Any, outcomes: list[Outcome], code: Exit) -> None:
 @pytest.mark.parametrize(
     ("only", "names"),
     [
-        ((), roles.ROLES.names),
+        ((), roles.SHIPPED.names),
         (("base",), ("base",)),
         (("notebook_image", "python"), ("base", "docker", "python", "notebook_image")),
     ],
@@ -304,7 +304,7 @@ def test_a_machine_is_sealed_with_the_files_of_its_first_boot(
 @pytest.mark.parametrize(
     ("options", "mode", "complete", "names"),
     [
-        ({}, "plan", True, list(roles.ROLES.names)),
+        ({}, "plan", True, list(roles.SHIPPED.names)),
         ({"only": ("docker",)}, "apply", False, ["base", "docker"]),
         ({"remove": True}, "apply", True, []),
     ],

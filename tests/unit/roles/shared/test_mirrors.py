@@ -36,7 +36,7 @@ BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 def every(settings: Settings) -> dict[str, Resource]:
     given = inputs(settings)
-    return {resource.id: resource for role in roles.ROLES for resource in role.steps(given)}
+    return {resource.id: resource for role in roles.SHIPPED for resource in role.steps(given)}
 
 
 def proxied(hub: Hub, text: str = "", secret: str = "") -> Settings:
