@@ -86,7 +86,8 @@ def test_status_says_when_the_firewall_cannot_be_opened(
     operator: Operator, host: Host, there: tuple[str, ...]
 ) -> None:
     host.run(
-        "systemctl stop hubwright-fence-repair.timer; nft insert rule inet firewall in tcp dport 8081 drop"
+        "systemctl stop hubwright-fence-repair.timer; nft insert rule inet firewall in "
+        "iifname hubwright0 tcp dport 8081 drop"
     )
     try:
         assert "containers do not reach the hub" in operator.hubwright("status", *there, code=1).out
