@@ -83,7 +83,9 @@ class Run:
             thread.join()
         if not self.failed:
             self._remove_obsolete(self._obsolete())
-        if (self.changed or self.failed) and self.state.applied:  # else its folder is not there, or goes now
+        # A run that finds everything well after one that failed says so: status asks the journal.
+        worth_a_line = self.changed or self.failed or self.state.last_run_failed()
+        if worth_a_line and self.state.applied:  # else its folder is not there, or goes now
             self._write_journal()
         self.state.end()
 

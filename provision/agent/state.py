@@ -16,6 +16,7 @@ from .resources.fs import lstat, read_text, unlink, write_atomically
 VERSION = 1
 FOLDERS = ("backup", "blobs", "services")
 JOURNAL = "journal.jsonl"
+JOURNAL_TAIL = 1 << 16  # bytes: more than a line takes
 LOCK = "/run/hubwright.lock"  # on a tmpfs: a lock never outlives a reboot
 
 
@@ -74,6 +75,21 @@ class State:
         """Add a line to the journal: what a run did. Runs that change nothing leave no line."""
         with open(self.path(JOURNAL), "a", encoding="utf-8") as file:
             file.write(json.dumps({"time": _now(), **entry}, sort_keys=True) + "\n")
+
+    def last_run_failed(self) -> bool:
+        """By the journal's last line; a line that a power cut tore is passed over."""
+        try:
+            with open(self.path(JOURNAL), "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - JOURNAL_TAIL))
+                lines = file.read().splitlines()
+        except OSError:
+            return False
+        for line in reversed(lines):
+            try:
+                return bool(json.loads(line).get("failed"))
+            except (ValueError, AttributeError):
+                continue
+        return False
 
     def forget_runs(self) -> None:
         """Empty the journal."""

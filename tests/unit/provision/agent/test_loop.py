@@ -550,6 +550,18 @@ def test_a_machine_that_starts_is_given_time_before_anything_is_looked_at(
     assert Thing.log[: len(asked)] == ["asked"] * len(asked), "before the first resource"
 
 
+def test_a_run_that_finds_all_well_after_one_that_failed_says_so_once(driver: Driver) -> None:
+    broken = Thing("b", behaviour="forgets")
+    driver(one=[A, broken])
+    assert driver.journal[-1]["failed"] == ["one"]
+    Thing.world["b"] = "x"  # by hand
+    driver(one=[A, broken])
+    assert (driver.journal[-1]["failed"], driver.journal[-1]["changed"]) == ([], [])
+    lines = len(driver.journal)
+    driver(one=[A, broken])
+    assert len(driver.journal) == lines
+
+
 def test_a_journal_that_cannot_be_written_does_not_hide_the_failure(
     program: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
