@@ -136,7 +136,7 @@ def unfenced(host: Host) -> Iterator[None]:
 
 @contextmanager
 def closed(operator: Operator, there: tuple[str, ...], *ranges: str) -> Iterator[None]:
-    with operator.changed(**QUICK, network={"closed": ranges}):
+    with operator.changed(**QUICK, network={"blocked": ranges}):
         operator.hubwright("apply", *there)
         yield
     with operator.changed(**QUICK):

@@ -117,7 +117,7 @@ def described(
     """hub.toml, site.toml and secrets.toml of somebody who knows this network."""
     site, secrets = operator.folder / "site.toml", operator.folder / "secrets.toml"
     before = site.read_text(encoding="utf-8")
-    known = read_toml(site).get("mirrors", {}).get("ca_certificates", [])
+    known = read_toml(site).get("downloads", {}).get("ca_certificates", [])
     theirs = {**mirrors, "ca_certificates": [*known, *mirrors["ca_certificates"]]}
     if credentials := theirs.pop("proxy_credentials", ""):
         secrets.write_text(tomli_w.dumps({"downloads": {"proxy_credentials": credentials}}))

@@ -130,7 +130,7 @@ def operator() -> Iterator[Operator]:
     try:
         operator.hubwright("init")
         found = read_toml(folder / "site.toml")
-        box = make_box(folder, found.get("mirrors", {}), own_builder())
+        box = make_box(folder, found.get("downloads", {}), own_builder())
         found["vm"] = {**found.get("vm", {}), "provider": "libvirt", "box": str(box)}
         (folder / "site.toml").write_text(tomli_w.dumps(found), encoding="utf-8")
         yield operator
@@ -141,7 +141,7 @@ def operator() -> Iterator[Operator]:
 @pytest.fixture(scope="session")
 def cloud_box(operator: Operator) -> tuple[Path, str]:
     """A box, and its cloud-init's user: Ubuntu's where its archive answers, for the other one is Debian's."""
-    mirrors = read_toml(operator.folder / "site.toml").get("mirrors", {})
+    mirrors = read_toml(operator.folder / "site.toml").get("downloads", {})
     with tempfile.TemporaryDirectory(prefix="hubwright-keys-") as folder:
         Path(folder).chmod(0o755)
         try:
