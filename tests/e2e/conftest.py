@@ -17,6 +17,7 @@ import pytest
 
 from tests.e2e.hosts import Host, docker, free_port
 from tests.e2e.operators import PROJECT, Done, Operator
+from tests.e2e.templates import Template, template
 
 # The machine is raised by the first that need it and destroyed by the last; what changes it comes late.
 ORDER = (
@@ -93,6 +94,13 @@ def raised(operator: Operator) -> Iterator[tuple[Host, Done]]:
     finally:
         subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True, check=False)
         shutil.rmtree(operator.state, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def deployed(operator: Operator) -> Iterator[Template]:
+    """What hosts are copied from that a test wants deployed, and not the deploy itself."""
+    with template(operator) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

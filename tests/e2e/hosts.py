@@ -152,10 +152,12 @@ def bare_host(
     files: Mapping[str, bytes] | None = None,
     ssh_port: int = 0,
     network: str = "",
+    own_state: bool = True,
 ) -> Iterator[Host]:
     """A host that Vagrant knows nothing of, and that knows nothing of hubs. Gone when the block ends.
 
     `image`: another one than the operator's own, see host_image. `files`: what lies on its disk at its boot.
+    `own_state`: a volume of its own for /var/lib, unless `options` bring one.
     `network`: an internal one of Docker's, where it has an address of its own and nobody but this computer.
     """
     vagrantfile = (PROJECT / "Vagrantfile").read_text(encoding="utf-8")
@@ -172,7 +174,8 @@ def bare_host(
     argv += ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"]
     argv += ["--security-opt", "systempaths=unconfined", "--device-cgroup-rule", "a *:* rwm"]
     argv += ["--cgroupns", "private", "--tmpfs", "/run", "--tmpfs", "/run/lock", *options]
-    argv += ["--volume", "/var/lib"]  # all of it: /var/lib/docker is not there before Docker is
+    if own_state:
+        argv += ["--volume", "/var/lib"]  # all of it: /var/lib/docker is not there before Docker is
     argv += ["--env", f"HUBWRIGHT_AUTHORIZED_KEY={public_key}", image or host_image(operator)]
     try:
         docker(*argv)

@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
-from tests.e2e.hosts import Host, bare_host
+from tests.e2e.hosts import Host
 from tests.e2e.operators import PROJECT, Operator
+from tests.e2e.templates import QUICK, Template
 
 FENCE = "hubwright-fence"
 GATEWAY = "172.30.0.1"
 API = f"{GATEWAY}:8081"
-QUICK: dict[str, dict[str, Any]] = {"monitoring": {"graphite": False}, "python": {"provider": "system"}}
 METADATA, LAN = "169.254.169.254", "10.99.0.2"
 REACH = (PROJECT / "tests" / "verify" / "probes" / "reach.py").read_text(encoding="utf-8")
 
@@ -74,8 +73,8 @@ print(rounds / (time.monotonic() - began), *answered, flush=True)
 
 
 @pytest.fixture(scope="module")
-def host(operator: Operator) -> Iterator[Host]:
-    with bare_host(operator, f"{operator.hub['vm']['name']}-fence") as host:
+def host(operator: Operator, deployed: Template) -> Iterator[Host]:
+    with deployed.host(f"{operator.hub['vm']['name']}-fence") as host:
         yield host
 
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
-from tests.e2e.hosts import Host, bare_host
+from tests.e2e.hosts import Host
 from tests.e2e.operators import Operator
+from tests.e2e.templates import QUICK, Template
 from tests.support.visitor import visit
 
-QUICK: dict[str, dict[str, Any]] = {"monitoring": {"graphite": False}, "python": {"provider": "system"}}
 PATIENCE = 90  # seconds for what the host repairs by itself, on a slow machine
 # As an administrator writes it: SSH and the web, answers, nothing else.
 NFTABLES = """
@@ -32,12 +31,12 @@ table inet firewall {
 
 
 @pytest.fixture(scope="module")
-def host(operator: Operator) -> Iterator[Host]:
-    with bare_host(operator, f"{operator.hub['vm']['name']}-firewalls") as host:
+def host(operator: Operator, deployed: Template) -> Iterator[Host]:
+    with deployed.host(f"{operator.hub['vm']['name']}-firewalls") as host:
         host.run(
             "apt-get update -qq && apt-get install -qq --no-install-recommends nftables ufw >/dev/null 2>&1"
         )
-        host.run(f"cat >/etc/nftables.conf <<'END'\nflush ruleset\n{NFTABLES}END\nnft -f /etc/nftables.conf")
+        host.run(f"cat >/etc/nftables.conf <<'END'\n{NFTABLES}END")
         yield host
 
 
@@ -49,6 +48,8 @@ def there(operator: Operator, host: Host) -> tuple[str, ...]:
 @pytest.fixture(scope="module")
 def _deployed(operator: Operator, host: Host, there: tuple[str, ...]) -> Iterator[None]:
     with operator.changed(**QUICK):
+        host.run("systemctl stop hubwright-fence-repair.timer")  # an apply alone should do
+        host.run("nft -f /etc/nftables.conf")
         operator.hubwright("apply", *there)
         host.wait_for_hub()
         yield
