@@ -62,7 +62,7 @@ def template(operator: Operator) -> Iterator[Template]:
 
 
 def _copy(image: str, source: str, target: str) -> None:
-    """All of a volume, with what overlay file systems need: devices without a kind, and trusted attributes."""
+    """All of a volume, with what overlay file systems need: whiteouts and trusted attributes."""
     mounts = ["--volume", f"{source}:/from:ro", "--volume", f"{target}:/to"]
     copy = ["--entrypoint", "cp", image, "--archive", "/from/.", "/to/"]
     docker("run", "--rm", "--cap-add", "SYS_ADMIN", *mounts, *copy)
