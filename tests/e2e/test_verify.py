@@ -46,7 +46,7 @@ def test_broken_machine_is_noticed(operator: Operator, machine: Host) -> None:
         operator.hubwright("apply")
     assert failed(done) == {
         "test_unit_is_as_wanted",
-        "test_unit_runs_and_is_enabled",
+        "test_units_run_and_are_enabled",
         "test_container_reaches_the_hub_and_nothing_else_of_the_host",
         "test_no_unit_has_failed",
         "test_another_user_cannot_read",
