@@ -17,13 +17,13 @@ from fabric.main import program
 from invoke.exceptions import Exit as Stop
 
 import roles
-from provision import machines
 from provision.agent.events import Mode
 from provision.cli.options import named
 from provision.deploy import converge as deployment
 from provision.deploy import inspect
 from provision.deploy.verify import verify as run_checks
 from provision.errors import Exit, HubwrightError
+from provision.machines import machine_of
 from provision.report.reporter import Reporter
 from provision.report.run import RunReport
 from provision.report.status import show
@@ -62,7 +62,7 @@ def _targets(settings: Settings) -> list[Target]:
     hosts = program.args["hosts"].value
     identities = program.args["identity"].value
     if hosts is None:
-        return [machines.target(settings)]
+        return [machine_of(settings).target()]
     return named([hosts], Path(identities[0]) if identities else None)
 
 

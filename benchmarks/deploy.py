@@ -8,7 +8,7 @@ import os
 from benchmarks.machines import Bench, bench
 from benchmarks.relay import Relay
 from benchmarks.timing import WIDTH, conditions, many, run, say, timed
-from provision import machines
+from provision.machines import machine_of
 from provision.settings import load
 from tests.support.visitor import visit
 
@@ -27,12 +27,12 @@ def main() -> None:
         say("apply that changes nothing, whole process", many(lambda: timed([*hubwright, "apply"]), RUNS))
         say("plan that finds nothing, whole process", many(lambda: timed([*hubwright, "plan"]), RUNS))
         measure_round_trips(here)
-        measure_visits(machines.url(load(here.config)))
+        measure_visits(machine_of(load(here.config)).url())
 
 
 def measure_round_trips(here: Bench) -> None:
     """The time that a delay adds, divided by the delay there and back, is the number of round trips."""
-    target = machines.target(load(here.config))
+    target = machine_of(load(here.config)).target()
     assert target.port is not None
     for only in ([], ["--only", "base"]):
         with Relay(target.port, 0.0) as near, Relay(target.port, DELAY) as far:

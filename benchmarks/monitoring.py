@@ -7,7 +7,7 @@ import time
 
 from benchmarks.machines import bench
 from benchmarks.timing import conditions, run, say
-from provision import machines
+from provision.machines import machine_of
 from provision.settings import load
 from tests.e2e.hosts import Host
 from tests.support.visitor import Visitor, visit
@@ -36,7 +36,7 @@ def main() -> None:
     with bench() as here:
         run([*here.hubwright, "up"])
         settings = load(here.config)
-        url = machines.url(settings)
+        url = machine_of(settings).url()
         machine = Host(settings.vm.name, 0, settings.vm.port)
         for _ in range(VISITS):
             asyncio.run(visit(url, "print(6 * 7)"))

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from provision import first_boot, machines
+from provision import first_boot
 from provision.baking import container, disk
 from provision.deploy import converge
 from provision.deploy.bundle import PlacedFile
 from provision.errors import HubwrightError, SettingsError
-from provision.machines import paths
+from provision.machines import Machine, machine_of
 from provision.report.reporter import Reporter
 from provision.report.run import RunReport
 from provision.settings import Settings, secrets_in
@@ -27,14 +27,14 @@ from provision.ssh import Access
 class Kind:
     """A kind of file. `export` stops the machine and writes it; `files` are in it beside the hub's."""
 
-    export: Callable[[Settings, Path, Reporter], None]
+    export: Callable[[Machine, Path, Reporter], None]
     files: Callable[[], list[PlacedFile]] = list
 
 
 KINDS = {
-    ("docker", ".tar"): Kind(container.export),
-    ("libvirt", ".box"): Kind(disk.export_box, disk.box_files),
-    ("libvirt", ".qcow2"): Kind(disk.export_disk),
+    ".tar": Kind(container.export),
+    ".box": Kind(disk.export_box, disk.box_files),
+    ".qcow2": Kind(disk.export_disk),
 }
 
 
@@ -44,7 +44,7 @@ def check(settings: Settings, output: Path, *, with_secrets: bool) -> None:
     Raises SettingsError when its provider has no file of that kind, when that one cannot be written, or
     secrets would come with it.
     """
-    _kind(settings, output)
+    _kind(machine_of(settings), output)
     secrets = secrets_in(settings)
     if secrets and not with_secrets:
         raise SettingsError(
@@ -71,33 +71,32 @@ def bake(settings: Settings, reporter: Reporter, output: Path) -> None:
 
     Only a generalized machine is left of it.
     """
-    kind = _kind(settings, output)
-    target = machines.target(settings)
+    machine = machine_of(settings)
+    kind = _kind(machine, output)
+    target = machine.target()
     sources, _ = converge.image_sources(settings, reporter)
     made = first_boot.bundle(settings, converge.steps(settings, sources), {})
     files = [*first_boot.files(made), first_boot.host_keys_unit(), *kind.files()]
 
     report = RunReport(reporter, "generalize", 1)
-    with reporter.step(f"generalize the machine {settings.vm.name}"):
+    with reporter.step(f"generalize {machine.where}"):
         outcome = converge.generalize(settings, target, files, access=Access(), handle=report.handle)
     if outcome.failed:
         report.summary([outcome])
         raise HubwrightError(
             "could not be generalized",
-            where=f"the machine {settings.vm.name}",
+            where=machine.where,
             hint="mend what is named above",
         )
-    kind.export(settings, output, reporter)
+    kind.export(machine, output, reporter)
     reporter.line(f"✓ {output} ({output.stat().st_size / 1e6:.0f} MB)")
 
 
-def _kind(settings: Settings, output: Path) -> Kind:
-    provider = paths.provider(settings)
-    suffixes = [suffix for name, suffix in KINDS if name == provider]
-    if output.suffix not in suffixes:
+def _kind(machine: Machine, output: Path) -> Kind:
+    if output.suffix not in machine.becomes:
         raise SettingsError(
-            f"machines of the provider {provider} become {' or '.join(suffixes) or 'no file'}",
+            f"machines of the provider {machine.provider} become {' or '.join(machine.becomes) or 'no file'}",
             where=str(output),
             hint="let the name end so, or choose another [vm] provider",
         )
-    return KINDS[provider, output.suffix]
+    return KINDS[output.suffix]

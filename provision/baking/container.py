@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from provision import machines
+from provision.machines import Machine
 from provision.report.reporter import Reporter
-from provision.settings import Settings
 from provision.settings.image_names import IMAGES
 from provision.tools.atomic import atomic
 from provision.tools.process import ProgramError, docker
@@ -23,13 +22,13 @@ tar --create --numeric-owner --xattrs --xattrs-include='*' --directory / --file 
 CHANGES = ('ENTRYPOINT ["/usr/local/sbin/start-host"]', "CMD []", "ENV HUBWRIGHT_AUTHORIZED_KEY=")
 
 
-def export(settings: Settings, output: Path, reporter: Reporter) -> None:
+def export(machine: Machine, output: Path, reporter: Reporter) -> None:
     """Write the generalized machine to `output`. It is stopped afterwards."""
-    name = settings.vm.name
+    name = machine.name
     tag = f"{IMAGES}/baked:{name}"
     with reporter.step("pack the machine's images"):
         docker("exec", name, "bash", "-euc", PACK)
-    machines.halt(settings, reporter)
+    machine.halt(reporter)
     try:
         with reporter.step(f"write {output}"), atomic(output) as unfinished:
             changes = [word for change in CHANGES for word in ("--change", change)]

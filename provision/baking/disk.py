@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import tarfile
 import tempfile
-import time
 from pathlib import Path
 
-from provision import machines
 from provision.baking.deleted import without_deleted
 from provision.deploy.bundle import PlacedFile
 from provision.errors import HubwrightError
-from provision.machines import hypervisors, paths, virtual
+from provision.machines import Machine
+from provision.machines.paths import USER
 from provision.report.reporter import Reporter
-from provision.settings import Settings
 from provision.tools.atomic import atomic
 from provision.tools.process import ProgramError, run
 from provision.tools.project import PROJECT
@@ -24,46 +22,37 @@ VAGRANT_KEY = PROJECT / "images" / "box" / "root" / "etc" / "vagrant.pub"
 
 def box_files() -> list[PlacedFile]:
     """What a box has, and machines that are made of it have no longer: the key that Vagrant publishes."""
-    keys = f"/home/{paths.USER}/.ssh/authorized_keys"
+    keys = f"/home/{USER}/.ssh/authorized_keys"
     return [PlacedFile(keys, VAGRANT_KEY.read_bytes(), 0o600)]
 
 
-def export_box(settings: Settings, output: Path, reporter: Reporter) -> None:
+def export_box(machine: Machine, output: Path, reporter: Reporter) -> None:
     """Write the generalized machine as a box of Vagrant's. It is stopped afterwards."""
     with (
         atomic(output) as unfinished,
         tempfile.TemporaryDirectory(prefix=".hubwright-", dir=output.absolute().parent) as folder,
     ):
         image = Path(folder) / "box.img"
-        size = _flatten(settings, image, reporter)
+        size = _flatten(machine, image, reporter)
         metadata = Path(folder) / "metadata.json"
-        described = {"provider": "libvirt", "format": "qcow2", "virtual_size": -(-size // 1024**3)}
+        described = {"provider": machine.provider, "format": "qcow2", "virtual_size": -(-size // 1024**3)}
         metadata.write_text(json.dumps(described), encoding="utf-8")
         with reporter.step(f"write {output}"), tarfile.open(unfinished, "w") as box:
             for path in (metadata, image):
                 box.add(path, path.name)
 
 
-def export_disk(settings: Settings, output: Path, reporter: Reporter) -> None:
+def export_disk(machine: Machine, output: Path, reporter: Reporter) -> None:
     """Write the generalized machine's disk. It is stopped afterwards."""
     with atomic(output) as unfinished:
-        _flatten(settings, unfinished, reporter)
+        _flatten(machine, unfinished, reporter)
 
 
-def parse_disk(text: str) -> Path:
-    """The first disk in what `virsh domblklist --details` prints: type, device, target, source."""
-    rows = (line.split(maxsplit=3) for line in text.splitlines())
-    for row in rows:
-        if len(row) == 4 and row[:2] == ["file", "disk"]:
-            return Path(row[3].strip())
-    raise HubwrightError("the machine has no disk in a file", hint="`virsh domblklist` shows its disks")
-
-
-def _flatten(settings: Settings, target: Path, reporter: Reporter) -> int:
+def _flatten(machine: Machine, target: Path, reporter: Reporter) -> int:
     """Stop the machine and write its disk, with what it has from its box, compressed. Returns its size."""
-    with reporter.step(f"stop the machine {settings.vm.name}"):
-        _power_off(settings)
-    disk = parse_disk(hypervisors.virsh("domblklist", "--details", virtual.domain(settings)))
+    with reporter.step(f"stop {machine.where}"):
+        machine.power_off()
+    disk = machine.disk()
     with tempfile.TemporaryDirectory(prefix=".hubwright-", dir=target.absolute().parent) as folder:
         whole, clean = Path(folder) / "whole", Path(folder) / "clean"
         with reporter.step("copy its disk without what was deleted there"):
@@ -88,19 +77,3 @@ def _read(disk: Path, target: Path) -> None:
         raise HubwrightError(
             "may not be read by this user", where=str(disk), hint="run this command as root"
         ) from None
-
-
-def _power_off(settings: Settings) -> None:
-    """As by its power button: Vagrant would log in for that, and is not let in any more."""
-    name = virtual.domain(settings)
-    hypervisors.virsh("shutdown", name)
-    end = time.monotonic() + settings.vm.boot_timeout
-    while hypervisors.virsh("domstate", name).strip() != "shut off":
-        if time.monotonic() > end:
-            raise HubwrightError(
-                f"is not off {settings.vm.boot_timeout} s after its power button was pressed",
-                where=f"the machine {settings.vm.name}",
-                hint="`virsh console` shows what it is at; [vm] boot_timeout gives it more time",
-            )
-        time.sleep(0.5)
-    machines.forget(settings)

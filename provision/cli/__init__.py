@@ -74,13 +74,14 @@ def init(ctx: Context, force: bool) -> None:
 @click.pass_obj
 def up(ctx: Context, provider: str | None) -> None:
     """Raise the machine with Vagrant, deploy onto it, and print the hub's URL."""
-    from provision import machines
     from provision.deploy import converge
+    from provision.machines import machine_of
 
     converge.check(ctx.settings)
-    machines.up(ctx.settings, ctx.reporter, provider)
+    machine = machine_of(ctx.settings, provider)
+    machine.up(ctx.reporter)
     _converge(ctx, HostOptions(), "apply", (), as_json=False)
-    ctx.reporter.result(machines.url(ctx.settings))
+    ctx.reporter.result(machine.url())
 
 
 @cli.command()
@@ -137,9 +138,7 @@ def status(ctx: Context, on: HostOptions, as_json: bool) -> None:
 @click.pass_obj
 def url(ctx: Context) -> None:
     """Print the URL of the hub on the machine that `up` raised."""
-    from provision import machines
-
-    ctx.reporter.result(machines.url(ctx.settings))
+    ctx.reporter.result(ctx.machine.url())
 
 
 @cli.command()
@@ -147,13 +146,12 @@ def url(ctx: Context) -> None:
 @click.pass_obj
 def status_page(ctx: Context, on: HostOptions) -> None:
     """Print a link to the whole status page. It lets its bearer in once, within ten minutes."""
-    from provision import machines
     from provision.deploy import inspect
 
     targets, access = on.targets(ctx.settings), on.access()
     for target in targets:
         ticket = inspect.ticket(target, access)
-        door = inspect.front_door(ctx.settings, target) if on.hosts else machines.url(ctx.settings)
+        door = inspect.front_door(ctx.settings, target) if on.hosts else ctx.machine.url()
         ctx.reporter.result(f"{door.rstrip('/')}{ticket}")
 
 
@@ -162,9 +160,7 @@ def status_page(ctx: Context, on: HostOptions) -> None:
 @click.pass_obj
 def ssh(ctx: Context, command: tuple[str, ...]) -> None:
     """Log in to the machine that `up` raised, or run a command there."""
-    from provision import machines
-
-    argv = machines.ssh_argv(ctx.settings, command)
+    argv = ctx.machine.ssh_argv(command)
     os.execvp(argv[0], argv)
 
 
@@ -208,13 +204,13 @@ def bake(ctx: Context, file: Path, with_secrets: bool, yes: bool) -> None:
 
     The machine itself is removed.
     """
-    from provision import baking, machines
+    from provision import baking
 
     baking.check(ctx.settings, file, with_secrets=with_secrets)
     consent(f"Remove the machine {ctx.settings.vm.name}, its work included?", yes=yes)
     _converge(ctx, HostOptions(), "apply", (), as_json=False)
     baking.bake(ctx.settings, ctx.reporter, file)
-    machines.destroy(ctx.settings, ctx.reporter)
+    ctx.machine.destroy(ctx.reporter)
 
 
 @cli.command("cloud-init")
@@ -276,7 +272,6 @@ def cloud_init(ctx: Context, /, **options: Any) -> None:
 @click.pass_obj
 def destroy(ctx: Context, on: HostOptions, yes: bool) -> None:
     """Remove the machine that `up` raised; from a named host, remove everything that apply made there."""
-    from provision import machines
     from provision.deploy import inspect
 
     if on.hosts:
@@ -289,7 +284,7 @@ def destroy(ctx: Context, on: HostOptions, yes: bool) -> None:
     if on.hosts:
         _converge(ctx, on, "apply", (), as_json=False, remove=True)
     else:
-        machines.destroy(ctx.settings, ctx.reporter)
+        ctx.machine.destroy(ctx.reporter)
 
 
 @cli.group(cls=Group)
@@ -344,9 +339,9 @@ def config_vhost(ctx: Context, server: str) -> None:
 @click.pass_obj
 def config_vm(ctx: Context, as_json: bool) -> None:  # noqa: ARG001 - JSON is the only form
     """What the Vagrantfile needs to know."""
-    from provision import machines
+    from provision.machines import vagrant_facts
 
-    ctx.reporter.json(machines.vagrant_facts(ctx.settings))
+    ctx.reporter.json(vagrant_facts(ctx.settings))
 
 
 @cli.command(hidden=True)
@@ -354,9 +349,9 @@ def config_vm(ctx: Context, as_json: bool) -> None:  # noqa: ARG001 - JSON is th
 @click.pass_obj
 def prepare(ctx: Context, provider: str | None) -> None:
     """What must be there before `vagrant up`; the Vagrantfile calls it."""
-    from provision import machines
+    from provision.machines import machine_of
 
-    machines.prepare(ctx.settings, ctx.reporter, provider)
+    machine_of(ctx.settings, provider).prepare(ctx.reporter)
 
 
 @cli.command(hidden=True)
@@ -364,9 +359,7 @@ def prepare(ctx: Context, provider: str | None) -> None:
 @click.pass_obj
 def after_start(ctx: Context, access: str | None) -> None:
     """What a machine needs that has just started or woken; the Vagrantfile calls it."""
-    from provision import machines
-
-    machines.after_start(ctx.settings, json.loads(access) if access else None)
+    ctx.machine.after_start(json.loads(access) if access else None)
 
 
 def _converge(

@@ -15,6 +15,7 @@ from provision.errors import Exit, HubwrightError, SettingsError
 from provision.report.reporter import Reporter
 
 if TYPE_CHECKING:
+    from provision.machines import Machine
     from provision.settings import Settings
     from provision.ssh import Access, Target
 
@@ -32,6 +33,13 @@ class Context:
 
         return load(self.config)
 
+    @property
+    def machine(self) -> Machine:
+        """The one that `up` raises from these settings, or has raised."""
+        from provision.machines import machine_of
+
+        return machine_of(self.settings)
+
 
 @dataclass(frozen=True)
 class HostOptions:
@@ -44,9 +52,9 @@ class HostOptions:
 
     def targets(self, settings: Settings) -> list[Target]:
         """The named hosts, or the machine that Vagrant raised when none is named."""
-        from provision import machines
+        from provision.machines import machine_of
 
-        return named(self.hosts, self.identity) if self.hosts else [machines.target(settings)]
+        return named(self.hosts, self.identity) if self.hosts else [machine_of(settings).target()]
 
     def access(self) -> Access:
         from provision.ssh import Access

@@ -95,15 +95,9 @@ def ensure_box(settings: Settings, reporter: Reporter, extra: Sequence[str] = ()
     return found
 
 
-def ensure(settings: Settings, provider: str, reporter: Reporter) -> None:
-    """The box that the settings name is there, unless Vagrant has to look for it in its catalogue."""
+def ensure(settings: Settings, reporter: Reporter) -> None:
+    """Make the box that the settings name, or see that its file is there. Vagrant looks in its catalogue."""
     if settings.vm.box == ARCHIVE:
-        if provider != "libvirt":
-            raise HubwrightError(
-                f'boxes that are made here (box = "{ARCHIVE}") are for libvirt, not for {provider}',
-                where=HERE,
-                hint="name another box with [vm] box, for example cloud-image/ubuntu-24.04",
-            )
         ensure_box(settings, reporter)
         return
     path = given_file(settings)

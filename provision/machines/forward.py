@@ -6,65 +6,58 @@ import fcntl
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from pathlib import Path
 
 from provision.errors import HubwrightError
-from provision.machines.paths import relay_lock, target_file
-from provision.settings import Settings
 from provision.tools.process import HERE
 from provision.tools.project import PROJECT
 
-PATIENCE = 5.0  # seconds for a relay to notice that its file has gone
+END_TIMEOUT = 5.0  # seconds for a relay to notice that its file has gone
 
 
-def ports(settings: Settings) -> tuple[tuple[int, int], ...]:
-    """Port here and port in the machine; the hub's own first."""
-    return ((settings.vm.port, settings.hub.port), *settings.vm.forwards)
+class Forwarding:
+    """The relay of one machine. It ends by itself when the file `target` goes or is replaced."""
 
+    def __init__(self, ports: Iterable[tuple[int, int]], lock: Path, target: Path) -> None:
+        self._pairs = [f"{here}:{there}" for here, there in ports]
+        self._lock = lock
+        self._target = target
 
-def start(settings: Settings) -> None:
-    """A relay, which ends by itself when `target_file` goes or is written anew."""
-    pairs = [f"{here}:{there}" for here, there in ports(settings)]
-    program = [
-        sys.executable,
-        "-m",
-        "provision.machines.relay",
-        str(relay_lock(settings)),
-        str(target_file(settings)),
-    ]
-    process = subprocess.Popen(
-        [*program, *pairs],
-        cwd=PROJECT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    with process.stdout as answer:
-        said = answer.readline().decode(errors="replace").strip()
-    if said != "ready":
-        raise HubwrightError(
-            said or "the ports could not be forwarded",
-            where=HERE,
-            hint="`ss -ltnp` shows who has a port; or choose another [vm] port in site.toml",
+    def start(self) -> None:
+        """Start the relay. Raises HubwrightError when it cannot have its ports."""
+        program = [sys.executable, "-m", "provision.machines.relay", str(self._lock), str(self._target)]
+        process = subprocess.Popen(
+            [*program, *self._pairs],
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
+        assert process.stdout is not None
+        with process.stdout as answer:
+            said = answer.readline().decode(errors="replace").strip()
+        if said != "ready":
+            raise HubwrightError(
+                said or "the ports could not be forwarded",
+                where=HERE,
+                hint="`ss -ltnp` shows who has a port; or choose another [vm] port in site.toml",
+            )
 
-
-def runs(settings: Settings) -> bool:
-    lock = relay_lock(settings)
-    if not lock.exists():
+    def runs(self) -> bool:
+        if not self._lock.exists():
+            return False
+        with self._lock.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
         return False
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
-
-def wait_for_end(settings: Settings) -> None:
-    """Returns when no relay runs any more, after `target_file` has gone."""
-    end = time.monotonic() + PATIENCE
-    while runs(settings) and time.monotonic() < end:
-        time.sleep(0.1)
-    relay_lock(settings).unlink(missing_ok=True)
+    def wait_for_end(self) -> None:
+        """Return when no relay runs any more, after its file has gone."""
+        end = time.monotonic() + END_TIMEOUT
+        while self.runs() and time.monotonic() < end:
+            time.sleep(0.1)
+        self._lock.unlink(missing_ok=True)

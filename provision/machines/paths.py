@@ -11,44 +11,37 @@ USER = "vagrant"
 MACHINE = "default"  # Vagrant's own name for the only machine of a Vagrantfile
 
 
-def dotfile(settings: Settings) -> Path:
-    """Vagrant's own notes. Beside the Vagrantfile it is where plain `vagrant` looks for them."""
-    return PROJECT / ".vagrant" if settings.root == PROJECT else settings.state / "vagrant"
+class Paths:
+    """The files of the machine that one hub.toml describes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.config = settings.root / settings.file
+        self.state = settings.state
+        self.vagrantfile_folder = settings.root if _is_ours(settings.root / "Vagrantfile") else PROJECT
+        # Beside a Vagrantfile it is where plain `vagrant` looks for its own notes.
+        beside = settings.root == self.vagrantfile_folder
+        self.dotfile = settings.root / ".vagrant" if beside else self.state / "vagrant"
+        self.key = self.state / "ssh" / "id"
+        self.environment = self.state / "ssh" / "environment"
+        # How to log in, as Vagrant says; gone as soon as that may have changed.
+        self.target = self.state / "machine.json"
+        self.console = self.state / "console" / "log"
+        # Held by the relay as long as it runs.
+        self.relay_lock = self.state / "relay.lock"
+
+    def id_file(self, provider: str) -> Path:
+        """Vagrant's note that it made the machine with this provider."""
+        return self.dotfile / "machines" / MACHINE / provider / "id"
+
+    def made_with(self) -> str | None:
+        """The provider of the machine that exists according to Vagrant's notes."""
+        notes = self.dotfile / "machines" / MACHINE
+        return next((path.parent.name for path in sorted(notes.glob("*/id"))), None)
 
 
-def id_file(settings: Settings, provider: str) -> Path:
-    return dotfile(settings) / "machines" / MACHINE / provider / "id"
-
-
-def made_with(settings: Settings) -> str | None:
-    """The provider of the machine that exists according to Vagrant's notes."""
-    notes = dotfile(settings) / "machines" / MACHINE
-    return next((path.parent.name for path in sorted(notes.glob("*/id"))), None)
-
-
-def provider(settings: Settings) -> str:
-    """Of the machine that exists, or else of the one that the settings ask for."""
-    return made_with(settings) or settings.vm.provider
-
-
-def key(settings: Settings) -> Path:
-    return settings.state / "ssh" / "id"
-
-
-def environment_file(settings: Settings) -> Path:
-    return settings.state / "ssh" / "environment"
-
-
-def target_file(settings: Settings) -> Path:
-    """How to log in, as Vagrant says; gone as soon as that may have changed."""
-    return settings.state / "machine.json"
-
-
-def console_file(settings: Settings) -> Path:
-    """What a virtual machine wrote to its serial console."""
-    return settings.state / "console" / "log"
-
-
-def relay_lock(settings: Settings) -> Path:
-    """Held by the relay as long as it runs."""
-    return settings.state / "relay.lock"
+def _is_ours(vagrantfile: Path) -> bool:
+    """True for a Vagrantfile that leads to this project's, or is that one."""
+    try:
+        return "HUBWRIGHT_PROGRAM" in vagrantfile.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False

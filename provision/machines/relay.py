@@ -1,6 +1,6 @@
 """Leads ports of 127.0.0.1 to a virtual machine, as long as the file with its address stays as it is.
 
-    python -m provision.relay LOCK ADDRESS-FILE 8000:443 …
+    python -m provision.machines.relay LOCK ADDRESS-FILE 8000:443 …
 
 Each connection is passed on by itself, so that a restart of the machine ends the connections of that
 moment and no more. (libvirt's provider forwards ports through one SSH connection, which such a

@@ -1,69 +1,150 @@
-"""What a virtual machine asks of this computer, before Vagrant is let loose on it."""
+"""Virtual machines, whatever runs them: what they ask of this computer, and how they are found."""
 
 from __future__ import annotations
 
-import contextlib
+import json
 import re
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from provision.errors import HubwrightError
-from provision.machines import hypervisors
-from provision.machines.kvm import try_kvm
-from provision.machines.paths import MACHINE
+from provision.machines import boxes
+from provision.machines.console import Console
+from provision.machines.machine import NOT_CREATED, Machine
 from provision.report.reporter import Reporter
 from provision.settings import Settings
-from provision.tools.process import HERE, ProgramError
+from provision.ssh import Target
+from provision.tools.atomic import atomic
+from provision.tools.process import HERE
 
 GIB = 1024**3
 MEMINFO = Path("/proc/meminfo")
-POOL = "default"
-POOL_FOLDER = Path("/var/lib/libvirt/images")  # where vagrant-libvirt makes that pool, if nobody has yet
-SHORT = 120  # seconds; an emulated machine has started one server in 37 s, and with others beside it in more
+ACCESS = ("HostName", "Port", "User", "IdentityFile")
+GIVES_UP = "Attempting graceful shutdown"  # Vagrant's words when a machine that it starts does not answer
+STATES = {
+    "not_created": NOT_CREATED,
+    "poweroff": "stopped",
+    "shutoff": "stopped",
+    "saved": "suspended",
+    "inaccessible": "running",  # libvirt's, when its address is not known at this moment
+}
 
 
-def refuse_missing_kvm(settings: Settings, reporter: Reporter) -> None:
-    """Tells what an emulated machine is like; for another one, raises HubwrightError unless KVM works."""
-    if settings.vm.accelerator == "emulation":
-        reporter.line("  it is emulated, without KVM: its programs run many times slower")
-        if settings.server.start_timeout < SHORT:
-            reporter.line(
-                f"  [server] start_timeout is {settings.server.start_timeout} s, which is short for that: "
-                'several visitors at once may need "3m"'
+class VirtualMachine(Machine):
+    """A machine with a box, a console, memory and a disk of its own."""
+
+    takes_boxes = True
+
+    def __init__(self, settings: Settings, others: Sequence[type[Machine]] = ()) -> None:
+        super().__init__(settings, others)
+        self.console = Console(self.paths.console)
+
+    def facts(self) -> dict[str, Any]:
+        vm = self.settings.vm
+        box, box_url = boxes.name_and_url(self.settings)
+        return {
+            "box": box,
+            "box_url": box_url,
+            "cpus": vm.cpus,
+            "memory_mb": vm.memory // 1024**2,
+            "disk_gb": -(-vm.disk // 1024**3),
+            "console_file": str(self.paths.console),
+        }
+
+    def target(self) -> Target:
+        """The machine as a host. Vagrant, which takes seconds, is asked once after each start."""
+        remembered = self.paths.target
+        if remembered.exists():
+            return _parse_target(remembered.read_text(encoding="utf-8"))
+        if self.status() != "running":
+            raise self._not_running()
+        return self._ask_for_target()
+
+    def after_start(self, access: Mapping[str, str] | None = None) -> None:
+        """Note how to log in. Vagrant refuses to say while it starts the machine itself, once in a while."""
+        self._started(self._remember(access) if access else self._ask_for_target())
+
+    def refuse_too_large(self) -> None:
+        """Raise HubwrightError when this computer has not the memory or the room on its disk."""
+        vm = self.settings.vm
+        memory = parse_available(MEMINFO.read_text(encoding="utf-8")) if MEMINFO.exists() else None
+        if memory is not None and memory < vm.memory:
+            raise HubwrightError(
+                f"not enough memory: it asks for {vm.memory / GIB:.1f} GiB, "
+                f"and {memory / GIB:.1f} GiB are free",
+                where=self.where,
+                hint="lower [vm] memory in site.toml, or end something else",
             )
-        return
-    try:
-        try_kvm()
-    except HubwrightError as error:
-        raise HubwrightError(
-            f"KVM runs no guests: {hypervisors.last_words(error)}",
-            where=HERE,
-            hint='`accelerator = "emulation"` under [vm] in site.toml goes without, many times slower; '
-            "`hubwright init --force` finds that out by itself",
-        ) from None
+        folder = self._disk_folder()
+        while not folder.exists():
+            folder = folder.parent
+        free = shutil.disk_usage(folder).free
+        if free < vm.disk:
+            raise HubwrightError(
+                f"not enough room: it asks for a disk of {vm.disk / GIB:.1f} GiB, and at {folder} "
+                f"{free / GIB:.1f} GiB are free",
+                where=self.where,
+                hint="lower [vm] disk in site.toml, or remove something, "
+                "for example boxes: `vagrant box list`",
+            )
 
+    def _started(self, found: Target) -> None:
+        """Do what this kind needs each time that it has started or woken."""
 
-def refuse_too_large(settings: Settings, provider: str) -> None:
-    """Raises HubwrightError when this computer has not the memory or the room on its disk."""
-    vm = settings.vm
-    memory = parse_available(MEMINFO.read_text(encoding="utf-8")) if MEMINFO.exists() else None
-    if memory is not None and memory < vm.memory:
-        raise HubwrightError(
-            f"not enough memory: it asks for {vm.memory / GIB:.1f} GiB, and {memory / GIB:.1f} GiB are free",
-            where=f"the machine {vm.name}",
-            hint="lower [vm] memory in site.toml, or end something else",
-        )
-    folder = _pool_folder() if provider == "libvirt" else Path.home()
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    if free < vm.disk:
-        raise HubwrightError(
-            f"not enough room: it asks for a disk of {vm.disk / GIB:.1f} GiB, and at {folder} "
-            f"{free / GIB:.1f} GiB are free",
-            where=f"the machine {vm.name}",
-            hint="lower [vm] disk in site.toml, or remove something, for example boxes: `vagrant box list`",
-        )
+    def _disk_folder(self) -> Path:
+        """The folder, perhaps not there yet, in which the disk is made."""
+        return Path.home()
+
+    def _state(self) -> str:
+        with self.driver.vagrant() as vagrant:
+            state = str(vagrant.status()[0].state)
+        return STATES.get(state, state)
+
+    def _provide(self, reporter: Reporter, now: str) -> None:
+        if now == "running":
+            return
+        self._check_computer(reporter)
+        if now == NOT_CREATED:
+            self.refuse_too_large()
+            self._remove_orphans()
+            self.ensure_box(reporter)
+        self.console.clear()
+
+    def _check_computer(self, reporter: Reporter) -> None:
+        """Refuse a start that this computer cannot make."""
+
+    def ensure_box(self, reporter: Reporter) -> None:
+        """Make the box that the settings name, or see that its file is there."""
+        if self.settings.vm.box == boxes.ARCHIVE and not self.makes_boxes:
+            makers = [kind.provider for kind in self._others if kind.makes_boxes]
+            raise HubwrightError(
+                f'boxes that are made here (box = "{boxes.ARCHIVE}") are for {" and ".join(makers)}, '
+                f"not for {self.provider}",
+                where=HERE,
+                hint="name another box with [vm] box, for example cloud-image/ubuntu-24.04",
+            )
+        boxes.ensure(self.settings, reporter)
+
+    def _hear(self, line: str) -> None:
+        if GIVES_UP in line:
+            self.console.close()
+
+    def _ask_for_target(self) -> Target:
+        with self.driver.vagrant() as vagrant:
+            return self._remember(vagrant.conf())
+
+    def _remember(self, access: Mapping[str, str]) -> Target:
+        """The target, noted for the next time. Another address than before ends the relay that led there."""
+        text = json.dumps({key: str(access[key]).strip('"') for key in ACCESS})
+        file = self.paths.target
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            self.forget()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with atomic(file) as unfinished:
+                unfinished.write_text(text, encoding="utf-8")
+        return _parse_target(text)
 
 
 def parse_available(meminfo: str) -> int | None:
@@ -72,43 +153,8 @@ def parse_available(meminfo: str) -> int | None:
     return int(match[1]) * 1024 if match else None
 
 
-def domain(settings: Settings) -> str:
-    """What libvirt calls the machine."""
-    return f"{prefix(settings)}{MACHINE}"
-
-
-def prefix(settings: Settings) -> str:
-    return f"{settings.vm.name}-"
-
-
-def description(settings: Settings) -> str:
-    """By which a machine of ours is known to libvirt."""
-    return f"hubwright.state={settings.state}"
-
-
-def remove_orphans(settings: Settings) -> None:
-    """What of ours Vagrant knows nothing of: it was killed while it made it. Refuses somebody else's."""
-    name = domain(settings)
-    if name in hypervisors.virsh("list", "--all", "--name").split():
-        if hypervisors.virsh("desc", name).strip() != description(settings):
-            raise HubwrightError(
-                f"a machine named {name} exists in libvirt and is not ours",
-                where=HERE,
-                hint="choose another name: [vm] name, in site.toml",
-            )
-        with contextlib.suppress(ProgramError):  # it does not run
-            hypervisors.virsh("destroy", name)
-        hypervisors.virsh("undefine", name, "--managed-save", "--snapshots-metadata")
-    if POOL in hypervisors.virsh("pool-list", "--name").split():
-        hypervisors.virsh("pool-refresh", POOL)
-        volumes = hypervisors.virsh("vol-list", POOL).splitlines()
-        if f"{name}.img" in {line.split()[0] for line in volumes if line.strip()}:
-            hypervisors.virsh("vol-delete", f"{name}.img", "--pool", POOL)
-
-
-def _pool_folder() -> Path:
-    try:
-        found = re.search(r"<path>(.+)</path>", hypervisors.virsh("pool-dumpxml", POOL))
-    except HubwrightError:
-        return POOL_FOLDER
-    return Path(found[1]) if found else POOL_FOLDER
+def _parse_target(text: str) -> Target:
+    conf = json.loads(text)
+    return Target(
+        conf["HostName"], int(conf["Port"]), conf["User"], Path(conf["IdentityFile"]), made_here=True
+    )

@@ -13,7 +13,8 @@ from urllib.request import Request, urlopen
 
 from provision.errors import HubwrightError, SettingsError
 from provision.images import base_image
-from provision.machines.hypervisors import docker_answers, last_words, libvirt_answers, virtualbox_answers
+from provision.machines import KINDS, Machine, last_words
+from provision.machines.docker import DockerMachine
 from provision.machines.kvm import try_kvm
 from provision.report.reporter import Reporter
 from provision.settings import Builder, Downloads, Python, Settings, read_toml
@@ -81,11 +82,17 @@ class Survey:
         return next((name for name, finding in self.providers.items() if finding.works), None)
 
     @property
+    def is_slow(self) -> bool:
+        """True when the machines of that provider would be emulated."""
+        slow = self.kvm is not None and not self.kvm.works
+        return slow and self.provider in {kind.provider for kind in KINDS if kind.needs_kvm}
+
+    @property
     def makes_boxes(self) -> bool:
-        """Whether boxes are made here, which only libvirt takes."""
+        """True when boxes are made here, for a provider that takes such."""
         missing = self.catalogue is not None and not self.catalogue.works
         source = not self.registry.works and self.archive is not None
-        return missing and source and self.providers["libvirt"].works
+        return missing and source and _any_works(self.providers, lambda kind: kind.makes_boxes)
 
 
 def survey(reporter: Reporter, config: Path | None = None) -> Survey:
@@ -95,20 +102,21 @@ def survey(reporter: Reporter, config: Path | None = None) -> Survey:
     """
     decided = _decides_on_python(config)  # first: a hub.toml that cannot be read ends this at once
     certificates, archive = _certificates(), own_archive()
-    engine = _probe(reporter, "Docker", docker_answers)
+    engine = _probe(reporter, DockerMachine.title, DockerMachine.answers)
     registries = _registries() if engine.works else ()
     registry = Finding(False, "Docker does not answer")
     if engine.works:
         registry = _probe(reporter, "the container registry", _registry_answers)
         engine = _containers(reporter, registry.works, archive)
     providers = {
-        "docker": engine,
-        "libvirt": _probe(reporter, "libvirt", _libvirt),
-        "virtualbox": _probe(reporter, "VirtualBox", virtualbox_answers),
+        kind.provider: engine if kind is DockerMachine else _probe(reporter, kind.title, kind.is_ready)
+        for kind in KINDS
     }
-    kvm = _probe(reporter, "KVM", try_kvm) if providers["libvirt"].works else None
-    machines = any(providers[name].works for name in ("libvirt", "virtualbox"))
-    catalogue = _probe(reporter, "Vagrant's catalogue of boxes", _catalogue_answers) if machines else None
+    kvm = catalogue = None
+    if _any_works(providers, lambda kind: kind.needs_kvm):
+        kvm = _probe(reporter, "KVM", try_kvm)
+    if _any_works(providers, lambda kind: kind.takes_boxes):
+        catalogue = _probe(reporter, "Vagrant's catalogue of boxes", _catalogue_answers)
     pypi = (
         os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL") or pip_index(_texts(PIP_FILES))
     )
@@ -134,6 +142,10 @@ def survey(reporter: Reporter, config: Path | None = None) -> Survey:
         kvm,
         catalogue,
     )
+
+
+def _any_works(providers: Mapping[str, Finding], wanted: Callable[[type[Machine]], bool]) -> bool:
+    return any(providers[kind.provider].works for kind in KINDS if wanted(kind))
 
 
 # --- trying -------------------------------------------------------------------------------------
@@ -187,13 +199,6 @@ def _containers(reporter: Reporter, registry: bool, archive: Archive | None) -> 
         return "it runs"
 
     return _probe(reporter, "a container", attempt)
-
-
-def _libvirt() -> str:
-    answer = libvirt_answers()
-    if "vagrant-libvirt" not in run(["vagrant", "plugin", "list"], timeout=60):
-        raise HubwrightError("Vagrant has no plugin vagrant-libvirt")
-    return answer
 
 
 def _catalogue_answers() -> str:

@@ -8,10 +8,12 @@ from typing import Any
 import tomli_w
 
 from provision.errors import SettingsError
-from provision.machines.hypervisors import GET
+from provision.machines import KINDS
 from provision.report.reporter import Reporter
+from provision.settings import Settings
 from provision.survey.computer import Survey, builder_of, survey
 
+DEFAULT_PROVIDER = Settings.model_fields["vm"].default.provider
 CREDENTIALS = 'in secrets.toml (mode 600), [downloads], proxy_credentials = "user:password"'
 # An emulated machine runs programs about 12 times slower than this computer.
 EMULATED_BOOT = "15m"
@@ -49,11 +51,11 @@ def site_toml(found: Survey) -> str:
         "builder": {},
         "downloads": {},
     }
-    if found.provider not in (None, "docker"):
+    if found.provider not in (None, DEFAULT_PROVIDER):
         tables["vm"]["provider"] = found.provider
     if found.kvm and not found.kvm.works:
         tables["vm"] |= {"accelerator": "emulation", "boot_timeout": EMULATED_BOOT}
-        if found.provider == "libvirt":
+        if found.is_slow:
             tables["server"]["start_timeout"] = EMULATED_START
     if not found.registry.works and found.archive is not None:
         tables["image"]["build_on"] = "builder"
@@ -90,7 +92,7 @@ def decisions(found: Survey) -> list[str]:
         said.append(f"machines are raised with Vagrant's provider {found.provider}")
     else:
         said.append("no provider works: no machine can be raised here, but existing hosts can be deployed")
-        said += [f"to get one: {how}" for how in GET.values()]
+        said += [f"to get one: {kind.how_to_get}" for kind in KINDS]
     if found.kvm and not found.kvm.works:
         said.append(f"no KVM ({found.kvm.words}): libvirt's machines are emulated, many times slower")
     elif found.kvm:

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from provision import machines
 from provision.images import base
-from provision.machines import container, forward, hypervisors, kvm, virtual
-from provision.settings import Settings
+from provision.machines import docker, kvm, libvirt, machine, virsh, virtual, virtualbox
+from provision.machines.driver import Driver
+from provision.machines.forward import Forwarding
 from tests.unit.programs import Programs, failed
 
 
@@ -36,7 +36,7 @@ def made(notes: Path, provider: str) -> None:
 def machine_programs(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Programs:
     """Programs of a computer on which every provider works."""
     monkeypatch.setenv("HUBWRIGHT_CACHE", str(cache))
-    programs = Programs.install(monkeypatch, container, hypervisors, base, kvm)
+    programs = Programs.install(monkeypatch, docker, libvirt, virsh, virtualbox, base, kvm)
 
     def keygen(argv: list[str], **_: object) -> str:
         Path(argv[-1]).write_text("private")
@@ -84,15 +84,15 @@ class Vagrant:
         fake = cls(programs)
 
         @contextmanager
-        def for_settings(settings: Settings) -> Iterator[Vagrant]:
-            fake.notes = machines.dotfile(settings)
+        def vagrant(driver: Driver) -> Iterator[Vagrant]:
+            fake.notes = driver.paths.dotfile
             yield fake
 
-        monkeypatch.setattr(machines, "vagrant", for_settings)
-        monkeypatch.setattr(machines, "_greets", lambda _: True)
-        monkeypatch.setattr(machines, "_refuse_taken_port", lambda _: None)
-        monkeypatch.setattr(machines, "command", lambda *_: fake.calls.append("set the clock"))
-        monkeypatch.setattr(forward, "start", lambda _: fake.calls.append("relay"))
-        monkeypatch.setattr(forward, "runs", lambda _: False)
+        monkeypatch.setattr(Driver, "vagrant", vagrant)
+        monkeypatch.setattr(machine, "_greets", lambda _: True)
+        monkeypatch.setattr(machine, "_refuse_taken_port", lambda _: None)
+        monkeypatch.setattr(libvirt, "command", lambda *_: fake.calls.append("set the clock"))
+        monkeypatch.setattr(Forwarding, "start", lambda _: fake.calls.append("relay"))
+        monkeypatch.setattr(Forwarding, "runs", lambda _: False)
         monkeypatch.setattr(virtual, "MEMINFO", Path("/nowhere"))
         return fake

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,28 +10,31 @@ from typing import Any
 import pytest
 
 import fabfile
-from provision import machines
 from provision.errors import SettingsError
+from provision.machines.docker import DockerMachine
+from provision.settings import Settings
 from provision.ssh import Target
 
-NO_SETTINGS: Any = None
 
-
-def named(monkeypatch: pytest.MonkeyPatch, hosts: str | None, *identities: str) -> list[Target]:
+def named(
+    monkeypatch: pytest.MonkeyPatch, hosts: str | None, *identities: str, settings: Any = None
+) -> list[Target]:
     values = {"hosts": hosts, "identity": list(identities)}
     args = {name: SimpleNamespace(value=value) for name, value in values.items()}
     monkeypatch.setattr(fabfile, "program", SimpleNamespace(args=args))
-    return fabfile._targets(NO_SETTINGS)
+    return fabfile._targets(settings)
 
 
 def test_hosts_are_named_as_for_hubwright(monkeypatch: pytest.MonkeyPatch) -> None:
     assert named(monkeypatch, "me@a:22,b") == [Target("a", 22, "me"), Target("b")]
 
 
-def test_no_name_is_the_machine_that_vagrant_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_name_is_the_machine_that_vagrant_raised(
+    hub: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine = Target("127.0.0.1", 2222, "vagrant", made_here=True)
-    monkeypatch.setattr(machines, "target", lambda _: machine)
-    assert named(monkeypatch, None) == [machine]
+    monkeypatch.setattr(DockerMachine, "target", lambda _: machine)
+    assert named(monkeypatch, None, settings=hub()) == [machine]
 
 
 @pytest.mark.parametrize("hosts", ["", ",", ",,"])

@@ -16,7 +16,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from provision.machines.facts import EMULATED_CPU, EMULATED_FEATURES
+from provision.machines.libvirt import EMULATED_CPU, EMULATED_FEATURES
 from provision.settings import load
 from tests.e2e.hosts import ANY_CERTIFICATE, free_port
 from tests.e2e.operators import Operator

@@ -9,7 +9,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
-from provision import machines
+from provision.machines import machine_of
 from provision.settings import load
 from tests.e2e.hosts import ANY_CERTIFICATE, SNAPSHOT
 from tests.e2e.operators import Operator
@@ -92,7 +92,7 @@ class Machine:
         raise AssertionError(f"{self.domain} still runs after {BOOT} s")
 
     def _ssh(self, command: list[str], text: str) -> str:
-        argv = machines.ssh_argv(load(self.operator.config), command)
+        argv = machine_of(load(self.operator.config)).ssh_argv(command)
         done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False, timeout=PATIENCE)
         assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
         return done.stdout

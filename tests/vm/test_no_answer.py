@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from provision.machines.paths import console_file
+from provision.machines.paths import Paths
 from provision.settings import load
 from tests.vm.machines import Machine, virsh
 
@@ -22,7 +22,7 @@ def test_console_s_last_lines_are_shown(machine: Machine) -> None:
         done = machine.operator.hubwright("up", code=1)
     done.says("never answered SSH", "its console said last:", "[vm] boot_timeout (now 40 s)")
     shown = re.findall(r"^ +(\[ *\d+\.\d+\] .+)$", done.err, re.MULTILINE)
-    said = console_file(load(machine.operator.config)).read_text(encoding="utf-8", errors="replace")
+    said = Paths(load(machine.operator.config)).console.read_text(encoding="utf-8", errors="replace")
     assert shown, done
     assert all(line in said for line in shown)
     assert "Powering off" not in done.err, "Vagrant has done that, when all was over"

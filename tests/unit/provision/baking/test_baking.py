@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from provision import baking, images, machines
+from provision import baking, images
 from provision.baking import container, disk
 from provision.deploy import converge
 from provision.deploy.bundle import PlacedFile
 from provision.errors import HubwrightError, SettingsError
 from provision.images import making
-from provision.machines import hypervisors
+from provision.machines import libvirt as libvirt_module
+from provision.machines.docker import DockerMachine
+from provision.machines.libvirt import LibvirtMachine, parse_disk
 from provision.report.outcomes import Outcome
 from provision.report.reporter import Reporter
 from provision.settings import Settings
@@ -45,8 +47,9 @@ def happened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             Path(words[words.index("--output") + 1]).write_bytes(b"layers")
         return "Loaded image: hubwright/baked:theirs\n"
 
-    monkeypatch.setattr(machines, "target", lambda _: Target("127.0.0.1", 2222))
-    monkeypatch.setattr(machines, "halt", lambda *_: log.append("halt"))
+    for kind in (DockerMachine, LibvirtMachine):
+        monkeypatch.setattr(kind, "target", lambda _: Target("127.0.0.1", 2222))
+        monkeypatch.setattr(kind, "halt", lambda *_: log.append("halt"))
     monkeypatch.setattr(converge, "generalize", generalize)
     monkeypatch.setattr(container, "docker", docker)
     monkeypatch.setattr(making, "docker", docker)
@@ -102,7 +105,7 @@ def libvirt(happened: list[Any], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         target.write_bytes(source.read_bytes().upper())
         return {"xfs", "swap"} if "not only ext4" in happened else set()
 
-    monkeypatch.setattr(hypervisors, "virsh", virsh)
+    monkeypatch.setattr(libvirt_module, "virsh", virsh)
     monkeypatch.setattr("time.sleep", lambda _: None)
     monkeypatch.setattr(disk, "run", run)
     monkeypatch.setattr(disk, "without_deleted", without_deleted)
@@ -164,7 +167,7 @@ def test_a_machine_that_does_not_stop_is_not_copied(
 
 def test_a_machine_without_a_disk_is_an_error() -> None:
     with pytest.raises(HubwrightError, match="no disk in a file"):
-        disk.parse_disk(" file   cdrom   hda   -\n")
+        parse_disk(" file   cdrom   hda   -\n")
 
 
 def test_a_machine_that_cannot_be_sealed_is_not_packed(

@@ -16,12 +16,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from provision import machines
 from provision.agent.events import Hello, Result
 from provision.cli import cli, main
 from provision.deploy import converge as deployment
 from provision.deploy import inspect
 from provision.errors import HubwrightError
+from provision.machines.docker import DockerMachine
 from provision.report.outcomes import HostStatus, Outcome
 from provision.settings import Settings
 from provision.ssh import Access, Target
@@ -388,9 +388,9 @@ def test_up_deploys_on_the_machine_that_it_raised(
 ) -> None:
     raised: list[str] = []
     machine = Target("127.0.0.1", 2222, "vagrant", made_here=True)
-    monkeypatch.setattr(machines, "up", lambda *_: raised.append("up"))
-    monkeypatch.setattr(machines, "target", lambda _: machine)
-    monkeypatch.setattr(machines, "url", lambda _: "http://127.0.0.1:8000/")
+    monkeypatch.setattr(DockerMachine, "up", lambda *_: raised.append("up"))
+    monkeypatch.setattr(DockerMachine, "target", lambda _: machine)
+    monkeypatch.setattr(DockerMachine, "url", lambda _: "http://127.0.0.1:8000/")
     asked = ends(outcome(ok=1))
     code, out, _ = run("up")
     assert (code, out, raised) == (0, "http://127.0.0.1:8000/\n", ["up"])
@@ -401,7 +401,7 @@ def test_no_machine_is_raised_for_settings_that_cannot_be_deployed(
     run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (project / "hub.toml").write_text("[downloads]\nca_certificates = ['no.pem']\n" + IMAGE)
-    monkeypatch.setattr(machines, "up", lambda *_: pytest.fail("a machine is raised"))
+    monkeypatch.setattr(DockerMachine, "up", lambda *_: pytest.fail("a machine is raised"))
     code, _, err = run("up")
     assert code == 2
     assert "no.pem: cannot be read" in err

@@ -12,7 +12,8 @@ import pytest
 
 from provision.errors import HubwrightError, SettingsError
 from provision.images import base
-from provision.machines import boxes
+from provision.machines import boxes, machine_of
+from provision.machines.virtual import VirtualMachine
 from provision.report.reporter import Reporter
 from provision.settings import Settings
 from tests.unit.programs import Programs, failed
@@ -182,8 +183,10 @@ def test_a_box_that_is_made_here_has_its_file_s_name(hub: Hub, programs: Program
     ],
 )
 def test_boxes_that_cannot_be_had(hub: Hub, programs: Programs, site: str, provider: str, words: str) -> None:
+    machine = machine_of(hub(site=site), provider)
+    assert isinstance(machine, VirtualMachine)
     with pytest.raises(HubwrightError, match=words) as caught:
-        boxes.ensure(hub(site=site), provider, QUIET)
+        machine.ensure_box(QUIET)
     assert "[vm] box" in caught.value.hint
     assert programs.calls == []
     assert isinstance(caught.value, SettingsError) == ("nothing" in site)

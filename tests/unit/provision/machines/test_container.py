@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from provision import machines
 from provision.errors import HubwrightError
-from provision.machines import container
-from provision.machines.container import Container
+from provision.machines import docker, machine_of
+from provision.machines.docker import Container
 from provision.report.reporter import Reporter
 from provision.settings import Settings
 from tests.unit.fake_vagrant import Vagrant, inspected, machine_programs, made
@@ -44,7 +43,7 @@ def vagrant(monkeypatch: pytest.MonkeyPatch, programs: Programs) -> Vagrant:
     ],
 )
 def test_containers(text: str, found: Container) -> None:
-    assert container.parse(text) == found
+    assert docker.parse(text) == found
 
 
 @pytest.mark.parametrize(
@@ -58,28 +57,28 @@ def test_containers(text: str, found: Container) -> None:
 )
 def test_docker_says_how_its_machine_is(hub: Hub, programs: Programs, answer: Any, status: str) -> None:
     settings = hub()
-    assert machines.status(settings) == "not created"
+    assert machine_of(settings).status() == "not created"
     assert programs.calls == []
-    made(machines.dotfile(settings), "docker")
+    made(machine_of(settings).paths.dotfile, "docker")
     programs.answers["docker container inspect 0123456789ab"] = answer
-    assert machines.status(settings) == status
+    assert machine_of(settings).status() == status
 
 
 def test_a_docker_that_does_not_answer_is_no_missing_machine(hub: Hub, programs: Programs) -> None:
     settings = hub()
-    made(machines.dotfile(settings), "docker")
+    made(machine_of(settings).paths.dotfile, "docker")
     programs.answers["docker container inspect"] = failed("Cannot connect to the Docker daemon")
     with pytest.raises(HubwrightError, match="Docker does not answer"):
-        machines.status(settings)
+        machine_of(settings).status()
 
 
 def test_up_keeps_the_key_of_a_machine_that_was_stopped(
     hub: Hub, programs: Programs, vagrant: Vagrant
 ) -> None:
     settings = hub()
-    machines.up(settings, QUIET)
+    machine_of(settings).up(QUIET)
     programs.answers["docker container inspect"] = inspected(running=False)
-    machines.up(settings, QUIET)
+    machine_of(settings).up(QUIET)
     assert vagrant.calls == ["up docker", "up docker"]
     assert len(programs.called("ssh-keygen")) == 1
 
@@ -89,10 +88,10 @@ def test_ports_that_the_machine_does_not_have_are_refused(
     hub: Hub, programs: Programs, vagrant: Vagrant, running: bool
 ) -> None:
     settings = hub("[vm]\nport = 18000")
-    made(machines.dotfile(settings), "docker")
+    made(machine_of(settings).paths.dotfile, "docker")
     programs.answers["docker container inspect"] = inspected(running=running, port=8000)
     with pytest.raises(HubwrightError, match=r"8000 to 443.*now say 18000 to 443") as caught:
-        machines.up(settings, QUIET)
+        machine_of(settings).up(QUIET)
     assert "hubwright destroy" in caught.value.hint
     assert vagrant.calls == []
 
@@ -102,7 +101,7 @@ def test_a_name_of_somebody_elses_container_is_refused(
 ) -> None:
     programs.answers["docker ps --all --quiet --filter name=^/hubwright$"] = "ba9876543210\n"
     with pytest.raises(HubwrightError, match="a container named hubwright exists and is not ours"):
-        machines.up(hub(), QUIET)
+        machine_of(hub()).up(QUIET)
     assert vagrant.calls == []
     assert not programs.called("docker rm")
 
@@ -111,17 +110,17 @@ def test_what_a_killed_run_left_is_removed(hub: Hub, programs: Programs, vagrant
     settings = hub()
     label = f"docker ps --all --quiet --filter label=hubwright.state={settings.state}"
     programs.answers[label] = "ba9876543210\n"
-    machines.up(settings, QUIET)
+    machine_of(settings).up(QUIET)
     assert programs.called("docker rm") == ["docker rm --force --volumes ba9876543210"]
     assert vagrant.calls == ["up docker"]
 
 
 def test_docker_is_asked_for_the_address_each_time(hub: Hub, programs: Programs, vagrant: Vagrant) -> None:
     settings = hub()
-    machines.up(settings, QUIET)
-    found = machines.target(settings)
+    machine_of(settings).up(QUIET)
+    found = machine_of(settings).target()
     assert (found.host, found.port, found.user, found.made_here) == ("127.0.0.1", 2222, "vagrant", True)
     programs.answers["docker container inspect"] = inspected().replace("2222", "2200")
-    assert machines.target(settings).port == 2200
+    assert machine_of(settings).target().port == 2200
     assert vagrant.calls == ["up docker"]
-    assert machines.ssh_argv(settings, ["uptime"])[-3:] == ["2200", "vagrant@127.0.0.1", "uptime"]
+    assert machine_of(settings).ssh_argv(["uptime"])[-3:] == ["2200", "vagrant@127.0.0.1", "uptime"]

@@ -12,13 +12,24 @@ from typing import Any
 
 import pytest
 
-from provision import machines
 from provision.errors import HubwrightError
-from provision.machines import console, driver, paths
+from provision.machines import console, driver
+from provision.machines.console import Console
+from provision.machines.driver import Driver
+from provision.machines.paths import Paths
 from provision.settings import Settings
 from provision.tools.project import PROJECT
 
 Hub = Callable[..., Settings]
+
+
+def driver_of(settings: Settings) -> Driver:
+    return Driver(settings, Paths(settings))
+
+
+def console_of(settings: Settings) -> Console:
+    return Console(Paths(settings).console)
+
 
 NO_BOX = """
 The box 'nobody/nothing' could not be found or
@@ -54,7 +65,7 @@ def test_what_vagrant_says_last_is_in_the_error(hub: Hub, monkeypatch: pytest.Mo
 
     monkeypatch.setitem(sys.modules, "vagrant", SimpleNamespace(Vagrant=Failing))
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
-    with pytest.raises(HubwrightError) as caught, driver.vagrant(settings) as vagrant:
+    with pytest.raises(HubwrightError) as caught, driver_of(settings).vagrant() as vagrant:
         vagrant.halt()
     assert str(caught.value).splitlines() == [
         "the machine hubwright: `vagrant halt` failed with exit code 1",
@@ -63,12 +74,15 @@ def test_what_vagrant_says_last_is_in_the_error(hub: Hub, monkeypatch: pytest.Mo
     ]
     assert given["HUBWRIGHT_CONFIG"] == str(settings.root / "hub.toml")
     assert given["HUBWRIGHT_DRIVER"] == "1"
-    assert given["VAGRANT_DOTFILE_PATH"] == str(machines.dotfile(settings))
+    assert given["VAGRANT_DOTFILE_PATH"] == str(Paths(settings).dotfile)
 
 
 def test_a_missing_vagrant_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(HubwrightError, match="vagrant is not installed") as caught, driver.vagrant(hub()):
+    with (
+        pytest.raises(HubwrightError, match="vagrant is not installed") as caught,
+        driver_of(hub()).vagrant(),
+    ):
         pass
     assert "make setup" in caught.value.hint
 
@@ -102,59 +116,59 @@ def test_lines_of_vagrant(line: str, plain: str) -> None:
     ],
 )
 def test_words_of_vagrant(hub: Hub, said: str, what: str, hint: str) -> None:
-    error = driver.explain(said, hub())
+    error = driver_of(hub()).explain(said)
     assert error is not None
     assert what in error.what
     assert hint in error.hint
 
 
 def test_other_words_are_left_as_they_are(hub: Hub) -> None:
-    assert driver.explain("The machine is locked by another process", hub()) is None
+    assert driver_of(hub()).explain("The machine is locked by another process") is None
 
 
 def test_the_console_has_the_last_word(hub: Hub) -> None:
     settings = hub()
-    file = paths.console_file(settings)
-    console.clear(settings)
-    assert console.last_words(settings) == []
+    file = Paths(settings).console
+    console_of(settings).clear()
+    assert console_of(settings).last_words() == []
     file.touch()
-    assert console.last_words(settings) == ["its console is silent"]
+    assert console_of(settings).last_words() == ["its console is silent"]
     output = b"".join(b"\x1b[0;32m  OK  \x1b[0m line %d\r\n" % number for number in range(50))
     file.write_bytes(output + b"\x1b[2JKernel panic \xe2\x80\xa6\x07\r\n\r\n")
-    error = driver.explain(NO_ANSWER, settings)
+    error = driver_of(settings).explain(NO_ANSWER)
     assert error is not None
     lines = error.what.splitlines()
     assert lines[1] == "its console said last:"
     assert lines[-2:] == ["  OK   line 49", "  Kernel panic"]
     assert len(lines) == 2 + console.LINES
-    console.clear(settings)
-    assert console.last_words(settings) == []
+    console_of(settings).clear()
+    assert console_of(settings).last_words() == []
 
 
 def test_what_a_shutdown_says_is_left_out(hub: Hub) -> None:
     settings = hub()
-    file = paths.console_file(settings)
-    console.clear(settings)
-    console.close(settings)
-    assert console.last_words(settings) == []
+    file = Paths(settings).console
+    console_of(settings).clear()
+    console_of(settings).close()
+    assert console_of(settings).last_words() == []
     file.write_bytes(b"no root device\n")
-    console.close(settings)
+    console_of(settings).close()
     with file.open("ab") as more:
         more.write(b"Powering off.\n")
-    assert console.last_words(settings) == ["its console said last:", "  no root device"]
-    console.clear(settings)
+    assert console_of(settings).last_words() == ["its console said last:", "  no root device"]
+    console_of(settings).clear()
     file.write_bytes(b"no root device\nPowering off.\n")
-    assert console.last_words(settings)[-1] == "  Powering off."
+    assert console_of(settings).last_words()[-1] == "  Powering off."
 
 
 def test_a_console_that_only_root_may_read_is_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = hub()
-    console.clear(settings)
-    file = paths.console_file(settings)
+    console_of(settings).clear()
+    file = Paths(settings).console
     file.touch()
 
     def refuse(_: Path) -> bytes:
         raise PermissionError
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    assert console.last_words(settings) == [f"its console's last words are in {file}, for root to read"]
+    assert console_of(settings).last_words() == [f"its console's last words are in {file}, for root to read"]

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from provision import machines
 from provision.cli import cli
 from provision.errors import HubwrightError
+from provision.machines import machine, machine_of, vagrant_facts
 from provision.report.reporter import Reporter
 from provision.settings import Settings
 from provision.tools.project import PROJECT
@@ -37,7 +37,7 @@ def vagrant(monkeypatch: pytest.MonkeyPatch, programs: Programs) -> Vagrant:
 
 def test_the_vagrantfile_uses_what_it_is_given(hub: Hub) -> None:
     text = (PROJECT / "Vagrantfile").read_text(encoding="utf-8")
-    facts = machines.vagrant_facts(hub())
+    facts = vagrant_facts(hub())
     assert set(re.findall(r'facts\["(\w+)"\]', text)) == set(facts)
     assert json.loads(json.dumps(facts)) == facts
 
@@ -55,26 +55,26 @@ def test_the_vagrantfile_uses_what_it_is_given(hub: Hub) -> None:
 )
 def test_vagrant_says_how_other_machines_are(hub: Hub, vagrant: Vagrant, state: str, status: str) -> None:
     settings = hub()
-    made(machines.dotfile(settings), "libvirt")
+    made(machine_of(settings).paths.dotfile, "libvirt")
     vagrant.state = state
-    assert machines.status(settings) == status
+    assert machine_of(settings).status() == status
 
 
 def test_up_makes_what_vagrant_needs_and_is_quick_afterwards(
     hub: Hub, programs: Programs, vagrant: Vagrant
 ) -> None:
     settings = hub()
-    machines.up(settings, QUIET)
+    machine_of(settings).up(QUIET)
     assert vagrant.calls == ["up docker"]
     assert programs.called("docker build")
-    facts = machines.vagrant_facts(settings)
+    facts = vagrant_facts(settings)
     assert (
         Path(facts["environment_file"]).read_text() == "HUBWRIGHT_AUTHORIZED_KEY=ssh-ed25519 AAAA hubwright\n"
     )
     assert Path(facts["private_key"]).parent.stat().st_mode & 0o077 == 0
 
     programs.calls.clear()
-    machines.up(settings, QUIET)
+    machine_of(settings).up(QUIET)
     assert vagrant.calls == ["up docker"]
     assert {call.rpartition(" ")[0] for call in programs.calls} == {"docker container inspect"}
 
@@ -89,14 +89,14 @@ def test_a_taken_port_is_refused_before_anything_is_made(
 
     monkeypatch.setattr(socket.socket, "bind", bind)
     with pytest.raises(HubwrightError, match=r"port 8000 of 127\.0\.0\.1") as caught:
-        machines.prepare(settings, QUIET)
+        machine_of(settings).prepare(QUIET)
     assert "[vm] port" in caught.value.hint
     assert not programs.called("docker build")
     assert not settings.state.exists()
 
 
 def test_other_providers_need_no_docker(hub: Hub, programs: Programs, vagrant: Vagrant) -> None:
-    machines.up(hub(), QUIET, provider="libvirt")
+    machine_of(hub(), "libvirt").up(QUIET)
     assert vagrant.calls == ["up libvirt", "conf", "relay", "set the clock"]
     assert not programs.called("docker")
 
@@ -106,9 +106,9 @@ def test_destroy_leaves_nothing_but_what_others_keep(
     hub: Hub, programs: Programs, vagrant: Vagrant, provider: str
 ) -> None:
     settings = hub()
-    machines.up(settings, QUIET, provider)
-    machines.target(settings)
-    machines.destroy(settings, QUIET)
+    machine_of(settings, provider).up(QUIET)
+    machine_of(settings).target()
+    machine_of(settings).destroy(QUIET)
     assert vagrant.calls[-1] == "destroy"
     assert not settings.state.exists()
     assert {path.name for path in settings.root.iterdir()} == {"hub.toml"}
@@ -116,48 +116,48 @@ def test_destroy_leaves_nothing_but_what_others_keep(
     settings.state.mkdir()
     (settings.state / "notes").touch()
     programs.calls.clear()
-    machines.destroy(settings, QUIET)
+    machine_of(settings).destroy(QUIET)
     assert [path.name for path in settings.state.iterdir()] == ["notes"]
     assert vagrant.calls.count("destroy") == 1
 
 
 def test_halt_stops_what_runs(hub: Hub, programs: Programs, vagrant: Vagrant) -> None:
     settings = hub()
-    machines.halt(settings, QUIET)
+    machine_of(settings).halt(QUIET)
     assert vagrant.calls == []
-    machines.up(settings, QUIET)
-    machines.halt(settings, QUIET)
+    machine_of(settings).up(QUIET)
+    machine_of(settings).halt(QUIET)
     assert vagrant.calls == ["up docker", "halt"]
     programs.answers["docker container inspect"] = inspected(running=False)
     with pytest.raises(HubwrightError, match="the machine hubwright: is stopped") as caught:
-        machines.target(settings)
+        machine_of(settings).target()
     assert "hubwright up" in caught.value.hint
 
 
 @pytest.mark.usefixtures("programs")
 def test_vagrant_is_asked_for_the_address_once_after_each_start(hub: Hub, vagrant: Vagrant) -> None:
     settings = hub("[vm]\nprovider = 'libvirt'")
-    machines.up(settings, QUIET)
+    machine_of(settings).up(QUIET)
     for _ in range(2):
-        found = machines.target(settings)
+        found = machine_of(settings).target()
         assert (found.host, found.port, found.identity) == ("192.0.2.7", 22, Path("/a key"))
     assert vagrant.calls.count("conf") == 1
-    machines.halt(settings, QUIET)
-    machines.target(settings)
+    machine_of(settings).halt(QUIET)
+    machine_of(settings).target()
     assert vagrant.calls.count("conf") == 2
 
 
 @pytest.mark.usefixtures("programs")
 def test_a_vagrant_at_work_tells_how_to_log_in_and_is_not_asked(hub: Hub, vagrant: Vagrant) -> None:
     settings = hub("[vm]\nprovider = 'libvirt'")
-    made(machines.dotfile(settings), "libvirt")
+    made(machine_of(settings).paths.dotfile, "libvirt")
     access = {"HostName": "192.0.2.8", "Port": 22, "User": "vagrant", "IdentityFile": "/its key"}
     told = CliRunner().invoke(
         cli, ["--config", str(settings.root / "hub.toml"), "after-start", "--access", json.dumps(access)]
     )
     assert told.exit_code == 0, told.output
     assert vagrant.calls == ["relay", "set the clock"]
-    found = machines.target(settings)
+    found = machine_of(settings).target()
     assert (found.host, found.port, found.identity) == ("192.0.2.8", 22, Path("/its key"))
     text = (PROJECT / "Vagrantfile").read_text(encoding="utf-8")
     assert set(re.findall(r"(\w+): (?:info\[|key\b)", text)) == set(access), "as the Vagrantfile tells it"
@@ -166,17 +166,17 @@ def test_a_vagrant_at_work_tells_how_to_log_in_and_is_not_asked(hub: Hub, vagran
 @pytest.mark.usefixtures("programs", "vagrant")
 def test_a_machine_that_never_greets_is_an_error(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = hub()
-    machines.up(settings, QUIET)
+    machine_of(settings).up(QUIET)
     clock = iter(range(0, 1000, 30))
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    monkeypatch.setattr(machines, "_greets", lambda _: False)
+    monkeypatch.setattr(machine, "_greets", lambda _: False)
     with pytest.raises(HubwrightError, match=r"SSH on 127\.0\.0\.1:2222 does not answer in 60 s"):
-        machines.up(settings, QUIET)
+        machine_of(settings).up(QUIET)
 
 
 def test_each_project_has_a_machine_of_its_own(hub: Hub) -> None:
     settings = hub()
-    assert machines.dotfile(settings) == settings.root / ".hubwright" / "vagrant"
+    assert machine_of(settings).paths.dotfile == settings.root / ".hubwright" / "vagrant"
     beside = settings.model_copy(update={"root": PROJECT})
-    assert machines.dotfile(beside) == PROJECT / ".vagrant"  # where `vagrant ssh` looks
+    assert machine_of(beside).paths.dotfile == PROJECT / ".vagrant"  # where `vagrant ssh` looks

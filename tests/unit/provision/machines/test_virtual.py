@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from provision.errors import HubwrightError, SettingsError
-from provision.machines import hypervisors, kvm, virtual
+from provision.machines import docker, kvm, libvirt, machine_of, virsh, virtual, virtualbox
+from provision.machines.libvirt import LibvirtMachine
+from provision.machines.virtual import VirtualMachine
 from provision.report.reporter import Reporter
 from provision.settings import Settings
 from tests.unit.programs import Programs, failed, not_installed
@@ -23,7 +25,7 @@ KVM = "qemu-system-x86_64 -accel kvm"
 
 @pytest.fixture
 def programs(monkeypatch: pytest.MonkeyPatch) -> Programs:
-    programs = Programs.install(monkeypatch, hypervisors, kvm)
+    programs = Programs.install(monkeypatch, docker, libvirt, virsh, virtualbox, kvm)
     programs.answers = {KVM: failed(exit_code=kvm.REACHED_THE_END)}
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     return programs
@@ -33,8 +35,8 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> Programs:
 
 
 @pytest.mark.parametrize("provider", ["docker", "libvirt"])
-def test_a_provider_that_answers_is_good_enough(programs: Programs, provider: str) -> None:
-    hypervisors.require(provider)
+def test_a_provider_that_answers_is_good_enough(hub: Hub, programs: Programs, provider: str) -> None:
+    machine_of(hub(), provider)._require()
     assert programs.calls
 
 
@@ -74,18 +76,18 @@ def test_a_provider_that_answers_is_good_enough(programs: Programs, provider: st
     ],
 )
 def test_what_would_work_is_told(
-    programs: Programs, provider: str, answers: dict[str, Any], what: str, hints: tuple[str, ...]
+    hub: Hub, programs: Programs, provider: str, answers: dict[str, Any], what: str, hints: tuple[str, ...]
 ) -> None:
     programs.answers |= {"VBoxManage": not_installed("VBoxManage"), **answers}
     with pytest.raises(HubwrightError, match=what) as caught:
-        hypervisors.require(provider)
+        machine_of(hub(), provider)._require()
     for words in hints:
         assert words in caught.value.hint
 
 
-def test_a_provider_that_is_none_of_ours_is_refused(programs: Programs) -> None:
+def test_a_provider_that_is_none_of_ours_is_refused(hub: Hub, programs: Programs) -> None:
     with pytest.raises(SettingsError, match="with vmware_desktop") as caught:
-        hypervisors.require("vmware_desktop")
+        machine_of(hub(), "vmware_desktop")
     assert "docker, libvirt, virtualbox" in caught.value.hint
     assert programs.calls == []
 
@@ -94,22 +96,22 @@ def test_a_provider_that_is_none_of_ours_is_refused(programs: Programs) -> None:
 
 
 def test_kvm_that_runs_nothing_is_refused_with_the_way_around(hub: Hub, programs: Programs) -> None:
-    virtual.refuse_missing_kvm(hub(), Reporter(quiet=True))
+    LibvirtMachine(hub())._check_computer(Reporter(quiet=True))
     programs.answers[KVM] = failed(exit_code=None)
     with pytest.raises(
         HubwrightError, match=r"KVM runs no guests: /dev/kvm is there, but a guest hangs"
     ) as caught:
-        virtual.refuse_missing_kvm(hub(), Reporter(quiet=True))
+        LibvirtMachine(hub())._check_computer(Reporter(quiet=True))
     assert 'accelerator = "emulation"' in caught.value.hint
 
 
 def test_emulation_is_told(hub: Hub, programs: Programs, capsys: pytest.CaptureFixture[str]) -> None:
     site = '[vm]\naccelerator = "emulation"\n'
-    virtual.refuse_missing_kvm(hub(site=site), Reporter())
+    LibvirtMachine(hub(site=site))._check_computer(Reporter())
     said = capsys.readouterr().err
     assert "emulated" in said
     assert "[server] start_timeout is 60 s" in said
-    virtual.refuse_missing_kvm(hub(site=f'{site}[server]\nstart_timeout = "3m"'), Reporter())
+    LibvirtMachine(hub(site=f'{site}[server]\nstart_timeout = "3m"'))._check_computer(Reporter())
     assert "start_timeout" not in capsys.readouterr().err
     assert programs.calls == []
 
@@ -130,7 +132,9 @@ def computer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, programs: Programs
 @pytest.mark.parametrize("provider", ["libvirt", "virtualbox"])
 @pytest.mark.usefixtures("computer")
 def test_what_fits_is_let_through(hub: Hub, provider: str) -> None:
-    virtual.refuse_too_large(hub('[vm]\nmemory = "8G"\ndisk = "30G"'), provider)
+    machine = machine_of(hub('[vm]\nmemory = "8G"\ndisk = "30G"'), provider)
+    assert isinstance(machine, VirtualMachine)
+    machine.refuse_too_large()
 
 
 @pytest.mark.parametrize(
@@ -143,7 +147,7 @@ def test_what_fits_is_let_through(hub: Hub, provider: str) -> None:
 @pytest.mark.usefixtures("computer")
 def test_what_does_not_fit_is_refused(hub: Hub, keys: str, what: str) -> None:
     with pytest.raises(HubwrightError, match=what) as caught:
-        virtual.refuse_too_large(hub(f"[vm]\n{keys}"), "libvirt")
+        LibvirtMachine(hub(f"[vm]\n{keys}")).refuse_too_large()
     assert f"[vm] {keys.split()[0]}" in caught.value.hint
 
 
@@ -152,7 +156,7 @@ def test_a_computer_that_tells_nothing_of_its_memory(
 ) -> None:
     computer.answers["virsh"] = failed("error: Storage pool not found")
     monkeypatch.setattr(virtual, "MEMINFO", Path("/nowhere"))
-    virtual.refuse_too_large(hub(), "libvirt")
+    LibvirtMachine(hub()).refuse_too_large()
     assert virtual.parse_available("MemFree: 12 kB\n") is None
 
 
@@ -170,7 +174,7 @@ def test_what_a_killed_run_left_is_removed(hub: Hub, programs: Programs) -> None
         f"{VIRSH} pool-list": "default\n",
         f"{VIRSH} vol-list": " hubwright-default.img   /pool/h.img\n box.img   /pool/box.img\n",
     }
-    virtual.remove_orphans(settings)
+    LibvirtMachine(settings)._remove_orphans()
     assert programs.called(f"{VIRSH} undefine hubwright-default")
     assert programs.called(f"{VIRSH} vol-delete") == [
         f"{VIRSH} vol-delete hubwright-default.img --pool default"
@@ -183,12 +187,12 @@ def test_a_machine_of_somebody_else_is_left_alone(hub: Hub, programs: Programs) 
         f"{VIRSH} desc": "Source: /home/Vagrantfile\n",
     }
     with pytest.raises(HubwrightError, match="hubwright-default exists in libvirt and is not ours") as caught:
-        virtual.remove_orphans(hub())
+        LibvirtMachine(hub())._remove_orphans()
     assert "[vm] name" in caught.value.hint
     assert not programs.called(f"{VIRSH} undefine")
     assert not programs.called(f"{VIRSH} vol-delete")
 
 
 def test_nothing_left_is_nothing_to_do(hub: Hub, programs: Programs) -> None:
-    virtual.remove_orphans(hub())
+    LibvirtMachine(hub())._remove_orphans()
     assert not programs.called(f"{VIRSH} vol-list")

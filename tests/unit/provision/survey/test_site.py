@@ -13,7 +13,7 @@ import pytest
 
 from provision.errors import HubwrightError, SettingsError
 from provision.images import base
-from provision.machines import hypervisors, kvm
+from provision.machines import docker, kvm, libvirt, virsh, virtualbox
 from provision.report.reporter import Reporter
 from provision.settings import Builder, Settings, read_toml
 from provision.survey import computer, site
@@ -193,7 +193,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
     for name in ("UV_DEFAULT_INDEX", "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY", *PROXY_VARIABLES):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(computer, "urlopen", lambda *_, **__: io.BytesIO())
-    programs = Programs.install(monkeypatch, hypervisors, computer, base, kvm)
+    programs = Programs.install(monkeypatch, docker, libvirt, virsh, virtualbox, computer, base, kvm)
     programs.answers = {
         "docker info": "27.5.1\n",
         "docker info --format {{json": "[]\n",
