@@ -14,9 +14,8 @@ from provision.agent.events import Mode
 from provision.agent.resources import Resource
 from provision.settings import Settings, downloads
 from provision.ssh.loader import START
-from provision.tools.project import PROJECT
+from provision.tools.project import AGENT
 
-AGENT = PROJECT / "provision" / "agent"
 STATE = "/var/lib/hubwright"
 
 

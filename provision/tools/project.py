@@ -1,13 +1,25 @@
-"""Where this project lies on this computer."""
+"""Where this project lies on this computer: in a clone, or installed as a package. No other file knows."""
 
 from __future__ import annotations
 
+import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
-PROJECT = Path(__file__).resolve().parents[2]
+_PACKAGE = Path(__file__).resolve().parents[1]
+# A wheel has what is no Python package of ours in this folder, laid out as in a clone; see pyproject.toml.
+_INSTALLED = _PACKAGE / "project"
+
+PROJECT = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent
+AGENT = _PACKAGE / "agent"
 
 
-def program() -> Path:
-    """The command `hubwright` of the Python that runs this."""
-    return Path(sys.executable).with_name("hubwright")
+def program(name: str = "hubwright") -> Path:
+    """The command of that name that belongs to the Python that runs this."""
+    return Path(sys.executable).with_name(name)
+
+
+def fabric_tasks() -> dict[str, Any]:
+    """The names of this project's fabfile, for the fabfile.py of a hub's own folder."""
+    return runpy.run_path(str(PROJECT / "fabfile.py"), run_name="hubwright_fabfile")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from provision.agent.resources import DockerImage, File
 from provision.settings import Settings
 from provision.settings.downloads import certificates, read_pem
 from provision.settings.image_names import IMAGES
+from provision.tools.project import PROJECT
 from roles.role import Caller, Page
 from roles.shared import certificate_files, extensions, paths
 
-PROJECT = Path(__file__).parents[2]
 LOCKS = PROJECT / "roles" / "locks"
 
 

@@ -19,9 +19,10 @@ import pytest
 from provision.agent.events import Error, parse
 from provision.agent.resources import File
 from provision.deploy import bundle
-from provision.deploy.bundle import AGENT, RoleSteps, agent_code, manifest, pack
+from provision.deploy.bundle import RoleSteps, agent_code, manifest, pack
 from provision.settings import Settings
 from provision.ssh.loader import LOADER, START
+from provision.tools.project import AGENT
 
 
 def test_the_same_sources_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
