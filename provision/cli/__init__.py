@@ -58,13 +58,29 @@ def cli(ctx: click.Context, config: Path, verbose: int, quiet: bool) -> None:
 
 
 @cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.pass_obj
+def new(ctx: Context, folder: Path) -> None:
+    """Start a hub in a folder of its own: hub.toml, the notebook image, a Vagrantfile and a fabfile.
+
+    All commands work from there, `vagrant up` and `fab deploy` too. FOLDER must be new or empty.
+    """
+    from provision import own_folder
+
+    own_folder.create(folder, ctx.reporter)
+
+
+@cli.command()
 @click.option("--force", is_flag=True, help="Look again and replace site.toml.")
 @click.pass_obj
 def init(ctx: Context, force: bool) -> None:
     """Find out what this computer can do and write it to site.toml."""
+    from provision import own_folder
     from provision.survey import site
 
     site.init(ctx.config, ctx.reporter, force=force)
+    if own_folder.is_own_folder(ctx.folder):
+        own_folder.link_programs(ctx.folder)
 
 
 @cli.command()
@@ -76,7 +92,10 @@ def up(ctx: Context, provider: str | None) -> None:
     """Raise the machine with Vagrant, deploy onto it, and print the hub's URL."""
     from provision.deploy import converge
     from provision.machines import machine_of
+    from provision.own_folder import is_own_folder
 
+    if is_own_folder(ctx.folder) and not (ctx.folder / "site.toml").exists():
+        click.get_current_context().invoke(init, force=False)
     converge.check(ctx.settings)
     machine = machine_of(ctx.settings, provider)
     machine.up(ctx.reporter)
@@ -332,6 +351,15 @@ def config_vhost(ctx: Context, server: str) -> None:
     from provision.deploy.vhost import vhost
 
     ctx.reporter.result(vhost(ctx.settings, server).rstrip())
+
+
+@config.command("vagrantfile", hidden=True)
+@click.pass_obj
+def config_vagrantfile(ctx: Context) -> None:
+    """Print where Hubwright's Vagrantfile is; the one of a hub's own folder asks."""
+    from provision.tools.project import PROJECT
+
+    ctx.reporter.result(str(PROJECT / "Vagrantfile"))
 
 
 @config.command("vm", hidden=True)

@@ -34,6 +34,11 @@ class Context:
         return load(self.config)
 
     @property
+    def folder(self) -> Path:
+        """The one that hub.toml is in."""
+        return self.config.absolute().parent
+
+    @property
     def machine(self) -> Machine:
         """The one that `up` raises from these settings, or has raised."""
         from provision.machines import machine_of

@@ -23,7 +23,7 @@ LEVELS = (
     {"provision.images", "provision.ssh"},
     {"provision.deploy"},
     {"provision.first_boot", "provision.machines"},
-    {"provision.baking", "provision.survey"},
+    {"provision.baking", "provision.own_folder", "provision.survey"},
     {"provision.cli"},
     {"fabfile"},
 )
