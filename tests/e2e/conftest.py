@@ -41,12 +41,13 @@ ORDER = (
     "test_distributions",
     "test_cloud_init",
     "test_bake",
+    "test_new_folder",
     "test_vagrant",
     "test_destroy",
 )
 
 
-RAISE = {"raised", "baker"}  # fixtures whose machines Vagrant raises
+RAISE = {"raised", "baker", "own_folder"}  # fixtures whose machines Vagrant raises
 
 
 def pytest_configure(config: pytest.Config) -> None:
