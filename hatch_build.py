@@ -1,4 +1,4 @@
-"""What a wheel holds besides the packages: the files that the program reads, laid out as in a clone.
+"""The content of a wheel besides its packages: the files that the program reads, laid out as in a clone.
 
 An editable installation has none of them: the program then finds them in the clone itself.
 """

@@ -54,7 +54,7 @@ class DockerMachine(Machine):
         return Target("127.0.0.1", found.ssh_port, USER, self.paths.key, made_here=True)
 
     def container(self) -> Container | None:
-        """What Docker says of the container that Vagrant has noted; None when it has gone."""
+        """Docker's answer about the container that Vagrant has noted; None when it has gone."""
         notes = self.paths.id_file(self.provider)
         if not notes.exists():
             return None

@@ -68,7 +68,7 @@ class Driver:
                 ) from None
 
     def explain(self, said: str) -> HubwrightError | None:
-        """What Vagrant's words mean, where they name one of the usual obstacles."""
+        """An error in plain words, where Vagrant's name one of the usual obstacles."""
         words, vm = " ".join(said.split()), self._vm
         where = f"the machine {vm.name}"
         if "could not be found or could not be accessed in the remote catalog" in words:
@@ -97,8 +97,8 @@ class Driver:
                     ["it was started, but never answered SSH", *Console(self.paths.console).last_words()]
                 ),
                 where=where,
-                hint="mend what its console names, or give it more time with [vm] boot_timeout"
-                f" (now {vm.boot_timeout} s); `hubwright up` starts anew",
+                hint="correct what its console names, or give it more time with [vm] boot_timeout"
+                f" (now {vm.boot_timeout} s); `hubwright up` starts it once more",
             )
         if "machine because it is locked!" in words:
             return HubwrightError(

@@ -1,4 +1,4 @@
-"""What the Vagrantfile is told. It has a stanza for each provider, so all kinds of machines have a say."""
+"""The facts that the Vagrantfile is told. It has a stanza for each provider, so each adds its part."""
 
 from __future__ import annotations
 

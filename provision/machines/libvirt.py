@@ -57,7 +57,7 @@ class LibvirtMachine(VirtualMachine):
         self.forwarding = Forwarding(self.ports, self.paths.relay_lock, self.paths.target)
         self._prefix = f"{self.name}-"
         self.domain = f"{self._prefix}{MACHINE}"
-        """What libvirt calls the machine."""
+        """libvirt's name for the machine."""
         self.description = f"hubwright.state={self.paths.state}"
         """By which a machine of ours is known to libvirt."""
 

@@ -26,7 +26,7 @@ NOT_CREATED = "not created"
 
 
 class Machine(ABC):
-    """What `hubwright up` raises from the settings that it is made with.
+    """A machine as `hubwright up` raises it, from the settings that it is made with.
 
     `others`: the kinds that are named when this one cannot be had here.
     """

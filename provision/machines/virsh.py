@@ -10,7 +10,7 @@ ANSWER_TIMEOUT = 20.0  # seconds
 
 
 def virsh(*arguments: str) -> str:
-    """What libvirt answers. The usual obstacles are told with their remedy."""
+    """The answer of libvirt. The usual obstacles are told with their remedy."""
     try:
         return run(["virsh", "--connect", LIBVIRT, "--quiet", *arguments], timeout=ANSWER_TIMEOUT)
     except ProgramError as error:

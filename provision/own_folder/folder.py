@@ -1,4 +1,4 @@
-"""What `hubwright new` writes: all that makes a hub, to edit and to keep in a git of its own."""
+"""The content of a new folder: all that makes a hub, to edit and to keep in a git of its own."""
 
 from __future__ import annotations
 

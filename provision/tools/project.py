@@ -1,4 +1,4 @@
-"""Where this project lies on this computer: in a clone, or installed as a package. No other file knows."""
+"""The place of this project on this computer: in a clone, or installed as a package. No other file knows."""
 
 from __future__ import annotations
 

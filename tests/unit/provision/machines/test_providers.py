@@ -24,7 +24,7 @@ HOSTS = PROJECT / "provision" / "agent"  # where docker is a program, and nothin
 
 
 def questions(tree: ast.AST) -> Iterator[ast.AST]:
-    """What decides by a value: comparisons, cases, keys of tables and what is looked up there."""
+    """The parts that decide by a value: comparisons, cases, keys of tables and what is looked up there."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare | ast.match_case):
             yield node if isinstance(node, ast.Compare) else node.pattern
