@@ -77,6 +77,7 @@ def _shared_password(c: Any, auth: dict[str, Any]) -> None:
     c.Authenticator.admin_users = set(auth["admins"])
     c.Authenticator.username_pattern = ACCOUNT_NAME
     c.Authenticator.delete_invalid_users = True
+    c.JupyterHub.cookie_max_age_days = 1  # by then a new password holds for all
 
 
 def _servers(c: Any, hub: dict[str, Any]) -> None:

@@ -378,6 +378,7 @@ def test_a_shared_password_lets_people_in(
     assert c.SharedPasswordAuthenticator.admin_password == ADMIN
     assert c.Authenticator.admin_users == {"ada", "bob"}
     assert c.Authenticator.allow_all is True
+    assert c.JupyterHub.cookie_max_age_days == 1, "those who know an old password are out by then"
     assert c.JupyterHub.load_roles[0] == {"name": "admin", "users": ["ada", "bob"]}
     assert c.JupyterHub.template_vars["accounts"] == "shared-password"
     # Who came while the hub had temporary accounts has no login any more.
