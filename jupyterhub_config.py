@@ -93,7 +93,8 @@ def _servers(c: Any, hub: dict[str, Any]) -> None:
     c.DockerSpawner.image = hub["image"]
     c.DockerSpawner.pull_policy = "skip"  # a role has put it there
     c.DockerSpawner.network_name = hub["network"]
-    c.DockerSpawner.prefix = "hubwright"
+    # People choose their names, and the hub has containers of its own, such as hubwright-graphite.
+    c.DockerSpawner.prefix = "hubwright-server"
     c.DockerSpawner.remove = True
     if hub["certificates"]:  # the host's own file, in the place where the image has its
         c.DockerSpawner.read_only_volumes = {hub["certificates"]: hub["certificates"]}

@@ -26,6 +26,7 @@ from provision.agent.resources import (
 )
 from provision.errors import SettingsError
 from provision.settings import Settings
+from roles import graphite, keeper
 from roles.shared import render
 from roles.shared.inputs import ImageSource
 from tests.unit.fakes import inputs
@@ -415,6 +416,13 @@ def test_without_admins_nobody_is_one(
 def test_people_choose_names_of_letters(name: str, fits: bool) -> None:
     """The way that JupyterHub matches."""
     assert bool(re.compile(jupyterhub_config.ACCOUNT_NAME).match(name)) is fits
+
+
+def test_nobody_s_server_is_called_like_a_container_of_the_hub(
+    hub: Callable[..., Settings], configured: Callable[[Settings], Any]
+) -> None:
+    prefix = configured(hub()).DockerSpawner.prefix
+    assert not [name for name in (keeper.NAME, graphite.NAME) if name.startswith(f"{prefix}-")]
 
 
 def test_passwords_stand_in_the_hub_s_own_file_only(hub: Callable[..., Settings]) -> None:
