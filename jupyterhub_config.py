@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 HUB_JSON = Path(os.environ.get("HUBWRIGHT_HUB_JSON", "/etc/jupyterhub/hub.json"))
+ACCOUNT_NAME = r"[\w@+][\w .@+-]{0,63}\Z"  # people choose them
 PATIENCE = 60.0  # seconds for Docker to make its bridge
 
 
@@ -17,7 +18,7 @@ def configure(c: Any, hub: dict[str, Any]) -> None:
     """Set traits on `c` (a traitlets Config) from the keys of hub.json; see roles/jupyterhub.py for them."""
     _front_door(c, hub)
     _look(c, hub)
-    _visitors(c, hub)
+    _accounts(c, hub)
     _servers(c, hub)
     _services(c, hub)
 
@@ -42,7 +43,6 @@ def _front_door(c: Any, hub: dict[str, Any]) -> None:
     # A hub that starts looks for visitors' servers. After this it lets people in meanwhile: after a boot
     # Docker comes late, and only who has a server needs it found.
     c.JupyterHub.init_spawners_timeout = 1  # seconds
-    c.JupyterHub.cookie_secret_file = f"{hub['state']}/cookie_secret"
 
 
 def _look(c: Any, hub: dict[str, Any]) -> None:
@@ -52,13 +52,32 @@ def _look(c: Any, hub: dict[str, Any]) -> None:
         "site_title": hub["title"],
         "announcement": hub["announcement"],
         "disk": hub["disk"],
+        "accounts": hub["auth"]["type"],
     }
 
 
-def _visitors(c: Any, hub: dict[str, Any]) -> None:  # noqa: ARG001 - one kind of visitor so far
-    c.JupyterHub.authenticator_class = "tmp"
+def _accounts(c: Any, hub: dict[str, Any]) -> None:
+    kind = hub["auth"]["type"]
     # Since JupyterHub 5 nobody may enter without a rule that allows it.
     c.Authenticator.allow_all = True
+    # Cookies are signed with this. A login of one kind is worth nothing once the hub has accounts of another.
+    suffix = "" if kind == "tmp" else f"-{kind}"
+    c.JupyterHub.cookie_secret_file = f"{hub['state']}/cookie_secret{suffix}"
+    {"tmp": _temporary_accounts, "shared-password": _shared_password}[kind](c, hub["auth"])
+
+
+def _temporary_accounts(c: Any, auth: dict[str, Any]) -> None:  # noqa: ARG001 - the type says it all
+    c.JupyterHub.authenticator_class = "tmp"
+
+
+def _shared_password(c: Any, auth: dict[str, Any]) -> None:
+    c.JupyterHub.authenticator_class = "shared_password.SharedPassword"
+    c.SharedPasswordAuthenticator.user_password = auth["user_password"]
+    c.SharedPasswordAuthenticator.admin_password = auth["admin_password"]
+    c.Authenticator.admin_users = set(auth["admins"])
+    c.Authenticator.username_pattern = ACCOUNT_NAME
+    c.Authenticator.delete_invalid_users = True
+    c.JupyterHub.cookie_max_age_days = 1  # by then a new password holds for all
 
 
 def _servers(c: Any, hub: dict[str, Any]) -> None:
@@ -74,7 +93,8 @@ def _servers(c: Any, hub: dict[str, Any]) -> None:
     c.DockerSpawner.image = hub["image"]
     c.DockerSpawner.pull_policy = "skip"  # a role has put it there
     c.DockerSpawner.network_name = hub["network"]
-    c.DockerSpawner.prefix = "hubwright"
+    # People choose their names, and the hub has containers of its own, such as hubwright-graphite.
+    c.DockerSpawner.prefix = "hubwright-server"
     c.DockerSpawner.remove = True
     if hub["certificates"]:  # the host's own file, in the place where the image has its
         c.DockerSpawner.read_only_volumes = {hub["certificates"]: hub["certificates"]}
@@ -106,9 +126,14 @@ def _services(c: Any, hub: dict[str, Any]) -> None:
         for service in hub["services"]
         if "url" in service
     ]
+    # The admins are those of the settings and no others. Without a list the hub keeps whoever once was one.
+    admins = {"name": "admin", "users": hub["auth"].get("admins", [])}
     c.JupyterHub.load_roles = [
-        {"name": service["name"], "services": [service["name"]], "scopes": service["scopes"]}
-        for service in callers
+        admins,
+        *(
+            {"name": service["name"], "services": [service["name"]], "scopes": service["scopes"]}
+            for service in callers
+        ),
     ]
 
 

@@ -28,7 +28,7 @@ class Server(Section):
     start_timeout: Timeout = Field(60, description="A server that is not ready by then has failed.")
     idle_timeout: Duration = Field(
         3600,
-        description="Idle servers end after this, at least 6 minutes, and temporary users go; 0 keeps them.",
+        description="Idle servers end after this, at least 6 minutes, temporary accounts go; 0 keeps them.",
     )
     max_age: Duration = Field(
         0, description="Servers end after this even when busy; 0: no limit. Needs idle_timeout."

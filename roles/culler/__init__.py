@@ -1,4 +1,4 @@
-"""Ends servers that nobody uses, and removes the temporary users they belonged to."""
+"""Ends servers that nobody uses, and deletes their accounts where these are temporary."""
 
 from __future__ import annotations
 
@@ -15,17 +15,15 @@ UNIT = "hubwright-culler"
 TOKEN = GeneratedSecret(
     f"{paths.SECRETS}/culler.env", "JUPYTERHUB_API_TOKEN", owner=paths.USER, group=paths.USER
 )
-SCOPES: tuple[str, ...] = (
-    "list:users",
-    "read:users:activity",
-    "read:servers",
-    "delete:servers",
-    "delete:users",
-)
+SCOPES: tuple[str, ...] = ("list:users", "read:users:activity", "read:servers", "delete:servers")
 
 
 def wanted(settings: Settings) -> bool:
     return settings.server.idle_timeout > 0
+
+
+def scopes(settings: Settings) -> tuple[str, ...]:
+    return (*SCOPES, "delete:users") if settings.auth.temporary else SCOPES
 
 
 def steps(inputs: Inputs) -> list[Resource]:
@@ -36,6 +34,7 @@ def steps(inputs: Inputs) -> list[Resource]:
         api=f"http://{inputs.settings.network.gateway}:{paths.HUB_PORT}/hub/api",
         timeout=server.idle_timeout,
         max_age=server.max_age,
+        temporary=inputs.settings.auth.temporary,
         every=min(server.idle_timeout // 2, 600),
         token_file=TOKEN.path,
         statsd=graphite.wanted(inputs.settings),
@@ -47,10 +46,10 @@ def steps(inputs: Inputs) -> list[Resource]:
 
 ROLE = Role(
     "culler",
-    "the culler of idle servers and temporary users",
+    "the culler of idle servers and temporary accounts",
     steps,
     ("hub",),
     wanted=wanted,
     units=lambda _: (UNIT,),
-    calls_hub=Caller(NAME, TOKEN, lambda _: SCOPES),
+    calls_hub=Caller(NAME, TOKEN, scopes),
 )

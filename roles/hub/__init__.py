@@ -14,13 +14,31 @@ from roles.shared.inputs import Inputs
 from roles.shared.render import render
 
 UNIT = "jupyterhub"
+PAGES = ("page.html", "login.html", "spawn_pending.html", "not_running.html", "429.html")
+
+
+def _auth(settings: Settings) -> dict[str, Any]:
+    """Accounts and their passwords: every key of [auth] with the admins of [users]."""
+    auth = settings.auth
+    values = {key: _plain(value) for key, value in auth}
+    return values if auth.temporary else {**values, "admins": list(settings.users.admins)}
+
+
+def _plain(value: Any) -> Any:
+    return value.get_secret_value() if hasattr(value, "get_secret_value") else value
+
+
+def _authenticator(settings: Settings) -> tuple[str, ...]:
+    """The program that lets people in, where it is none of the packages' own."""
+    return ("hub/shared_password.py",) if settings.auth.type == "shared-password" else ()
 
 
 def hub_json(inputs: Inputs) -> str:
-    """What jupyterhub_config.py reads on the host. Holds the visitors' secret variables: mode 0600."""
+    """What jupyterhub_config.py reads on the host. Holds passwords and the visitors' secret variables."""
     s = inputs.settings
     secrets = {key: value.get_secret_value() for key, value in s.server.secrets.items()}
     hub: dict[str, Any] = {
+        "auth": _auth(s),
         "scheme": s.tls.scheme,
         "port": s.hub.port,
         "title": s.hub.title,
@@ -70,8 +88,8 @@ def steps(inputs: Inputs) -> list[Resource]:
     owned: dict[str, Any] = {"owner": paths.USER, "group": paths.USER}
     settings = File(paths.HUB_JSON, hub_json(inputs), mode=0o600, secret=True, **owned)
     config = File(paths.HUB_CONFIG, inputs.files["jupyterhub_config.py"])
-    pages = inputs.pages("hub", "page.html", "spawn_pending.html", "not_running.html", "429.html")
-    code = [*inputs.code("hub/request_limits.py", "hub/ready_spawner.py"), *pages]
+    programs = ("hub/request_limits.py", "hub/ready_spawner.py", *_authenticator(inputs.settings))
+    code = [*inputs.code(*programs), *inputs.pages("hub", *PAGES)]
     tokens = [caller.token for caller in inputs.callers]
     front_door = (proxy.service(inputs), proxy.program(inputs))
     own = own_config(inputs)
@@ -119,5 +137,6 @@ ROLE = Role(
     units=lambda _: (UNIT,),
     state=(Data("accounts, and the tokens of servers", path=paths.STATE),),
     doors=doors,
-    secrets=(paths.HUB_JSON, f"{paths.STATE}/jupyterhub.sqlite", f"{paths.STATE}/cookie_secret"),
+    # The folder itself: the file with which cookies are signed has a name for each kind of accounts.
+    secrets=(paths.HUB_JSON, paths.STATE, f"{paths.STATE}/jupyterhub.sqlite"),
 )

@@ -29,6 +29,7 @@ ORDER = (
     "test_hub_restart",
     "test_monitoring",
     "test_changes",
+    "test_accounts",
     "test_extend",
     "test_tls",
     "test_miniconda",

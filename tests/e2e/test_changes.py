@@ -28,7 +28,7 @@ timeout 60 "${command[@]}" >/dev/null 2>&1 &
 culler=$!
 for _ in $(seq 100); do
     sleep 0.5
-    [ -n "$(docker ps --quiet --filter network=hubwright)" ] || break
+    [ -n "$(docker ps --quiet --filter name=^hubwright-server-)" ] || break
 done
 sleep 2
 kill $culler
@@ -45,7 +45,7 @@ def limit(machine: Host, server: str) -> int:
 
 def taken(machine: Host) -> int:
     """Servers that run."""
-    return len(machine.run("docker ps --quiet --filter network=hubwright").split())
+    return len(machine.run("docker ps --quiet --filter name=^hubwright-server-").split())
 
 
 def users(machine: Host) -> list[str]:
@@ -105,7 +105,7 @@ def test_idle_servers_end_and_their_users_go(machine: Host) -> None:
     seen = asyncio.run(visit(machine.url, "print(1)"))
     assert seen["server"].rstrip("/").rpartition("/")[2] in users(machine)
     machine.run(CULL_AT_ONCE)
-    assert machine.run("docker ps --all --quiet --filter network=hubwright") == ""
+    assert machine.run("docker ps --all --quiet --filter name=^hubwright-server-") == ""
     assert users(machine) == []
 
 

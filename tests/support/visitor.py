@@ -17,7 +17,7 @@ import uuid
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 from tornado.websocket import WebSocketClientConnection, websocket_connect
@@ -50,6 +50,9 @@ class Visitor:
     ca: str | None = None
     patience: float = PATIENCE
     through: str = ""
+    name: str = ""
+    """How one is called where the hub asks for it, with the password that lets one in."""
+    password: str = field(default="", repr=False)
 
     async def get(self, url: str, **options: Any) -> HTTPResponse:
         """Follows redirects and keeps cookies, as a browser does. `effective_url` is where it ended."""
@@ -73,10 +76,23 @@ class Visitor:
         self._keep_cookies(url, response)
         return response
 
+    async def log_in(self, next_path: str = "") -> HTTPResponse:
+        """Fill in the hub's form with name and password; how the hub answers, 403 where it refuses them."""
+        page = urljoin(self.url, "/hub/login") + (f"?{urlencode({'next': next_path})}" if next_path else "")
+        await self.get(page)  # gives the cookie that the form needs
+        form = urlencode({"username": self.name, "password": self.password})
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        response = await self.request("POST", page, body=form, headers=kind)
+        if response.code == 302:
+            return await self.get(urljoin(page, response.headers["Location"]))
+        return response
+
     async def arrive(self) -> str:
         """Open the front door and wait for the server of one's own; returns its URL."""
         deadline = time.monotonic() + self.patience
         response = await self.get(self.url)
+        if self.name and urlsplit(response.effective_url).path == "/hub/login":
+            response = await self.log_in()
         took = 0.0
         while "/user/" not in urlsplit(response.effective_url).path:
             if response.code >= 400 or time.monotonic() > deadline:
@@ -196,10 +212,12 @@ class Kernel:
                 return "".join(printed)
 
 
-async def visit(url: str, code: str, ca: str | None = None, patience: float = PATIENCE) -> dict[str, Any]:
+async def visit(
+    url: str, code: str, ca: str | None = None, patience: float = PATIENCE, name: str = "", password: str = ""
+) -> dict[str, Any]:
     """One whole visit. Keys: server, printed, and the seconds until `ready` and until `answered`."""
     began = time.monotonic()
-    visitor = Visitor(url, ca=ca, patience=patience)
+    visitor = Visitor(url, ca=ca, patience=patience, name=name, password=password)
     server = await visitor.arrive()
     ready = time.monotonic() - began
     kernel = await visitor.open_kernel()

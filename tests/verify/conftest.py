@@ -164,15 +164,27 @@ def hub_api(settings: Settings) -> str:
 
 
 @pytest.fixture(scope="module")
+def _same_password(host: Host, settings: Settings) -> None:
+    """Fails where people would be given another password than the host has; shows neither."""
+    if settings.auth.type == "tmp":
+        return
+    told = settings.auth.user_password.get_secret_value()
+    known = json.loads(host.check_output("cat /etc/jupyterhub/hub.json"))["auth"]
+    if known.get("user_password") != told:
+        pytest.fail("the host does not have the password of the settings; `hubwright apply`", pytrace=False)
+
+
+@pytest.fixture(scope="module")
 def visitors(
     host: Host,
     probes: Probes,
     browsed: tuple[str, str],
     hub_api: str,
     settings: Settings,
+    _same_password: None,
     _once: Callable[..., Any],
 ) -> list[Visitor]:
-    """Two, who came at the same time. Their servers and accounts go when the session ends."""
+    """Two, who came at the same time. Their servers end with the session, and temporary accounts go."""
 
     def make() -> Iterator[list[Visitor]]:
         patience = 30 + settings.server.start_timeout
@@ -191,7 +203,7 @@ def visitors(
             ]
         finally:
             probes.on_host("visitors", "leave", *browsed)
-            if settings.server.idle_timeout:
+            if settings.server.idle_timeout and settings.auth.temporary:
                 calls = [f"DELETE /users/{visit['user']}" for visit in came]
                 probes.on_host("call", hub_api, CULLER_TOKEN, *calls)
 

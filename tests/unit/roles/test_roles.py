@@ -26,11 +26,15 @@ from provision.agent.resources import (
 )
 from provision.errors import SettingsError
 from provision.settings import Settings
+from roles import graphite, keeper
 from roles.shared import render
 from roles.shared.inputs import ImageSource
 from tests.unit.fakes import inputs
 
 HIDDEN = "correct-horse-battery"
+SHARED = '[auth]\ntype = "shared-password"\n'
+PASSWORD = f'[auth]\nuser_password = "{HIDDEN}"\n'
+ADMIN = "x" * 32
 DESCRIPTIONS = {
     "as shipped": "",
     "privileged port": "[hub]\nport = 444\nannouncement = 'Mind the \"gap\"'",
@@ -64,9 +68,9 @@ def needs_of(name: str) -> set[str]:
     return {name}.union(*(needs_of(need) for need in role.needs))
 
 
-@pytest.fixture(params=list(DESCRIPTIONS.values()), ids=list(DESCRIPTIONS))
+@pytest.fixture(params=[*DESCRIPTIONS.values(), SHARED], ids=[*DESCRIPTIONS, "a shared password"])
 def described(request: pytest.FixtureRequest, hub: Callable[..., Settings]) -> Settings:
-    return hub(request.param)
+    return hub(request.param, secrets=PASSWORD if request.param == SHARED else "")
 
 
 @pytest.mark.parametrize(
@@ -347,10 +351,99 @@ def test_the_culler_is_known_to_the_hub_while_it_is_on(
     alone = "[monitoring]\ngraphite = false\n"
     c = configured(hub(alone))
     assert c.JupyterHub.services == [{"name": "idle-culler", "api_token": "00ff=="}]
-    (role,) = c.JupyterHub.load_roles
+    _, role = c.JupyterHub.load_roles
     assert (role["services"], "delete:users" in role["scopes"]) == (["idle-culler"], True)
     off = configured(hub(f"{alone}[server]\nidle_timeout = 0"))
-    assert (off.JupyterHub.services, off.JupyterHub.load_roles) == ([], [])
+    assert (off.JupyterHub.services, len(off.JupyterHub.load_roles)) == ([], 1)
+
+
+def test_accounts_are_temporary_as_shipped(
+    hub: Callable[..., Settings], configured: Callable[[Settings], Any]
+) -> None:
+    c = configured(hub())
+    assert c.JupyterHub.authenticator_class == "tmp"
+    assert c.JupyterHub.cookie_secret_file == "/var/lib/jupyterhub/cookie_secret"
+    assert c.JupyterHub.load_roles[0] == {"name": "admin", "users": []}, "nobody is left from before"
+    assert "admin_users" not in c.Authenticator
+    assert c.JupyterHub.template_vars["accounts"] == "tmp"
+
+
+def test_a_shared_password_lets_people_in(
+    hub: Callable[..., Settings], configured: Callable[[Settings], Any]
+) -> None:
+    before = configured(hub())
+    text = f"[users]\nadmins = ['ada', 'bob']\n{SHARED}"
+    c = configured(hub(text, secrets=f"{PASSWORD}admin_password = '{ADMIN}'"))
+    assert c.JupyterHub.authenticator_class == "shared_password.SharedPassword"
+    assert c.SharedPasswordAuthenticator.user_password == HIDDEN
+    assert c.SharedPasswordAuthenticator.admin_password == ADMIN
+    assert c.Authenticator.admin_users == {"ada", "bob"}
+    assert c.Authenticator.allow_all is True
+    assert c.JupyterHub.cookie_max_age_days == 1, "those who know an old password are out by then"
+    assert c.JupyterHub.load_roles[0] == {"name": "admin", "users": ["ada", "bob"]}
+    assert c.JupyterHub.template_vars["accounts"] == "shared-password"
+    # Who came while the hub had temporary accounts has no login any more.
+    assert c.JupyterHub.cookie_secret_file != before.JupyterHub.cookie_secret_file
+
+
+def test_without_admins_nobody_is_one(
+    hub: Callable[..., Settings], configured: Callable[[Settings], Any]
+) -> None:
+    c = configured(hub(SHARED, secrets=PASSWORD))
+    assert (c.SharedPasswordAuthenticator.admin_password, c.Authenticator.admin_users) == (None, set())
+    assert c.JupyterHub.load_roles[0] == {"name": "admin", "users": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [
+        ("ada", True),
+        ("Ünal Müller", True),
+        ("ada@example.org", True),
+        ("7", True),
+        ("x" * 64, True),
+        ("x" * 65, False),
+        (" ada", False),
+        ("-ada", False),
+        ("..", False),
+        ("a/b", False),
+        ("a\nb", False),
+        ("ada\n", False),
+        ("<b>", False),
+        ("", False),
+    ],
+)
+def test_people_choose_names_of_letters(name: str, fits: bool) -> None:
+    """The way that JupyterHub matches."""
+    assert bool(re.compile(jupyterhub_config.ACCOUNT_NAME).match(name)) is fits
+
+
+def test_nobody_s_server_is_called_like_a_container_of_the_hub(
+    hub: Callable[..., Settings], configured: Callable[[Settings], Any]
+) -> None:
+    prefix = configured(hub()).DockerSpawner.prefix
+    assert not [name for name in (keeper.NAME, graphite.NAME) if name.startswith(f"{prefix}-")]
+
+
+def test_passwords_stand_in_the_hub_s_own_file_only(hub: Callable[..., Settings]) -> None:
+    settings = hub(f"[users]\nadmins = ['ada']\n{SHARED}", secrets=f"{PASSWORD}admin_password = '{ADMIN}'")
+    for secret in (HIDDEN, ADMIN):
+        holders = [r for r in every(settings) if secret in json.dumps(r.to_json())]
+        assert [holder.id for holder in holders] == ["file:/etc/jupyterhub/hub.json"]
+        assert not any(secret in json.dumps(r.record()) for r in every(settings))
+
+
+def test_the_culler_deletes_temporary_accounts_only(
+    hub: Callable[..., Settings], configured: Callable[[Settings], Any]
+) -> None:
+    def culler(settings: Settings) -> tuple[bool, bool]:
+        units = [r.unit for r in every(settings) if isinstance(r, Service) and r.name == "hubwright-culler"]
+        roles_ = configured(settings).JupyterHub.load_roles
+        (scopes,) = [role["scopes"] for role in roles_ if role["name"] == "idle-culler"]
+        return "--cull-users=true" in units[0], "delete:users" in scopes
+
+    assert culler(hub()) == (True, True)
+    assert culler(hub(SHARED, secrets=PASSWORD)) == (False, False)
 
 
 @pytest.mark.parametrize("public", [False, True])
@@ -364,7 +457,7 @@ def test_the_hub_knows_who_reads_its_metrics_and_where_the_status_page_is(
         {"name": "hub-metrics", "api_token": "11ff=="},
         {"name": "status", "url": "http://127.0.0.1:9000", "display": public, "timeout": 1},
     ]
-    (role,) = c.JupyterHub.load_roles
+    _, role = c.JupyterHub.load_roles
     assert (role["services"], role["scopes"]) == (["hub-metrics"], ["read:metrics"])
 
 

@@ -1,6 +1,9 @@
 """Several visitors: `arrive URL THROUGH N SECONDS`, `enter URL THROUGH WHO WHOSE`, `leave URL THROUGH`.
 
+`knock URL THROUGH NAME [PASSWORD]`: somebody tries to log in, without PASSWORD with the one that all share.
+
 THROUGH is where they are let in, as Visitor has it, or nothing. Their cookies are noted beside this file.
+Passwords are the hub's own, so that none stands among a command's words.
 """
 
 from __future__ import annotations
@@ -14,13 +17,18 @@ from urllib.parse import urljoin
 
 from tests.support.visitor import Cookie, Visitor
 
+HUB_JSON = Path("/etc/jupyterhub/hub.json")
 NOTES = Path(__file__).with_name("visitors.json")
 CODE = "print(6 * 7)"
 
 
 async def arrive(url: str, through: str, count: str, patience: str) -> list[dict[str, str]]:
     """Everyone's user name, and what a kernel of the first one printed."""
-    everyone = [Visitor(url, patience=float(patience), through=through) for _ in range(int(count))]
+    password = shared_password()
+    everyone = [
+        Visitor(url, patience=float(patience), through=through, name=name, password=password)
+        for name in (f"hubwright-verify-{number + 1}" if password else "" for number in range(int(count)))
+    ]
     came = await asyncio.gather(*(visitor.arrive() for visitor in everyone), return_exceptions=True)
     NOTES.touch(0o600)
     NOTES.write_text(json.dumps([pack(visitor) for visitor in everyone if visitor.server]), encoding="utf-8")
@@ -41,6 +49,20 @@ async def enter(url: str, through: str, who: str, whose: str) -> int:
     everyone = unpack(url, through)
     response = await everyone[int(who)].get(f"{everyone[int(whose)].server}lab")
     return int(response.code)
+
+
+async def knock(url: str, through: str, name: str, *password: str) -> int:
+    """The status of the page that follows a login."""
+    visitor = Visitor(
+        url, through=through, name=name, password=password[0] if password else shared_password()
+    )
+    response = await visitor.log_in("/hub/token")  # a page that needs no server
+    return int(response.code)
+
+
+def shared_password() -> str:
+    """What people enter with; nothing where the hub asks for none."""
+    return str(json.loads(HUB_JSON.read_text(encoding="utf-8"))["auth"].get("user_password", ""))
 
 
 async def leave(url: str, through: str) -> list[int]:
@@ -71,5 +93,5 @@ def unpack(url: str, through: str) -> list[Visitor]:
 
 
 if __name__ == "__main__":
-    steps = {"arrive": arrive, "enter": enter, "leave": leave}
+    steps = {"arrive": arrive, "enter": enter, "knock": knock, "leave": leave}
     print(json.dumps(asyncio.run(steps[sys.argv[1]](*sys.argv[2:]))))  # type: ignore[operator]
