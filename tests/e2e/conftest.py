@@ -30,6 +30,7 @@ ORDER = (
     "test_monitoring",
     "test_changes",
     "test_extend",
+    "test_images",
     "test_tls",
     "test_miniconda",
     "test_networks",

@@ -129,7 +129,7 @@ class ServableImage(Resource):
 
     def _silent(self, machine: Machine) -> Problem:
         """The reason why a server did not answer."""
-        state, words = _state(machine), _last_words(machine)
+        state, words = _state(machine), _last_words(machine) or "it said nothing"
         if state["OOMKilled"]:
             return Problem(
                 f"a server of the image needs more memory than {self.memory >> 20} MiB\n{words}",
@@ -176,12 +176,13 @@ def _is_root(process: int) -> bool:
 
 
 def _cannot_start(failure: CommandFailed, named_none: bool) -> Problem:
-    words = failure.output.strip()
-    if not any(sign in words for sign in NO_PROGRAM):
+    lines = failure.output.strip().splitlines()
+    said = next((line for line in lines if any(sign in line for sign in NO_PROGRAM)), "")
+    if not said:
         return failure
     if named_none:
-        return Problem(f"the image names no command, and {COMMAND} is not in it\n{words}", AS_COMMAND)
-    return Problem(f"the command that the image names is not in it\n{words}", AS_COMMAND)
+        return Problem(f"the image names no command, and {COMMAND} is not in it\n{said}", AS_COMMAND)
+    return Problem(f"the command that the image names is not in it\n{said}", AS_COMMAND)
 
 
 def _clear(machine: Machine) -> None:

@@ -132,7 +132,7 @@ def test_a_program_that_is_not_there(
     host: Host, machine: FakeMachine, command: list[str] | None, reason: str
 ) -> None:
     host.image["Config"]["Cmd"] = command
-    host.script("docker", "run", answer=host.fails(NOT_FOUND, 127))
+    host.script("docker", "run", answer=host.fails(f"5e7281c5\n{NOT_FOUND}\n\nRun 'docker run --help'", 127))
     problem = refused(machine)
     assert problem.what == f"{reason}\n{NOT_FOUND}"
     assert 'CMD ["jupyterhub-singleuser"]' in problem.hint
