@@ -7,6 +7,8 @@ from provision.settings.image_names import NOTEBOOK
 from roles.role import Role
 from roles.shared.inputs import Inputs
 
+PATIENCE = 2  # times as long as when the host serves: while it is set up it is busy with much else
+
 
 def image(inputs: Inputs) -> DockerImage:
     return inputs.images[NOTEBOOK].resource(NOTEBOOK)
@@ -24,7 +26,7 @@ def steps(inputs: Inputs) -> list[Resource]:
             cpu=server.cpu,
             pids=server.pids,
             disk=server.disk,
-            patience=server.start_timeout,
+            patience=PATIENCE * server.start_timeout,
         ),
     ]
 
