@@ -114,8 +114,10 @@ class Context:
         if self.size <= LARGE:
             return self.tar()
         path = cache_folder() / f"context-{name}-{self.digest[:16]}.tar"
+        if path.exists():
+            return path
         with alone(reporter):
-            if not path.exists():
+            if not path.exists():  # another run may have written it meanwhile
                 with reporter.step(f"pack the build folder of {name} ({self.size / 1e6:.0f} MB)"):
                     self._write_to(path)
         return path
