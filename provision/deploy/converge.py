@@ -96,8 +96,11 @@ def _built(settings: Settings, recipe: images.Recipe, reporter: Reporter) -> Sou
         path = images.ensure_archive(settings, recipe, reporter)
         digest = file_digest(path, images.cache_folder())
         return ImageSource(name, archive=digest), {digest: path}
-    context = images.recipe_context(settings, recipe)
-    digest = hashlib.sha256(context).hexdigest()
+    context = images.recipe_context(settings, recipe).packed(recipe.name, reporter)
+    if isinstance(context, bytes):
+        digest = hashlib.sha256(context).hexdigest()
+    else:
+        digest = file_digest(context, images.cache_folder())
     arguments = {"BASE": settings.builder.image, **recipe.arguments}
     return ImageSource(name, context=digest, arguments=tuple(arguments.items())), {digest: context}
 

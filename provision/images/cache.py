@@ -38,9 +38,16 @@ def alone(reporter: Reporter) -> Iterator[None]:
 
 
 def save(tag: str, archive: Path) -> None:
-    """An archive that has its name is complete. The oldest of its kind go."""
-    with atomic(archive) as unfinished:
+    """Save an image as an archive in the cache."""
+    with keep(archive) as unfinished:
         docker("save", "--output", str(unfinished), tag)
+
+
+@contextmanager
+def keep(archive: Path) -> Iterator[Path]:
+    """A name to write to. An archive that has its own name is complete; the oldest of its kind go."""
+    with atomic(archive) as unfinished:
+        yield unfinished
     alike = archive.parent.glob(f"{archive.stem.rpartition('-')[0]}-*.tar")
     for old in sorted(alike, key=lambda path: path.stat().st_mtime, reverse=True)[ARCHIVES_KEPT:]:
         old.unlink()

@@ -14,6 +14,7 @@ from provision.tools.process import docker
 
 from .base import base_image, exists
 from .cache import alone, cache_folder, save
+from .context import Context
 from .recipes import Recipe, baked, given_only, host_image_tag, host_parts, recipe_context, recipe_tag
 
 
@@ -48,7 +49,7 @@ def ensure_archive(settings: Settings, recipe: Recipe, reporter: Reporter) -> Pa
 
 
 def _ensure(
-    tag: str, content: bytes, arguments: Mapping[str, str], settings: Settings, reporter: Reporter
+    tag: str, content: Context, arguments: Mapping[str, str], settings: Settings, reporter: Reporter
 ) -> None:
     """Builds `content` as `tag` on the base image, unless that is there."""
     if exists(tag):
@@ -59,7 +60,7 @@ def _ensure(
     options = [option for word in words for option in ("--build-arg", word)]
     with reporter.step(f"build the image {tag.partition(':')[0]}") as step:
         command = ["build", "--force-rm", "--tag", tag, *options, "-"]
-        docker(*command, stdin=content, on_line=step.say, env=proxy)
+        docker(*command, stdin=content.write, on_line=step.say, env=proxy)
 
 
 def _load(archive: Path, tag: str, reporter: Reporter) -> None:

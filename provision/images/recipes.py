@@ -19,7 +19,7 @@ from provision.tools.project import PROJECT
 
 from .base import base_image_tag, digest
 from .cache import cache_folder
-from .context import context
+from .context import Context, context, own_context
 
 HOST_FOLDER = PROJECT / "images" / "machine"
 APT_MIRRORS = PROJECT / "images" / "apt-mirrors.sh"
@@ -33,6 +33,8 @@ class Recipe:
     name: str
     folder: Path
     arguments: Mapping[str, str] = field(default_factory=dict)
+    own: bool = False
+    """A folder of this project, not of whoever runs it."""
 
 
 def notebook(settings: Settings) -> Recipe:
@@ -51,7 +53,7 @@ def graphite(settings: Settings) -> Recipe:
     """StatsD and Graphite, for hubs that name no image of it."""
     downloads = settings.downloads
     given = given_only(APT=_archives(settings), PYPI=downloads.pypi, NPM=downloads.npm)
-    return Recipe(GRAPHITE, GRAPHITE_FOLDER, given)
+    return Recipe(GRAPHITE, GRAPHITE_FOLDER, given, own=True)
 
 
 def baked(settings: Settings) -> Path | None:
@@ -65,25 +67,27 @@ def host_image_tag(settings: Settings) -> str:
     archive = baked(settings)
     if archive is not None and archive.is_file():
         return f"{IMAGES}/baked:{file_digest(archive, cache_folder())[:16]}"
-    return f"{IMAGES}/host:{digest(base_image_tag(settings), *host_parts(settings))}"
+    apt, content = host_parts(settings)
+    return f"{IMAGES}/host:{digest(base_image_tag(settings), apt, content.digest)}"
 
 
 def recipe_tag(settings: Settings, recipe: Recipe) -> str:
     """The name of the image that a recipe makes."""
     arguments = recipe.arguments.values()
     content = recipe_context(settings, recipe)
-    return f"{IMAGES}/{recipe.name}:{digest(base_image_tag(settings), *arguments, content)}"
+    return f"{IMAGES}/{recipe.name}:{digest(base_image_tag(settings), *arguments, content.digest)}"
 
 
-def recipe_context(settings: Settings, recipe: Recipe) -> bytes:
+def recipe_context(settings: Settings, recipe: Recipe) -> Context:
     """The build context of an image that hosts run: its folder, and certificates to trust."""
-    return context(recipe.folder, {**_certificates(settings), **_apt_mirrors(settings)})
+    added = {**_certificates(settings), **_apt_mirrors(settings)}
+    return (own_context if recipe.own else context)(recipe.folder, added)
 
 
-def host_parts(settings: Settings) -> tuple[str, bytes]:
+def host_parts(settings: Settings) -> tuple[str, Context]:
     """APT and the build context of the host image. It gets no certificates but for the sake of APT."""
     mirrors = {**_certificates(settings), **_apt_mirrors(settings)} if settings.downloads.apt else {}
-    return _archives(settings), context(HOST_FOLDER, mirrors)
+    return _archives(settings), own_context(HOST_FOLDER, mirrors)
 
 
 def _certificates(settings: Settings) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from provision.errors import HubwrightError, SettingsError
-from provision.images import alone, bootstrap, cache_folder, context, digest
+from provision.images import alone, bootstrap, cache_folder, digest, own_context
 from provision.report.reporter import Reporter
 from provision.settings import Builder, Settings
 from provision.settings.downloads import certificates, proxy_variables
@@ -134,7 +134,7 @@ def name_and_url(settings: Settings) -> tuple[str, str | None]:
 def _files(settings: Settings) -> bytes:
     """What every box has besides packages. Authorities are those that a deploy would have it trust."""
     trusted = {f"{TRUSTED}/{name}.crt": pem.encode() for name, pem in certificates(settings).items()}
-    return context(FOLDER / "root", trusted)
+    return own_context(FOLDER / "root", trusted).tar()
 
 
 def _packages(builder: Builder) -> tuple[str, ...]:

@@ -7,13 +7,17 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import IO
 
 from provision.errors import HubwrightError
 
 HERE = "this machine"
 LAST_LINES = 20
+Input = bytes | Callable[[IO[bytes]], None]
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -35,7 +39,7 @@ class ProgramError(HubwrightError):
 def run(
     argv: Sequence[str],
     *,
-    stdin: bytes = b"",
+    stdin: Input = b"",
     on_line: Callable[[str], None] | None = None,
     timeout: float | None = None,
     env: Mapping[str, str] | None = None,
@@ -43,13 +47,15 @@ def run(
     """What the program wrote to its standard output.
 
     With `on_line`, output and errors are handed over line by line as they come, and the last
-    of them returned; `timeout` does not hold then. `env` is laid over this process's own environment.
+    of them returned; `timeout` does not hold then, and `stdin` may be a function that writes what is too
+    large to be held in memory. `env` is laid over this process's own environment.
     Raises ProgramError with the last lines.
     """
     if shutil.which(argv[0]) is None:
         raise HubwrightError(f"{argv[0]} is not installed", where=HERE, hint="run `make setup`")
     if on_line is not None:
         return _follow(argv, stdin, on_line, env)
+    assert isinstance(stdin, bytes)
     try:
         done = subprocess.run(
             argv,
@@ -68,7 +74,7 @@ def run(
 
 def docker(
     *arguments: str,
-    stdin: bytes = b"",
+    stdin: Input = b"",
     on_line: Callable[[str], None] | None = None,
     timeout: float | None = None,
     env: Mapping[str, str] | None = None,
@@ -100,31 +106,59 @@ def explain_docker(output: str) -> HubwrightError | None:
 
 
 def _follow(
-    argv: Sequence[str], stdin: bytes, on_line: Callable[[str], None], env: Mapping[str, str] | None
+    argv: Sequence[str], stdin: Input, on_line: Callable[[str], None], env: Mapping[str, str] | None
 ) -> str:
     last: deque[str] = deque(maxlen=LAST_LINES)
     with tempfile.TemporaryFile() as source:  # a file, because a pipe that nobody reads would block us
-        source.write(stdin)
-        source.seek(0)
+        if isinstance(stdin, bytes):
+            source.write(stdin)
+            source.seek(0)
         with subprocess.Popen(
             argv,
-            stdin=source,
+            stdin=source if isinstance(stdin, bytes) else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(env or {})},
         ) as process:
             try:
-                for raw in process.stdout or ():
-                    line = _COLOUR.sub("", raw.decode(errors="replace")).rstrip()
-                    if line:
-                        last.append(line)
-                        on_line(line)
+                with _fed(process, stdin):
+                    for raw in process.stdout or ():
+                        line = _COLOUR.sub("", raw.decode(errors="replace")).rstrip()
+                        if line:
+                            last.append(line)
+                            on_line(line)
             except BaseException:
                 process.kill()
                 raise
     if process.returncode != 0:
         raise ProgramError(argv, process.returncode, "\n".join(last))
     return "\n".join(last)
+
+
+@contextmanager
+def _fed(process: subprocess.Popen[bytes], stdin: Input) -> Iterator[None]:
+    """Write a function's input while the block reads the output. Raises what the function raised."""
+    if isinstance(stdin, bytes):
+        yield
+        return
+    failures: list[BaseException] = []
+    pipe = process.stdin
+    assert pipe is not None
+
+    def feed() -> None:
+        try:
+            with suppress(BrokenPipeError), pipe:  # the program has ended, and says why
+                stdin(pipe)
+        except BaseException as failure:
+            failures.append(failure)
+            process.kill()
+
+    writer = threading.Thread(target=feed, daemon=True)
+    writer.start()
+    yield
+    writer.join()
+    if failures:
+        raise failures[0]
 
 
 def _tail(output: bytes) -> str:

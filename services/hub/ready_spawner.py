@@ -36,6 +36,7 @@ for _reason in ("timeout", "error", "http_timeout", "http_error"):
     FAILURES.labels(_reason)  # so that a reason is there before its first failure
 
 
+COMMAND = "jupyterhub-singleuser"  # of images that name none
 DOCKER = "/run/docker.sock"
 AT_ONCE = 2  # containers whose files Docker is asked to add up
 PATIENCE = 300.0  # seconds; Docker takes its time to add up, or to remove, some million files
@@ -64,6 +65,15 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
             raise
         self._step, self._answered = "hub", time.monotonic()
         return ip, port
+
+    async def get_command(self) -> list[str]:
+        """The image's own command; the usual one where it names none, for which Docker has a null."""
+        if not self.cmd:
+            found: Any = await self.docker("inspect_image", self.image)
+            if not found["Config"]["Cmd"]:
+                return [COMMAND, *self.get_args()]
+        command: list[str] = await super().get_command()
+        return command
 
     async def stop(self, now: bool = False) -> None:
         if reason := self._failure():

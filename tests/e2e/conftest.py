@@ -31,6 +31,7 @@ ORDER = (
     "test_changes",
     "test_accounts",
     "test_extend",
+    "test_images",
     "test_tls",
     "test_miniconda",
     "test_networks",

@@ -29,9 +29,24 @@ SMALL = """\
 ARG BASE
 FROM ${BASE}
 ARG APT=""
-COPY Dockerfile ca* /tmp/build/
+COPY jupyterhub-singleuser ca* /tmp/build/
 RUN cd /tmp/build && { [ -z "$APT" ] || sh ./apt-mirrors.sh $APT; } && apt-get update \\
- && apt-get install --yes --no-install-recommends tini
+ && apt-get install --yes --no-install-recommends tini \\
+ && install --mode=0755 jupyterhub-singleuser /usr/local/bin
+USER 1000
+"""
+# As much of a server as its trial looks at.
+SERVER = """\
+#!/usr/bin/python3
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Server(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("X-JupyterHub-Version", "6.1.1")
+        self.end_headers()
+
+HTTPServer(("", 8888), Server).serve_forever()
 """
 APT = "find /etc/apt -type f | sort | xargs sha256sum"
 HOLDERS = ("/etc/apt/auth.conf.d/hubwright.conf", "/etc/jupyterhub/downloads.env")
@@ -92,6 +107,7 @@ def small(base: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]
     """The sections that say: an image that a host makes quickly."""
     folder = tmp_path_factory.mktemp("image")
     (folder / "Dockerfile").write_text(SMALL)
+    (folder / "jupyterhub-singleuser").write_text(SERVER)
     return {"image": {"build": str(folder), "build_on": "host"}, "builder": {"image": base}}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,9 @@ import pytest
 
 from provision.agent.resources import CommandFailed
 
+CONFIG = {"User": "jovyan", "Cmd": ["jupyterhub-singleuser"]}
+RUNNING = {"Pid": 1 << 30, "Running": True, "OOMKilled": False, "ExitCode": 0}  # no process has that number
+
 
 @dataclass(kw_only=True)
 class Docker:
@@ -17,6 +21,16 @@ class Docker:
     networks: dict[str, dict[str, Any]] = field(default_factory=dict)
     volumes: set[str] = field(default_factory=set)
     engine_answers: bool = True
+    image: dict[str, Any] = field(default_factory=lambda: {"Architecture": "amd64", "Config": dict(CONFIG)})
+    trial: dict[str, Any] = field(default_factory=lambda: dict(RUNNING))
+    trials: int = 0
+    answer: dict[str, Any] = field(default_factory=lambda: {"status": 200, "version": "6.1.1"})
+
+    def image_id(self, tag: str) -> str:
+        return hashlib.sha256(tag.encode()).hexdigest()[:12]
+
+    def _nsenter(self, *_: str) -> str:
+        return json.dumps(self.answer)
 
     def _docker(self, *words: str) -> str:
         if not self.engine_answers:
@@ -25,6 +39,8 @@ class Docker:
         match words:
             case ("network", "ls", *_):
                 return "\n".join(["bridge", *self.networks])
+            case ("inspect", *_, "hubwright.trial"):
+                return json.dumps(self.trial)
             case ("inspect", *_):
                 return "7\n"
             case ("ps", *_):
@@ -47,7 +63,17 @@ class Docker:
             case ("network", "rm", name):
                 del self.networks[name]
             case ("image", "ls", *_):
-                return "\n".join(sorted(self.images))
+                return "\n".join(f"{name} {self.image_id(name)}" for name in sorted(self.images))
+            case ("image", "inspect", _):
+                return json.dumps([self.image])
+            case ("version", *_):
+                return "amd64\n"
+            case ("run", *_, name) if name in self.images or words[-2] in self.images:
+                self.trials += 1
+            case ("logs", *_, "hubwright.trial"):
+                return "last words of a server\n"
+            case ("rm", *_, "hubwright.trial"):
+                return ""
             case ("image", "rm", *_, name):
                 self.images.discard(name)
             case ("tag", _, name):

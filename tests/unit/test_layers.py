@@ -22,7 +22,7 @@ LEVELS = (
     {"roles"},
     {"provision.images", "provision.ssh"},
     {"provision.deploy"},
-    {"provision.first_boot", "provision.machines"},
+    {"provision.first_boot", "provision.machines", "provision.pins"},
     {"provision.baking", "provision.own_folder", "provision.survey"},
     {"provision.cli"},
     {"fabfile"},

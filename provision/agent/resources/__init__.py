@@ -11,7 +11,7 @@ from .apt.sources import AptSources
 from .base import Change, CommandFailed, Machine, Problem, Resource, from_fields
 from .certificates.kept import KeptCertificate
 from .certificates.trusted import TrustedCertificate
-from .docker import DockerImage, DockerNetwork, DockerVolume
+from .docker import DockerImage, DockerNetwork, DockerVolume, ServableImage
 from .files.file import Directory, File, GeneratedSecret
 from .files.json_keys import JsonKeys
 from .network.names import ResolvableName
@@ -41,6 +41,7 @@ KINDS: dict[str, type[Resource]] = {
         PythonEnv,
         ReachableFromContainer,
         ResolvableName,
+        ServableImage,
         Service,
         Timer,
         TrustedCertificate,
@@ -77,6 +78,7 @@ __all__ = [
     "ReachableFromContainer",
     "ResolvableName",
     "Resource",
+    "ServableImage",
     "Service",
     "Timer",
     "TrustedCertificate",

@@ -117,6 +117,7 @@ def test_a_plan_says_unknown_while_the_engine_does_not_answer(
     assert [id_ for id_, status in planned.items() if status == "unknown"] == [
         "docker-network:hubwright",
         "docker-image:hubwright/notebook:" + "a" * 16,
+        "docker-trial:hubwright/notebook:" + "a" * 16,
         "docker-volume:hubwright-graphite",
         "docker-image:hubwright/graphite:" + "c" * 16,
     ]

@@ -21,6 +21,7 @@ from provision.agent.resources import (
     GeneratedSecret,
     PythonEnv,
     Resource,
+    ServableImage,
     Service,
     from_json,
 )
@@ -204,8 +205,10 @@ def test_units_differ_where_the_port_needs_a_privilege(hub: Callable[..., Settin
 )
 def test_hub_and_host_agree_on_the_image(hub: Callable[..., Settings], source: ImageSource) -> None:
     given = roles.read_inputs(hub("[monitoring]\ngraphite = false"), {"notebook": source})
-    (image,) = roles.notebook_image.steps(given)
+    image, trial = roles.notebook_image.steps(given)
     assert isinstance(image, DockerImage)
+    assert isinstance(trial, ServableImage)
+    assert trial.image == image.tag
     assert image.tag.endswith("ab" * 8)
     assert [image.reference, image.archive, image.context] == [
         source.reference,

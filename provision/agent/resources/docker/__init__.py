@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from .image import DockerImage, images, parse_loaded
 from .network import DockerNetwork, networks, parse_networks
+from .servable import ServableImage
 from .volume import DockerVolume, volumes
 
 __all__ = [
     "DockerImage",
     "DockerNetwork",
     "DockerVolume",
+    "ServableImage",
     "images",
     "networks",
     "parse_loaded",

@@ -105,12 +105,17 @@ class DockerImage(Resource):
                 )
 
 
-def images(machine: Machine) -> set[str]:
-    """All tags on the machine."""
+def images(machine: Machine) -> dict[str, str]:
+    """All tags on the machine, each with the identifier of its image."""
     if not shutil.which("docker"):
-        return set()
-    command = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
-    return machine.cached("docker-images", lambda: set(ask(machine, command).split()))
+        return {}
+    command = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]
+    return machine.cached("docker-images", lambda: parse_images(ask(machine, command)))
+
+
+def parse_images(text: str) -> dict[str, str]:
+    """See `images`; `text` is what `docker image ls` prints."""
+    return dict(line.rsplit(" ", 1) for line in text.splitlines())
 
 
 def parse_loaded(text: str) -> list[str]:

@@ -88,6 +88,13 @@ def test_a_role_that_is_not_there_is_a_usage_error(hub: Callable[..., Settings])
 # --- where the image comes from -------------------------------------------------------------------
 
 
+class Folder:
+    """A build context."""
+
+    def packed(self, *_: object) -> bytes:
+        return b"context"
+
+
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """images.py without Docker: a tag, a context, and an archive that was built."""
@@ -99,7 +106,7 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         images, "notebook", lambda _: Recipe("notebook", tmp_path, {"PYPI": "https://mirror"})
     )
     monkeypatch.setattr(images, "recipe_tag", lambda *_: "some/name:0123456789abcdef")
-    monkeypatch.setattr(images, "recipe_context", lambda *_: b"context")
+    monkeypatch.setattr(images, "recipe_context", lambda *_: Folder())
     monkeypatch.setattr(images, "ensure_archive", lambda *_: archive)
     return archive
 

@@ -125,3 +125,56 @@ def test_an_environment_is_laid_over_the_own_one(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HOME", "/h")
     run(["docker", "build"], env={"http_proxy": "http://proxy:1"}, on_line=on_line)
     assert (started[0]["HOME"], started[0]["http_proxy"]) == ("/h", "http://proxy:1")
+
+
+class Reading:
+    """A process that reads its input before it says anything."""
+
+    def __init__(self, stdin: int, kept: list[bytes], returncode: int = 0) -> None:
+        assert stdin == subprocess.PIPE
+        self.stdin, self.stdout, self.returncode = Pipe(kept), io.BytesIO(b"said\n"), returncode
+        self.killed = False
+
+    def __enter__(self) -> Reading:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+class Pipe(io.RawIOBase):
+    def __init__(self, kept: list[bytes]) -> None:
+        self.kept = kept
+
+    def write(self, data: Any) -> int:
+        if data == b"closed":
+            raise BrokenPipeError
+        self.kept.append(bytes(data))
+        return len(data)
+
+
+def test_a_large_input_is_written_while_the_program_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[bytes] = []
+    monkeypatch.setattr(subprocess, "Popen", lambda _, stdin, **__: Reading(stdin, kept))
+
+    def write(file: Any) -> None:
+        for piece in (b"one", b"two", b"closed", b"three"):
+            file.write(piece)
+
+    assert run(["docker", "build"], stdin=write, on_line=lambda _: None) == "said"
+    assert kept == [b"one", b"two"], "what a program does not read is no failure"
+
+
+def test_an_input_that_fails_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Reading(subprocess.PIPE, [])
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: process)
+
+    def write(_: object) -> None:
+        raise HubwrightError("x: cannot be read")
+
+    with pytest.raises(HubwrightError, match="x: cannot be read"):
+        run(["docker", "build"], stdin=write, on_line=lambda _: None)
+    assert process.killed

@@ -46,7 +46,20 @@ class DockerSpawner(HasTraits):
     async def remove_object(self) -> None:
         self.removed += 1
 
-    async def docker(self, command: str, container: str, tail: int) -> Any:
+    cmd: Any = ()
+    image = "ours:1"
+    image_command: list[str] | None = None
+
+    def get_args(self) -> list[str]:
+        return ["--debug"]
+
+    async def get_command(self) -> list[str]:
+        return [*(self.cmd or self.image_command or ()), *self.get_args()]
+
+    async def docker(self, command: str, container: str, tail: int = 0) -> Any:
+        if command == "inspect_image":
+            assert container == "ours:1"
+            return {"Config": {"Cmd": self.image_command}}
         assert (command, container, tail) == ("logs", "c1", 10)
         if isinstance(self.said, Exception):
             raise self.said
@@ -93,6 +106,23 @@ def answers_after(module: Any, monkeypatch: pytest.MonkeyPatch, seconds: float) 
         return bool(module.clock.now >= seconds)
 
     monkeypatch.setattr(module, "_answers", answers)
+
+
+@pytest.mark.parametrize(
+    ("given", "image", "command"),
+    [
+        ((), ["start"], ["start", "--debug"]),
+        ((), None, ["jupyterhub-singleuser", "--debug"]),
+        ((), [], ["jupyterhub-singleuser", "--debug"]),
+        (("mine",), None, ["mine", "--debug"]),
+    ],
+)
+def test_an_image_without_a_command_gets_the_usual_one(
+    module: Any, given: tuple[str, ...], image: list[str] | None, command: list[str]
+) -> None:
+    spawner = module.ReadySpawner()
+    spawner.cmd, spawner.image_command = given, image
+    assert asyncio.run(spawner.get_command()) == command
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.2, 5.0])

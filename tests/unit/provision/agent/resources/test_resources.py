@@ -27,6 +27,7 @@ from provision.agent.resources import (
     ReachableFromContainer,
     ResolvableName,
     Resource,
+    ServableImage,
     Service,
     Timer,
     TrustedCertificate,
@@ -46,6 +47,7 @@ CONDITIONS = {
 
 def every_kind(host: Host) -> dict[str, Resource]:
     """One of each kind, as it would stand in a manifest."""
+    host.images.add("theirs/image:1")
     return {
         "AptPackages": AptPackages("docker", ("docker.io", "iptables"), unless=("dockerd", "docker")),
         "AptSources": AptSources({"debian": "http://mirror.example/debian"}),
@@ -69,6 +71,7 @@ def every_kind(host: Host) -> dict[str, Resource]:
         "PythonEnv": PythonEnv(host.path("/opt"), LOCK, "uv==1", {"package.json": "{}"}),
         "ReachableFromContainer": ReachableFromContainer("keeper", "172.30.0.1", 8081, "the hub"),
         "ResolvableName": ResolvableName("hub.example.org", "a certificate"),
+        "ServableImage": ServableImage("theirs/image:1", 1 << 30, 1.0, 100),
         "Service": Service("ours", "[Service]\nExecStart=/bin/true\n", ready="http://127.0.0.1:1/"),
         "Timer": Timer("ours", "[Timer]\nOnCalendar=daily\n", "[Service]\nExecStart=/bin/true\n"),
         "TrustedCertificate": TrustedCertificate("our-ca", PEM),

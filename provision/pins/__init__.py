@@ -1,0 +1,3 @@
+"""`make pins`: every pin of the project as new as its source has it."""
+
+from __future__ import annotations
