@@ -129,10 +129,14 @@ def _decoded(kind: str, key: str) -> bytes:
 
 @dataclass(frozen=True)
 class Known:
-    """The lines that name one host."""
+    """The lines that name one host.
+
+    `plain`: those that name it without its port. As for OpenSSH, they count where no line has the port.
+    """
 
     name: str
     lines: tuple[Line, ...]
+    plain: tuple[Line, ...] = ()
 
     @property
     def keys(self) -> tuple[Line, ...]:
@@ -141,10 +145,10 @@ class Known:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The types of the keys that are known: the host is asked for one of these first."""
-        return tuple(dict.fromkeys(line.kind for line in self.keys))
+        return tuple(dict.fromkeys(line.kind for line in self.keys or self.plain if not line.marker))
 
     def refuse_revoked(self, kind: str, key: bytes, where: str) -> None:
-        for line in self.lines:
+        for line in (*self.lines, *self.plain):
             if line.marker == REVOKED and line.key == key:
                 raise HubwrightError(
                     f"its host key is revoked: {kind} {digest_of(key)} ({line.where})",
@@ -156,8 +160,10 @@ class Known:
     def check(self, kind: str, key: bytes, where: str) -> bool:
         """Whether the key is known. Raises HubwrightError when it is revoked, or only others are known."""
         self.refuse_revoked(kind, key, where)
-        if not self.keys or any(line.key == key for line in self.keys):
-            return bool(self.keys)
+        if not self.keys:
+            return any(line.key == key and not line.marker for line in self.plain)
+        if any(line.key == key for line in self.keys):
+            return True
         other = next((line for line in self.keys if line.kind == kind), self.keys[0])
         file = other.where.rpartition(":")[0]
         raise HubwrightError(
@@ -173,18 +179,24 @@ def known(name: str, paths: Iterable[Path]) -> Known:
 
     Raises HubwrightError when a file, or a line that names the host, cannot be read.
     """
-    lines = []
+    with_port = re.fullmatch(r"\[(.*)\]:\d+", name)
+    exact, plain = [], []
     for path in paths:
         for line in parse(_text(path), path):
-            if line.marker in ("", REVOKED) and not line.kind.isdigit() and line.is_of(name):
-                if not line.key:
-                    raise HubwrightError(
-                        f"no key can be read from this line of {name}",
-                        where=line.where,
-                        hint="correct that line or remove it; see sshd(8) for the form",
-                    )
-                lines.append(line)
-    return Known(name, tuple(lines))
+            if line.marker not in ("", REVOKED) or line.kind.isdigit():
+                continue
+            if line.is_of(name):
+                exact.append(line)
+            elif with_port and line.is_of(with_port[1]):
+                plain.append(line)
+    for line in exact + plain:
+        if not line.key:
+            raise HubwrightError(
+                f"no key can be read from this line of {name}",
+                where=line.where,
+                hint="correct that line or remove it; see sshd(8) for the form",
+            )
+    return Known(name, tuple(exact), tuple(plain))
 
 
 def _text(path: Path) -> str:

@@ -90,6 +90,10 @@ def test_an_accepted_key_is_noted_so_that_it_is_known_next_time(tmp_path: Path) 
         f"@revoked other {text(KEY)}\n{NAME} {text(KEY)}",
         f"@newer * {text(OTHER_KEY)}\n{NAME} {text(KEY)}",
         f"other ssh-ed25519 no-key\n|1|damaged|x ssh-rsa AAAA\nother\n{NAME} {text(KEY)}",
+        f"host {text(OTHER_KEY)}\nhost {text(KEY)}",
+        f"!{NAME},* {text(KEY)}",
+        f"{paramiko.HostKeys.hash_host('host')} {text(KEY)}",
+        f"host {text(OTHER_KEY)}\n{NAME} {text(KEY)}",
         f"# a comment\n\n  {NAME} {text(KEY)}",
         f"{NAME} 1024 35 1234567890\n{NAME} {text(KEY)}",
     ],
@@ -103,9 +107,8 @@ def test_a_known_key(known: Path, line: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        f"host {text(KEY)}",
-        f"!{NAME},* {text(KEY)}",
-        f"{paramiko.HostKeys.hash_host('host')} {text(KEY)}",
+        f"host {text(OTHER_KEY)}",
+        f"!host,!{NAME},* {text(KEY)}",
         f"@cert-authority * {text(KEY)}",
         f"# {NAME} {text(KEY)}",
         f"h:2222 {text(KEY)}",
@@ -136,7 +139,7 @@ def test_a_changed_key_is_refused_with_the_line_that_knows_another(known: Path, 
 
 
 @pytest.mark.parametrize("accept", [False, True])
-@pytest.mark.parametrize("names", ["*", NAME, paramiko.HostKeys.hash_host(NAME)])
+@pytest.mark.parametrize("names", ["*", NAME, "host", paramiko.HostKeys.hash_host(NAME)])
 @pytest.mark.parametrize("listed", [False, True])
 def test_a_revoked_key_is_refused_with_the_line_that_says_so(
     known: Path, accept: bool, names: str, listed: bool
@@ -163,6 +166,12 @@ def test_a_damaged_line_stops_the_host_that_it_names(
         with pytest.raises(HubwrightError, match=f"{known}:2: no key can be read") as caught:
             sessions.run(TARGET, b"", {}, access, lambda _: None)
         assert caught.value.hint
+
+
+def test_a_key_that_is_known_without_the_port_does_not_excuse_a_changed_one(known: Path) -> None:
+    known.write_text(f"host {text(KEY)}\n{NAME} {text(OTHER_KEY)}\n")
+    with pytest.raises(HubwrightError, match="key has changed"):
+        meet(known)
 
 
 def test_the_types_of_known_keys_are_told_for_the_handshake(known: Path) -> None:
