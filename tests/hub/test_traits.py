@@ -7,10 +7,14 @@ need the hub's own packages (roles/locks/hub.txt): `tox -e hub`.
 from __future__ import annotations
 
 import json
+import logging
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jupyterhub.app import JupyterHub
+from jupyterhub.auth import Authenticator
 from jupyterhub.metrics import PeriodicMetricsCollector
 from jupyterhub.spawner import Spawner
 from traitlets import TraitError
@@ -21,6 +25,7 @@ import roles
 from provision.settings import load
 from provision.settings.image_names import GRAPHITE, NOTEBOOK
 from roles.shared.inputs import ImageSource
+from tests.verify.test_hub_log import WORDS
 
 IMAGE = f'\n[image]\nreference = "quay.io/group/notebook@sha256:{"0a" * 32}"\n'
 SOURCES = {NOTEBOOK: ImageSource("notebook"), GRAPHITE: ImageSource("graphite")}
@@ -110,3 +115,21 @@ def test_each_misspelt_trait_is_found(tmp_path: Path) -> None:
         wrong[section] = Config({**config[section], f"{trait}s": config[section][trait]})
         assert unknown(wrong) == [f"{section}.{trait}s"]
     assert unknown(Config({"Spwaner": {"mem_limit": 1}})) == ["Spwaner.mem_limit"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (JupyterHub, {"JupyterHub": {"bind_ulr": "http://127.0.0.1:8000"}}),
+        (Spawner, {"Spawner": {"mem_limt": 1}}),
+        (Authenticator, {"Authenticator": {"alow_all": True}}),
+        (Authenticator, {"Authenticator": {"whitelist": {"a"}}}),
+        (JupyterHub, {"JupyterHub": {"proxy_auth_token": "x"}}),
+    ],
+)
+def test_the_log_says_what_verify_looks_for(
+    caplog: pytest.LogCaptureFixture, kind: type[Configurable], options: dict[str, Any]
+) -> None:
+    """See tests/verify/test_hub_log.py, which reads the log of a hub that runs."""
+    kind(config=Config(options), log=logging.getLogger("hub"))
+    assert re.search("|".join(WORDS), caplog.text)
