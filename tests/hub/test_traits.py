@@ -29,6 +29,7 @@ from tests.verify.test_hub_log import WORDS
 
 IMAGE = f'\n[image]\nreference = "quay.io/group/notebook@sha256:{"0a" * 32}"\n'
 SOURCES = {NOTEBOOK: ImageSource("notebook"), GRAPHITE: ImageSource("graphite")}
+PASSWORDS = f'[auth]\nuser_password = "{"u" * 8}"\nadmin_password = "{"a" * 32}"\n'
 HUBS = {
     "as it comes": "",
     "without what can be left out": (
@@ -38,6 +39,7 @@ HUBS = {
         "[hub]\ntitle = 'A'\nannouncement = 'B'\n"
         "[server]\ncpu = 0.5\nmemory = '2G'\ndisk = '1G'\nmax_servers = 7\nenvironment = {A = '1'}\n"
     ),
+    "with a shared password": "[auth]\ntype = 'shared-password'\n[users]\nadmins = ['ann']\n",
     "behind a proxy": "[tls]\nmode = 'behind-proxy'\n[hub]\ndomain = 'hub.example.org'\n",
 }
 
@@ -45,6 +47,9 @@ HUBS = {
 def configured(folder: Path, text: str) -> Config:
     """The traits of a hub that the roles describe."""
     (folder / "hub.toml").write_text(text + IMAGE, encoding="utf-8")
+    if "shared-password" in text:
+        (folder / "secrets.toml").write_text(PASSWORDS, encoding="ascii")
+        (folder / "secrets.toml").chmod(0o600)
     settings = load(folder / "hub.toml", {})
     hub = json.loads(roles.hub.hub_json(roles.read_inputs(settings, SOURCES)))
     for service in hub["services"]:
