@@ -29,14 +29,14 @@ up: setup ## Raise a machine, deploy onto it, and print the URL of a hub that wo
 
 test: ## Every check of the project, the end-to-end ones on a real machine included
 	@provision/setup.sh --test
-	@.venv/bin/tox run -e lint,unit
+	@.venv/bin/tox run -e lint,unit,hub
 	@$(E2E)
 
 lint: setup ## Style and types
 	@.venv/bin/tox run -e lint
 
 unit: setup ## The checks that take seconds: no network, no processes
-	@.venv/bin/tox run -e unit
+	@.venv/bin/tox run -e unit,hub
 
 e2e: ## Only the end-to-end checks
 	@provision/setup.sh --test

@@ -10,22 +10,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import threading
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from .events import BlobHeader, Event, Need, Say
+from .masking import without_credentials
 from .resources import Problem
 from .resources.fs import sha256_of
 from .state import State
 
 CHUNK = 1 << 20
-
-
-def without_credentials(text: str) -> str:
-    """Programs repeat addresses in their complaints, and a proxy's may hold its password."""
-    return re.sub(r"(://)[^/\s:@\"']+:[^/\s@\"']+@", r"\1***@", text)
 
 
 class Channel:

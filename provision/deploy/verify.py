@@ -17,7 +17,11 @@ from provision.tools.project import PROJECT
 CHECKS = PROJECT / "tests" / "verify"
 # What ssh's configuration may say of the way to a host, as `ssh -G` names it.
 WAY = ("hostname", "port", "user", "proxyjump", "proxycommand")
+KNOWN = ("userknownhostsfile", "globalknownhostsfile")
 KEYS = ("identityfile", "identityagent", "certificatefile", "identitiesonly")
+
+# Runs of the agent ask a host for its plain key (provision/ssh/known_hosts.py), and so do the checks.
+NO_CERTIFICATES = "  HostKeyAlgorithms -*-cert-v01@openssh.com"
 
 
 def verify(settings: Settings, targets: Sequence[Target], access: Access, extra: Sequence[str] = ()) -> bool:
@@ -52,7 +56,8 @@ def _ssh_config(targets: Sequence[Target], access: Access, sockets: Path) -> str
         f"Host * {' '.join(f'!{name}' for name in names)}",
         "  BatchMode yes",
         "  StrictHostKeyChecking yes",
-        f"  UserKnownHostsFile {_quoted(access.known_hosts)}",
+        NO_CERTIFICATES,
+        *([] if access.usual_known_hosts else [f"  UserKnownHostsFile {_quoted(access.known_hosts)}"]),
         "  Include ~/.ssh/config",
         "  Include /etc/ssh/ssh_config",
     ]
@@ -67,7 +72,9 @@ def _stanza(name: str, target: Target, access: Access, sockets: Path) -> list[st
     if target.identity:
         lines += [f"  IdentityFile {_quoted(target.identity)}", "  IdentitiesOnly yes"]
     if not target.made_here:
-        lines += ["  StrictHostKeyChecking yes", f"  UserKnownHostsFile {_quoted(access.known_hosts)}"]
+        lines += ["  StrictHostKeyChecking yes", NO_CERTIFICATES]
+        if not access.usual_known_hosts:
+            lines.append(f"  UserKnownHostsFile {_quoted(access.known_hosts)}")
         return lines + _configured(target)
     lines += ["  StrictHostKeyChecking no", "  UserKnownHostsFile /dev/null", f"  HostName {target.host}"]
     lines += [f"  Port {target.port}"] if target.port else []
@@ -86,7 +93,7 @@ def _configured(target: Target) -> list[str]:
             where=target.name,
             hint=f"mend it until `ssh -G {target.host}` agrees",
         )
-    wanted = WAY if target.identity else (*WAY, *KEYS)
+    wanted = (*WAY, *KNOWN) if target.identity else (*WAY, *KNOWN, *KEYS)
     found = [line.partition(" ") for line in done.stdout.splitlines()]
     # A path may hold spaces; what leads through jump hosts is the rest of its line and takes no quotes.
     return [

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from provision.agent.channel import without_credentials
+from provision.agent.masking import without_credentials
 from provision.errors import HubwrightError
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 targets.py      which host, and how the operator wants to get in
 known_hosts.py  host keys: known, refused, noted
 connections.py  the way in, past jump hosts and through what ssh's configuration says
-runs.py         what is said over a connection: a run of the agent, or a command
+sessions.py     what is said over a connection: a run of the agent, or a command
 """
 
 from .connections import require_key

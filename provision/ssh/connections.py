@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 15.0  # seconds
 OWN_TIMEOUT = 120.0  # the same for a machine of this computer, which may be emulated and busy
 KEEPALIVE = 15  # seconds
+RSA = "ssh-rsa"
+RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")  # of the same keys
 
 # What ends a connection is told once and in our words; without a handler it comes with a traceback as well.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -88,9 +91,12 @@ def _open(
         if target.made_here:
             hop.client.set_missing_host_key_policy(known_hosts.vouched_policy())
         else:
-            for known in (known_hosts.SYSTEM, access.known_hosts):
-                known_hosts.reading(known, hop.client.load_system_host_keys)
-            hop.client.set_missing_host_key_policy(known_hosts.known_only_policy(where, access, handle))
+            files = known_hosts.files(access, hop.ssh_config)
+            known = known_hosts.known(known_hosts.known_as(hop.host, hop.port), files.read)
+            hop.connect_kwargs["transport_factory"] = functools.partial(_transport, kinds=known.kinds)
+            hop.client.set_missing_host_key_policy(
+                known_hosts.known_only_policy(where, files, access, handle)
+            )
         _enter(hop, where, is_target=hop is connection)
         hop.transport.set_keepalive(KEEPALIVE)
         if isinstance(hop.transport.sock, socket.socket):  # not through a jump host
@@ -104,14 +110,6 @@ def _enter(hop: fabric.Connection, where: str, *, is_target: bool) -> None:
 
     try:
         hop.open()
-    except paramiko.BadHostKeyException as error:
-        name = known_hosts.known_as(hop.host, hop.port)
-        raise HubwrightError(
-            f"the host's key has changed: it is {known_hosts.fingerprint(error.key)}, "
-            f"known is {known_hosts.fingerprint(error.expected_key)}",
-            where=where,
-            hint=f"find out why; if it was set up anew: ssh-keygen -R '{name}'",
-        ) from None
     except paramiko.AuthenticationException:
         key = "the key with -i FILE" if is_target else "its key in ssh's configuration or your agent"
         raise HubwrightError(
@@ -145,13 +143,18 @@ def _enter(hop: fabric.Connection, where: str, *, is_target: bool) -> None:
         raise HubwrightError(what, where=where, hint=hint) from None
 
 
-def _transport(sock: Any, **options: Any) -> paramiko.Transport:
-    """With AES-GCM before AES-CTR and its HMAC: a large input takes either side a third of the work."""
+def _transport(sock: Any, kinds: Collection[str] = (), **options: Any) -> paramiko.Transport:
+    """With AES-GCM before AES-CTR and its HMAC: a large input takes either side a third of the work.
+
+    `kinds`: the types of host key to ask for first, as known_hosts names them.
+    """
     import paramiko
 
     transport = paramiko.Transport(sock, **options)
     security = transport.get_security_options()
     security.ciphers = tuple(sorted(security.ciphers, key=lambda name: "-gcm@" not in name))
+    wanted = {*kinds, *(RSA_SIGNATURES if RSA in kinds else ())}
+    security.key_types = tuple(sorted(security.key_types, key=lambda name: name not in wanted))
     return transport
 
 

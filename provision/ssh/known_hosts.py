@@ -1,13 +1,23 @@
-"""Host keys: which are known, what is refused, and how one is noted."""
+"""Host keys: which are known, what is refused, and how one is noted.
+
+The files are read as sshd(8) describes them and OpenSSH reads them, which paramiko's own reader does not:
+`@revoked` is honoured, patterns and several keys of one type count, and a damaged line stops only the host
+that it names. `@cert-authority` is passed over: paramiko asks no host for a certificate.
+"""
 
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
+import hmac
 import os
-from collections.abc import Callable
+import re
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from provision.agent.events import Accepted, Event
 from provision.errors import HubwrightError
@@ -18,8 +28,7 @@ if TYPE_CHECKING:
     import paramiko
 
 SYSTEM = Path("/etc/ssh/ssh_known_hosts")
-
-T = TypeVar("T")
+REVOKED, AUTHORITY = "@revoked", "@cert-authority"
 
 
 def known_as(host: str, port: int | None) -> str:
@@ -29,6 +38,179 @@ def known_as(host: str, port: int | None) -> str:
 
 class UnknownHostKey(HubwrightError):
     """The host shows a key that nobody here has seen before."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of known hosts that count for one host. New keys are noted in `noted`."""
+
+    read: tuple[Path, ...]
+    noted: Path
+
+
+def files(access: Access, configured: Mapping[str, str]) -> Files:
+    """The files that ssh's configuration names for a host, or else the usual ones.
+
+    HUBWRIGHT_KNOWN_HOSTS goes before UserKnownHostsFile.
+    """
+    host = configured.get("hostname", "")
+    system = _paths(configured.get("globalknownhostsfile", ""), host)
+    own = _paths(configured.get("userknownhostsfile", ""), host) if access.usual_known_hosts else ()
+    if not own:
+        own = (access.known_hosts,)
+        if access.usual_known_hosts:
+            own += (access.known_hosts.with_name("known_hosts2"),)
+    return Files((*(system or (SYSTEM, SYSTEM.with_name(f"{SYSTEM.name}2"))), *own), own[0])
+
+
+def _paths(value: str, host: str) -> tuple[Path, ...]:
+    """The paths of a value in ssh_config(5), with the tokens that matter for files of a person."""
+    tokens = {"%%": "%", "%d": str(Path.home()), "%h": host}
+    try:
+        words = shlex.split(value)
+    except ValueError:  # a quote without its end
+        words = value.split()
+    paths = [re.sub("%.", lambda token: tokens.get(token[0], token[0]), word) for word in words]
+    return tuple(Path(os.devnull if path == "none" else path).expanduser() for path in paths)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a file of known hosts. `key` is empty when it cannot be read; `where` is file:number."""
+
+    where: str
+    marker: str
+    names: str
+    kind: str
+    key: bytes
+
+    def is_of(self, name: str) -> bool:
+        """Whether the line names the host: by name, by pattern, or hashed. A negated pattern excludes it."""
+        found = False
+        for pattern in self.names.split(","):
+            if _matches(pattern.removeprefix("!"), name.lower()):
+                if pattern.startswith("!"):
+                    return False
+                found = True
+        return found
+
+
+def _matches(pattern: str, name: str) -> bool:
+    if pattern.startswith("|1|"):
+        try:
+            salt, digest = (base64.b64decode(part, validate=True) for part in pattern[3:].split("|"))
+        except ValueError:
+            return False
+        return hmac.compare_digest(hmac.new(salt, name.encode(), "sha1").digest(), digest)
+    wanted = re.escape(pattern.lower()).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(wanted, name) is not None
+
+
+def parse(text: str, path: Path) -> Iterator[Line]:
+    """The lines of a file of known hosts, comments left out."""
+    for number, line in enumerate(text.splitlines(), 1):
+        fields = line.split()
+        if not fields or fields[0].startswith("#"):
+            continue
+        marker = fields.pop(0) if fields[0].startswith("@") else ""
+        names, kind, key, *_ = [*fields, "", "", ""]
+        yield Line(f"{path}:{number}", marker, names, kind, _decoded(kind, key))
+
+
+def _decoded(kind: str, key: str) -> bytes:
+    """The key's bytes; none when they are damaged, or of another type than the line says."""
+    try:
+        data = base64.b64decode(key, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+    size = int.from_bytes(data[:4], "big")
+    return data if len(data) > size + 4 and data[4 : 4 + size] == kind.encode() else b""
+
+
+@dataclass(frozen=True)
+class Known:
+    """The lines that name one host.
+
+    `plain`: those that name it without its port. As for OpenSSH, they count where no line has the port.
+    """
+
+    name: str
+    lines: tuple[Line, ...]
+    plain: tuple[Line, ...] = ()
+
+    @property
+    def keys(self) -> tuple[Line, ...]:
+        return tuple(line for line in self.lines if not line.marker)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The types of the keys that are known: the host is asked for one of these first."""
+        return tuple(dict.fromkeys(line.kind for line in self.keys or self.plain if not line.marker))
+
+    def refuse_revoked(self, kind: str, key: bytes, where: str) -> None:
+        for line in (*self.lines, *self.plain):
+            if line.marker == REVOKED and line.key == key:
+                raise HubwrightError(
+                    f"its host key is revoked: {kind} {digest_of(key)} ({line.where})",
+                    where=where,
+                    hint="do not go there with this key; the host needs a new one (ssh-keygen -A), "
+                    "or that line is wrong",
+                )
+
+    def check(self, kind: str, key: bytes, where: str) -> bool:
+        """Whether the key is known. Raises HubwrightError when it is revoked, or only others are known."""
+        self.refuse_revoked(kind, key, where)
+        if not self.keys:
+            return any(line.key == key and not line.marker for line in self.plain)
+        if any(line.key == key for line in self.keys):
+            return True
+        other = next((line for line in self.keys if line.kind == kind), self.keys[0])
+        file = other.where.rpartition(":")[0]
+        raise HubwrightError(
+            f"the host's key has changed: it is {kind} {digest_of(key)}, "
+            f"known is {other.kind} {digest_of(other.key)} ({other.where})",
+            where=where,
+            hint=f"find out why; if it was set up again: ssh-keygen -f '{file}' -R '{self.name}'",
+        )
+
+
+def known(name: str, paths: Iterable[Path]) -> Known:
+    """What the files say of a host.
+
+    Raises HubwrightError when a file, or a line that names the host, cannot be read.
+    """
+    with_port = re.fullmatch(r"\[(.*)\]:\d+", name)
+    exact, plain = [], []
+    for path in paths:
+        for line in parse(_text(path), path):
+            if line.marker not in ("", REVOKED) or line.kind.isdigit():
+                continue
+            if line.is_of(name):
+                exact.append(line)
+            elif with_port and line.is_of(with_port[1]):
+                plain.append(line)
+    for line in exact + plain:
+        if not line.key:
+            raise HubwrightError(
+                f"no key can be read from this line of {name}",
+                where=line.where,
+                hint="correct that line or remove it; see sshd(8) for the form",
+            )
+    return Known(name, tuple(exact), tuple(plain))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode(errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        raise HubwrightError(
+            f"cannot be read: {error.strerror}",
+            where=str(path),
+            hint="put known host keys there, one a line, see sshd(8); GlobalKnownHostsFile and "
+            "UserKnownHostsFile of ssh's configuration name other files",
+        ) from None
 
 
 def vouched_policy() -> paramiko.MissingHostKeyPolicy:
@@ -43,13 +225,18 @@ def vouched_policy() -> paramiko.MissingHostKeyPolicy:
 
 
 def known_only_policy(
-    where: str, access: Access, handle: Callable[[Event], None]
+    where: str, names: Files, access: Access, handle: Callable[[Event], None]
 ) -> paramiko.MissingHostKeyPolicy:
-    """Refuse an unknown key, or, when the operator said so, show it and write it down."""
+    """Refuse an unknown key, or, when the operator said so, show it and write it down.
+
+    paramiko is told of no known keys, so that it asks this policy about every key.
+    """
     import paramiko
 
     class KnownOnly(paramiko.MissingHostKeyPolicy):
         def missing_host_key(self, client: Any, hostname: str, key: Any) -> None:  # noqa: ARG002
+            if known(hostname, names.read).check(key.get_name(), key.asbytes(), where):
+                return
             if not access.accept_new_host_key:
                 raise UnknownHostKey(
                     f"its host key is not known: {fingerprint(key)}",
@@ -57,14 +244,13 @@ def known_only_policy(
                     hint="compare it with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), "
                     "then run again with --accept-new-host-key",
                 )
-            note(access, hostname, f"{key.get_name()} {key.get_base64()}")
-            handle(Accepted(fingerprint(key), str(access.known_hosts)))
+            note(names.noted, hostname, f"{key.get_name()} {key.get_base64()}")
+            handle(Accepted(fingerprint(key), str(names.noted)))
 
     return KnownOnly()
 
 
-def note(access: Access, name: str, key: str) -> None:
-    path = access.known_hosts
+def note(path: Path, name: str, key: str) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with path.open("ab+") as file:
@@ -80,52 +266,31 @@ def note(access: Access, name: str, key: str) -> None:
         ) from None
 
 
-def reading(known: Path, read: Callable[[str], T]) -> T | None:
-    """What `read` makes of a file of known hosts, or nothing when it is not there."""
-    from paramiko.hostkeys import InvalidHostKey
-
-    try:
-        return read(str(known))
-    except FileNotFoundError:
-        return None
-    except InvalidHostKey as error:
-        raise HubwrightError(
-            f"no key can be read from the line `{error.line[:60]}…`",
-            where=str(known),
-            hint="mend that line or remove it",
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or "it is no text"
-        raise HubwrightError(
-            f"cannot be read: {reason}",
-            where=str(known),
-            hint="put known host keys there, one a line, see sshd(8)",
-        ) from None
-
-
 def note_host_key(target: Target, public: str, access: Access) -> None:
     """Know the host by its public key (`type base64`), before it is even there.
 
-    Raises HubwrightError when it is known by another key of that kind.
+    Raises HubwrightError when it is known by another key of that kind, or the key is revoked.
     """
-    from paramiko.hostkeys import HostKeys
-
     name = known_as(target.host, target.port)
-    known = reading(access.known_hosts, HostKeys) or HostKeys()
-    kind, _, key = public.partition(" ")
-    keys = known.lookup(name)
-    present = keys.get(kind) if keys is not None else None
-    if present is None:
-        note(access, name, public)
-    elif present.get_base64() != key:
+    kind, _, text = public.partition(" ")
+    key = base64.b64decode(text.split()[0])
+    found = known(name, [access.known_hosts])
+    found.refuse_revoked(kind, key, name)
+    alike = [line for line in found.keys if line.kind == kind]
+    if not alike:
+        note(access.known_hosts, name, public)
+    elif all(line.key != key for line in alike):
         raise HubwrightError(
-            f"another key of {name} is known: {fingerprint(present)}",
-            where=str(access.known_hosts),
+            f"another key of {name} is known: {kind} {digest_of(alike[0].key)}",
+            where=alike[0].where,
             hint=f"if that host is gone: ssh-keygen -f '{access.known_hosts}' -R '{name}'",
         )
 
 
 def fingerprint(key: paramiko.PKey) -> str:
     """As OpenSSH shows it: type and SHA256 in unpadded base64."""
-    digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
-    return f"{key.get_name()} SHA256:{digest}"
+    return f"{key.get_name()} {digest_of(key.asbytes())}"
+
+
+def digest_of(key: bytes) -> str:
+    return f"SHA256:{base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip('=')}"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import fabric
 
 MAX_PORT = 65535
+KNOWN_HOSTS = "~/.ssh/known_hosts"
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,14 @@ class Access:
     accept_new_host_key: bool = False
     sudo_password: str | None = field(default=None, repr=False)
     known_hosts: Path = field(
-        default_factory=lambda: Path(
-            os.environ.get("HUBWRIGHT_KNOWN_HOSTS", "~/.ssh/known_hosts")
-        ).expanduser()
+        default_factory=lambda: Path(os.environ.get("HUBWRIGHT_KNOWN_HOSTS", KNOWN_HOSTS)).expanduser()
     )
     connections: OpenConnections = field(default_factory=OpenConnections, repr=False, compare=False)
+
+    @property
+    def usual_known_hosts(self) -> bool:
+        """Whether ssh's configuration may name other files of known hosts."""
+        return self.known_hosts == Path(KNOWN_HOSTS).expanduser()
 
 
 def hops(connection: fabric.Connection) -> list[fabric.Connection]:

@@ -23,7 +23,7 @@ from roles import SHIPPED
 from tests.e2e.operators import PROJECT, Operator
 
 SNAPSHOT = Path(__file__).with_name("snapshot.py")
-BOOT = 60  # seconds
+BOOT = 180  # seconds
 # What apt, systemd and Ubuntu's logins leave or renew, whatever one does; none of it does anything.
 LEFT_BY_OTHERS = (
     "/etc/group-",

@@ -116,6 +116,33 @@ def test_jump_host_s_key_has_to_be_known_too(
     assert "inside: nothing is deployed" in done.out
 
 
+def test_marked_lines_of_known_hosts_mean_what_they_mean_to_openssh(
+    operator: Operator, host: Host, there: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    known = operator.known_hosts.read_text()
+    [(kind, key)] = noted(operator, host)
+    checks = ("verify", *there, "-k", "test_no_unit_has_failed")
+    try:
+        operator.known_hosts.write_text(f"@cert-authority * {kind} {key}\nother ssh-rsa damaged\n{known}")
+        assert "nothing is deployed" in operator.hubwright("status", *there, code=1).out
+        operator.hubwright(*checks)
+        operator.known_hosts.write_text(f"{known}@revoked * {kind} {key}\n")
+        lines = len(operator.known_hosts.read_text().splitlines())
+        for option in ((), ("--accept-new-host-key",)):
+            operator.hubwright("plan", *there, *option, code=1).says(
+                "its host key is revoked", f"({operator.known_hosts}:{lines})"
+            )
+        assert "Host key verification failed" in operator.hubwright(*checks, code=1).out
+    finally:
+        operator.known_hosts.write_text(known)
+    config = tmp_path / ".ssh" / "config"
+    config.parent.mkdir()
+    config.write_text(f"Host *\n  GlobalKnownHostsFile {tmp_path}/all\n")
+    (tmp_path / "all").write_text(f"@revoked * {kind} {key}\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    operator.hubwright("plan", *there, code=1).says("its host key is revoked", f"({tmp_path}/all:1)")
+
+
 def test_interrupted_driver_ends_at_once(operator: Operator, host: Host, there: tuple[str, ...]) -> None:
     """Even while another host says nothing at all."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -53,7 +53,8 @@ def test_hub_answers_while_docker_does_not(machine: Host) -> None:
         usual = seconds_until_it_answers()
         machine.run("systemctl kill --signal=STOP docker")
         try:
-            assert seconds_until_it_answers() < usual + LATER
+            # A busy machine makes one start slow, and not every one; a hub that waits is slow each time.
+            assert any(seconds_until_it_answers() < usual + LATER for _ in range(3))
         finally:
             machine.run("systemctl kill --signal=CONT docker")
         assert await visitor.arrive() == server

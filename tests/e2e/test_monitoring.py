@@ -21,7 +21,7 @@ GRAPHITE, METRICS, STATUS = "hubwright-graphite", "hubwright-metrics", "hubwrigh
 VOLUME = "/var/lib/docker/volumes/hubwright-graphite/_data"
 SCREENSHOTS = PROJECT / "build" / "screenshots"
 ROUND = 12  # seconds: the sender looks every ten, StatsD passes on every ten
-PATIENCE = 60  # seconds
+PATIENCE = 120  # seconds
 
 RENDER = """
 import json, sys, urllib.request

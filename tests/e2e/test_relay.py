@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.hosts import free_port
 from tests.e2e.operators import PROJECT
 
-SOON = 10.0  # seconds
+SOON = 30.0  # seconds
 
 
 @contextmanager

@@ -27,7 +27,8 @@ FILES = "/etc/jupyterhub/tls"
 PROXY = "jupyterhub-proxy"
 STRANGER = "192.0.2.1"  # an address for documentation: nobody has it
 HOSTS_KEPT = 6  # seconds that a program in Go believes what it read in /etc/hosts
-NOTICED = 10  # seconds until the front door has read a new certificate
+NOTICED = 30  # seconds until the front door has read a new certificate
+PATIENCE = 60  # seconds until a visit stands in the hub's log
 
 INSTALL = "DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends"
 PURGE = "DEBIAN_FRONTEND=noninteractive apt-get purge -qy --autoremove"
@@ -119,9 +120,9 @@ def address_that_the_hub_sees(host: Host, url: str, ca: Path | None = None) -> s
     claims = {"X-Forwarded-For": STRANGER, "X-Real-Ip": STRANGER, "Forwarded": f"for={STRANGER}"}
     visitor = Visitor(url, ca=str(ca) if ca else None)
     asyncio.run(visitor.request("GET", f"{url}{path}", headers=claims))
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        log = host.run("journalctl --unit=jupyterhub --since=-1min --output=cat --no-pager")
+        log = host.run("journalctl --unit=jupyterhub --since=-1hour --output=cat --no-pager")
         if found := re.search(rf"{path}\S* \(\S*@([0-9a-f.:]+)\)", log):
             return found[1]
         time.sleep(0.2)

@@ -30,13 +30,14 @@ def test_broken_machine_is_noticed(operator: Operator, machine: Host) -> None:
         chmod 0644 /etc/jupyterhub/hub.json
         systemctl stop hubwright-culler hubwright-fence
         iptables --insert FORWARD --in-interface hubwright0 --out-interface hubwright0 --jump ACCEPT
-        sed --in-place 's/"pids_limit": hub/"pids_limit": 16 * hub/; s/"fsize"/"core"/' \\
+        sed --in-place --expression='s/"pids_limit": hub/"pids_limit": 16 * hub/; s/"fsize"/"core"/' \\
+            --expression='s/pull_policy/pull_polcy/' \\
             /etc/jupyterhub/jupyterhub_config.py
         systemctl restart jupyterhub
         systemd-run --quiet --unit=broken false
         """)
     try:
-        chosen = "unit or cannot_read or reach_each or nothing_else or processes or file_beyond"
+        chosen = "unit or cannot_read or reach_each or nothing_else or processes or file_beyond or every_opt"
         done = operator.hubwright("verify", "-k", chosen, code=1)
     finally:
         machine.run("""
@@ -53,6 +54,7 @@ def test_broken_machine_is_noticed(operator: Operator, machine: Host) -> None:
         "test_containers_do_not_reach_each_other",
         "test_processes_beyond_the_limit_are_refused",
         "test_file_beyond_the_limit_is_refused",
+        "test_hub_takes_every_option",
     }
 
 

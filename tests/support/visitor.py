@@ -24,7 +24,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 # Seconds between two questions, and at least PAUSE times what an answer takes: asking is work.
 POLL, PAUSE = 0.1, 3
-PATIENCE = 90.0  # seconds until a server is ready, and until a kernel has answered
+PATIENCE = 180.0  # seconds until a server is ready, and until a kernel has answered
 
 
 @dataclass

@@ -46,15 +46,6 @@ def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
     assert not rest.lstrip().startswith("Options:"), "it says what it does"
 
 
-def test_help_is_quick() -> None:
-    """Nothing slow is imported before a command needs it."""
-    source = Path(sys.modules["provision.cli"].__file__ or "").read_text(encoding="utf-8")
-    top = [line for line in source.splitlines() if line.startswith(("import ", "from "))]
-    assert not [
-        line for line in top if any(slow in line for slow in ("settings", "hosts", "deploy", "vm", "rich"))
-    ]
-
-
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)

@@ -36,17 +36,31 @@ def test_results_come_in_the_order_of_the_hosts() -> None:
     assert for_each_host([], Access(), work) == []
 
 
-def test_more_hosts_than_are_worked_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "AT_ONCE", 2)
-    threads: set[int] = set()
+@pytest.mark.parametrize("bound", [1, 3])
+def test_no_more_hosts_than_the_bound_are_worked_on_at_once(
+    monkeypatch: pytest.MonkeyPatch, bound: int
+) -> None:
+    """Each host keeps its place until as many as may be are at work, and one more would have been seen."""
+    monkeypatch.setattr(parallel, "AT_ONCE", bound)
+    lock, full = threading.Lock(), threading.Event()
+    at_work, most = 0, 0
 
     def work(target: Target) -> str:
-        threads.add(threading.get_ident())
+        nonlocal at_work, most
+        with lock:
+            at_work += 1
+            most = max(most, at_work)
+            if at_work >= bound:
+                full.set()
+        assert full.wait(10), "fewer than the bound are at work"
+        time.sleep(0.05)  # without a bound, all the others begin meanwhile
+        with lock:
+            at_work -= 1
         return target.name
 
     targets = [Target(str(number)) for number in range(9)]
     assert for_each_host(targets, Access(), work) == [target.name for target in targets]
-    assert len(threads) <= 2
+    assert most == bound
 
 
 def test_an_interruption_hangs_up_and_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

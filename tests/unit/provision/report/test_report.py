@@ -130,6 +130,8 @@ forwardagent yes
 identityfile ~/my keys/id
 proxyjump front,me@second
 proxycommand nc -x "a proxy" %h %p
+userknownhostsfile /home/me/.ssh/known /home/me/.ssh/more
+globalknownhostsfile /dev/null
 """
 
 
@@ -173,7 +175,9 @@ def test_checks_run_on_every_host_and_never_here(
         assert line in made
     assert "StrictHostKeyChecking no" in made
     assert "StrictHostKeyChecking yes" in existing
-    assert 'UserKnownHostsFile "/known"' in existing
+    assert existing.index('UserKnownHostsFile "/known"') < existing.index("userknownhostsfile"), (
+        "it goes first"
+    )
     assert [argv[2:] for argv in checked["asked"]] == [["--", "host"]]
 
 
@@ -193,14 +197,18 @@ def test_a_host_is_checked_where_ssh_s_configuration_leads(
         "port 2200",
         "proxyjump front,me@second",
         'proxycommand nc -x "a proxy" %h %p',
+        "userknownhostsfile /home/me/.ssh/known /home/me/.ssh/more",
+        "globalknownhostsfile /dev/null",
+        "HostKeyAlgorithms -*-cert-v01@openssh.com",
     ):
         assert f"  {line}\n" in usual
         assert f"  {line}\n" in named
     assert '  identityfile "~/my keys/id"\n' in usual
     assert "my keys" not in named, "-i names the only one"
     assert "forwardagent" not in usual
-    for line in ("StrictHostKeyChecking yes", "UserKnownHostsFile", "Include ~/.ssh/config"):
+    for line in ("StrictHostKeyChecking yes", "HostKeyAlgorithms -*-cert", "Include ~/.ssh/config"):
         assert line in jumps
+    assert "UserKnownHostsFile" not in checked["config"], "the configuration has its own"
 
 
 def test_paths_are_found_from_everywhere(

@@ -11,7 +11,7 @@ from traitlets.config import Config
 
 import jupyterhub_config
 import roles
-from provision.agent.channel import without_credentials
+from provision.agent.masking import without_credentials
 from provision.agent.resources import (
     AptSources,
     CondaPrefix,
