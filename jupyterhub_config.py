@@ -63,7 +63,10 @@ def _visitors(c: Any, hub: dict[str, Any]) -> None:  # noqa: ARG001 - one kind o
 
 def _servers(c: Any, hub: dict[str, Any]) -> None:
     c.JupyterHub.spawner_class = "ready_spawner.ReadySpawner"
-    c.JupyterHub.active_server_limit = hub["max_servers"]
+    c.JupyterHub.active_server_limit = hub["max_servers"]  # those in line count, so the line has an end
+    # The spawner lets servers start a few at a time. The hub's own limit would turn away who waits in line.
+    c.JupyterHub.concurrent_spawn_limit = 0
+    c.ReadySpawner.starts_at_once = hub["starts_at_once"]
     c.Spawner.default_url = "/lab"
     c.Spawner.disable_user_config = True
     c.Spawner.environment = hub["environment"]

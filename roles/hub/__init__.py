@@ -14,6 +14,7 @@ from roles.shared.inputs import Inputs
 from roles.shared.render import render
 
 UNIT = "jupyterhub"
+CODE = ("hub/request_limits.py", "hub/ready_spawner.py", "hub/start_line.py", "hub/failed_starts.py")
 
 
 def hub_json(inputs: Inputs) -> str:
@@ -37,6 +38,7 @@ def hub_json(inputs: Inputs) -> str:
         "pids": s.server.pids,
         "disk": s.server.disk,
         "max_servers": s.server.max_servers,
+        "starts_at_once": s.server.starts_at_once,
         "start_timeout": s.server.start_timeout,
         "certificates": downloads.notebooks_certificates(s),
         "environment": {**downloads.notebooks(s), **s.server.environment, **secrets},
@@ -71,7 +73,7 @@ def steps(inputs: Inputs) -> list[Resource]:
     settings = File(paths.HUB_JSON, hub_json(inputs), mode=0o600, secret=True, **owned)
     config = File(paths.HUB_CONFIG, inputs.files["jupyterhub_config.py"])
     pages = inputs.pages("hub", "page.html", "spawn_pending.html", "not_running.html", "429.html")
-    code = [*inputs.code("hub/request_limits.py", "hub/ready_spawner.py"), *pages]
+    code = [*inputs.code(*CODE), *pages]
     tokens = [caller.token for caller in inputs.callers]
     front_door = (proxy.service(inputs), proxy.program(inputs))
     own = own_config(inputs)
