@@ -141,8 +141,10 @@ def _is_here(address: str) -> bool:
 
 
 if "get_config" in globals():  # JupyterHub runs this file with get_config in its name space
+    import ended_servers
     import request_limits
 
+    ended_servers.forget()
     request_limits.bound_requests()
     request_limits.count_known_methods_only()
     settings = json.loads(HUB_JSON.read_text(encoding="utf-8"))

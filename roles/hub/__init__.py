@@ -14,7 +14,13 @@ from roles.shared.inputs import Inputs
 from roles.shared.render import render
 
 UNIT = "jupyterhub"
-CODE = ("hub/request_limits.py", "hub/ready_spawner.py", "hub/start_line.py", "hub/failed_starts.py")
+CODE = (
+    "hub/request_limits.py",
+    "hub/ready_spawner.py",
+    "hub/start_line.py",
+    "hub/failed_starts.py",
+    "hub/ended_servers.py",
+)
 
 
 def hub_json(inputs: Inputs) -> str:
@@ -96,6 +102,7 @@ def steps(inputs: Inputs) -> list[Resource]:
         *own,
         settings,
         config,
+        *inputs.code("hub/server_logs.py"),
         Service(
             UNIT,
             render("hub/jupyterhub.service.j2", token_file=proxy.TOKEN.path),

@@ -19,6 +19,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import ended_servers
 import failed_starts
 import start_line
 from dockerspawner import DockerSpawner
@@ -187,6 +188,7 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
                 written >> 20,
                 self.disk >> 20,
             )
+            await self._keep_last_words()
             # At once: in the time that a server is given to end by itself it could write on.
             await _ask_docker("DELETE", f"/containers/{container}?force=1&v=1")
         except Exception as error:  # Docker restarts, or is slow
@@ -197,10 +199,24 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
             self._rested = time.monotonic() + REST * (time.monotonic() - began)
         await super().poll_and_notify()
 
+    async def remove_object(self) -> None:
+        """Remove the container, as DockerSpawner does; its last words stay for the operator."""
+        await self._keep_last_words()
+        await super().remove_object()
+
+    async def _keep_last_words(self) -> None:
+        """Write down the end of the log. A server ends without it as well."""
+        try:
+            said: Any = await self.docker("logs", self.object_id, tail=ended_servers.LINES)
+            said = said if isinstance(said, bytes) else str(said).encode()
+            await asyncio.to_thread(ended_servers.keep, self.user.name, self.name, said)
+        except Exception as error:
+            self.log.warning("The last words of %s's server are not kept: %s", self._log_name, error)
+
     async def _last_words(self) -> str:
         try:
             said: Any = await self.docker("logs", self.container_id, tail=10)
-        except Exception as error:  # somebody may have removed the container
+        except Exception as error:  # the container may have been removed
             return str(error)
         return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
 

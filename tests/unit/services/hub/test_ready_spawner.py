@@ -53,8 +53,11 @@ class DockerSpawner(HasTraits):
     async def remove_object(self) -> None:
         self.removed += 1
 
+    user = SimpleNamespace(name="ada")
+    name = "lab"
+
     async def docker(self, command: str, container: str, tail: int) -> Any:
-        assert (command, container, tail) == ("logs", "c1", 10)
+        assert (command, container, tail in (10, 1000)) == ("logs", "c1", True)
         if isinstance(self.said, Exception):
             raise self.said
         return self.said
@@ -78,7 +81,7 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     counters = ModuleType("prometheus_client")
     vars(counters)["Summary"] = Summary
     monkeypatch.setitem(sys.modules, "prometheus_client", counters)
-    for name in ("failed_starts", "start_line"):
+    for name in ("failed_starts", "start_line", "ended_servers"):
         sys.modules.pop(name, None)
     module = importlib.import_module("services.hub.ready_spawner")
     clock = SimpleNamespace(now=0.0)
@@ -92,6 +95,9 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
     monkeypatch.setattr(module, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": sleep}))
     vars(module)["clock"] = clock
+    kept: list[tuple[str, str, bytes]] = []
+    monkeypatch.setattr(module.ended_servers, "keep", lambda *words: kept.append(words))
+    vars(module)["kept"] = kept
     yield module
     for name in ("services.hub.ready_spawner", "failed_starts"):
         sys.modules.pop(name, None)
@@ -442,6 +448,28 @@ def test_whoever_waits_is_told_how_far_it_is(module: Any, monkeypatch: pytest.Mo
     assert percents[-1] < 100
 
 
+# --- last words -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("said", [b"Traceback\n", "Traceback\n"])
+def test_the_last_words_of_a_container_stay_when_it_is_removed(module: Any, said: Any) -> None:
+    spawner = module.ReadySpawner()
+    spawner.said = said
+    asyncio.run(spawner.remove_object())
+    assert module.kept == [("ada", "lab", b"Traceback\n")]
+    assert spawner.removed == 1
+
+
+def test_a_container_goes_even_when_its_words_cannot_be_kept(
+    module: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    spawner = module.ReadySpawner()
+    spawner.said = OSError("No space left on device")
+    asyncio.run(spawner.remove_object())
+    assert spawner.removed == 1
+    assert "The last words of ada's server are not kept: No space left on device" in caplog.text
+
+
 # --- what a server writes -------------------------------------------------------------------------
 
 LOOK = ("GET", "/containers/c1/json?size=1")
@@ -465,7 +493,7 @@ class Engine:
         if isinstance(self.written, Exception):
             raise self.written
         if method == "DELETE":
-            self.spawner.state = 137
+            self.spawner.state, self.spawner.object_id = 137, ""
         return json.dumps({"SizeRw": self.written}).encode()
 
     def poll(self) -> Any:
@@ -494,6 +522,7 @@ def test_a_server_that_wrote_too_much_is_ended_and_removed(
     engine.written = 1001
     engine.poll()
     assert engine.asked == [LOOK, LOOK, END]
+    assert len(engine.module.kept) == 1, "its owner may ask why"
     assert engine.spawner.notified == 1, "the hub knows at once"
     assert "ada has written" in caplog.text
 
