@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -144,7 +145,8 @@ if "get_config" in globals():  # JupyterHub runs this file with get_config in it
     import ended_servers
     import request_limits
 
-    ended_servers.forget()
+    with contextlib.suppress(OSError):  # no reason for a hub not to start
+        ended_servers.forget()
     request_limits.bound_requests()
     request_limits.count_known_methods_only()
     settings = json.loads(HUB_JSON.read_text(encoding="utf-8"))

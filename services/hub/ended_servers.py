@@ -42,9 +42,12 @@ def keep(user: str, server: str, log: bytes, folder: Path = FOLDER) -> None:
     now = time.time_ns()
     about = json.dumps({"user": user, "server": server, "ended": now / 1e9})
     unfinished = folder / f"{now}.new"
-    unfinished.touch(mode=0o600)
-    unfinished.write_bytes(about.encode() + b"\n" + _end(log))
-    unfinished.rename(folder / f"{now}.log")
+    try:
+        unfinished.touch(mode=0o600)
+        unfinished.write_bytes(about.encode() + b"\n" + _end(log))
+        unfinished.rename(folder / f"{now}.log")
+    finally:
+        unfinished.unlink(missing_ok=True)  # where the disk is full
     forget(folder)
 
 

@@ -79,6 +79,18 @@ def test_a_file_that_makes_no_sense_is_passed_over(folder: Path, content: bytes)
     assert ended_servers.found(folder) == []
 
 
+@pytest.mark.usefixtures("clock")
+def test_a_full_disk_leaves_nothing_half_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space left"):
+            ended_servers.keep("ada", "", b"x\n", folder)
+    assert list(folder.iterdir()) == []
+
+
 def test_a_folder_that_is_not_there_holds_nothing(folder: Path) -> None:
     assert ended_servers.found(folder) == []
     ended_servers.forget(folder)
