@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.e2e.hosts import Host
@@ -38,9 +39,16 @@ place.write_text(json.dumps(hub | json.loads(sys.argv[1])))
 END
 systemctl restart jupyterhub
 """
-RESTORE = "cp --preserve /run/hub.json /etc/jupyterhub/hub.json; systemctl restart jupyterhub"
+RESTORE = "mv /run/hub.json /etc/jupyterhub/hub.json; systemctl restart jupyterhub"
 ASLEEP = ["sleep", "600"]
 ENDS = ["sh", "-c", "echo no course of this name; exit 3"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_other_image(machine: Host) -> Iterator[None]:
+    yield
+    machine.run("docker ps --all --quiet --filter ancestor=other | xargs --no-run-if-empty docker rm --force")
+    machine.run("docker image rm --force other")
 
 
 def change(machine: Host, command: list[str], **settings: Any) -> None:
