@@ -52,6 +52,7 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
 
     _step = ""
     _began = 0.0
+    _called_off = False
     _spawning: asyncio.Future[Any] | None = None
     _look: asyncio.Task[None] | None = None
     _rested = 0.0
@@ -92,8 +93,16 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
     def _spawn_future(self, start: asyncio.Future[Any] | None) -> None:
         self._spawning = start
         if start is not None:
-            self._began = time.monotonic()
+            self._began, self._called_off = time.monotonic(), False
             start.add_done_callback(self._note_end_of_start)
+
+    @property
+    def ready(self) -> bool:
+        """The hub's own, but for a start that was called off and is not cleared away yet.
+
+        The hub would tell the page that such a server is ready, and the page would go there.
+        """
+        return not self._called_off and bool(super().ready)
 
     def _note_end_of_start(self, start: asyncio.Future[Any]) -> None:
         """Free the place of a start that has ended, and account for one that failed.
@@ -103,6 +112,7 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
         """
         self._line.leave(self)
         step, self._step = self._step, ""
+        self._called_off = start.cancelled()
         error = None if start.cancelled() else start.exception()
         if error is None:
             return

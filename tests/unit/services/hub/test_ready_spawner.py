@@ -24,6 +24,7 @@ class DockerSpawner(HasTraits):
     hooked = 0
     starts: Any = None  # what start() raises, or an event to wait for
     _spawn_future: Any = None
+    ready = True  # as JupyterHub has it as soon as nothing is pending
     container_id = object_id = "c1"
     state: int | None = None
     said: Any = b"no space left\n"
@@ -287,6 +288,28 @@ def test_a_start_that_succeeds_or_is_called_off_is_no_failure(
     asyncio.run(scenario())
     assert module.failed_starts.FAILED.observed == []
     assert caplog.text == ""
+
+
+def test_a_start_that_was_called_off_is_not_told_to_be_ready(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers_after(module, monkeypatch, 0)
+
+    async def scenario() -> None:
+        spawner = module.ReadySpawner()
+        spawner.starts = never()
+        start = Hub(module).begin(spawner)
+        seen: list[bool] = []
+        start.add_done_callback(lambda _: seen.append(spawner.ready))  # as the page's stream does
+        await asyncio.sleep(0)
+        start.cancel()
+        await ended(start)
+        assert seen == [False]
+        spawner.starts = None
+        await ended(Hub(module).begin(spawner))
+        assert spawner.ready
+
+    asyncio.run(scenario())
 
 
 # --- a crowd --------------------------------------------------------------------------------------
