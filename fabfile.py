@@ -21,6 +21,7 @@ from provision.agent.events import Mode
 from provision.cli.options import named
 from provision.deploy import converge as deployment
 from provision.deploy import inspect
+from provision.deploy.server_logs import server_logs
 from provision.deploy.verify import verify as run_checks
 from provision.errors import Exit, HubwrightError
 from provision.machines import machine_of
@@ -122,13 +123,18 @@ def status(c: Any) -> Exit:
 @task(
     help={
         "unit": "a unit of the hub's, or a role: docker, culler, …",
+        "server": "the server of this account, or account/server",
         "lines": "how many lines back to begin",
     }
 )
 @served_once
-def logs(c: Any, unit: str = "jupyterhub", lines: int = 100, follow: bool = False) -> Exit:
-    """Show the log of the hub or of another unit."""
+def logs(c: Any, unit: str = "jupyterhub", server: str = "", lines: int = 100, follow: bool = False) -> Exit:
+    """Show the log of the hub, of another unit, or of a person's server."""
     settings = _settings()
+    if server:
+        asked: Any = {"name": server, "lines": lines, "follow": follow}
+        known = server_logs(_targets(settings), _access(c), Reporter(), **asked)
+        return Exit.DONE if known else Exit.FAILED
     options: Any = {"unit": inspect.unit_of(settings, unit), "lines": lines, "follow": follow}
     shown = inspect.logs(_targets(settings), _access(c), Reporter(), **options)
     return Exit.DONE if shown else Exit.FAILED

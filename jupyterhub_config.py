@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -82,7 +83,10 @@ def _shared_password(c: Any, auth: dict[str, Any]) -> None:
 
 def _servers(c: Any, hub: dict[str, Any]) -> None:
     c.JupyterHub.spawner_class = "ready_spawner.ReadySpawner"
-    c.JupyterHub.active_server_limit = hub["max_servers"]
+    c.JupyterHub.active_server_limit = hub["max_servers"]  # those in line count, so the line has an end
+    # The spawner lets servers start a few at a time. The hub's own limit would turn away who waits in line.
+    c.JupyterHub.concurrent_spawn_limit = 0
+    c.ReadySpawner.starts_at_once = hub["starts_at_once"]
     c.Spawner.default_url = "/lab"
     c.Spawner.disable_user_config = True
     c.Spawner.environment = hub["environment"]
@@ -163,8 +167,11 @@ def _is_here(address: str) -> bool:
 
 
 if "get_config" in globals():  # JupyterHub runs this file with get_config in its name space
+    import ended_servers
     import request_limits
 
+    with contextlib.suppress(OSError):  # no reason for a hub not to start
+        ended_servers.forget()
     request_limits.bound_requests()
     request_limits.count_known_methods_only()
     settings = json.loads(HUB_JSON.read_text(encoding="utf-8"))

@@ -191,13 +191,22 @@ def ssh(ctx: Context, command: tuple[str, ...]) -> None:
     show_default=True,
     help="A unit of the hub's, or a role: docker, culler, …",
 )
+@click.option(
+    "--server", metavar="NAME", help="A person's: an account, or account/server. Ended ones are kept a while."
+)
 @click.option("-n", "--lines", default=100, show_default=True, help="How many lines back to begin.")
 @click.option("-f", "--follow", is_flag=True, help="Go on until interrupted.")
 @click.pass_obj
-def logs(ctx: Context, on: HostOptions, unit: str, lines: int, follow: bool) -> None:
-    """Show the log of the hub or of another unit."""
+def logs(ctx: Context, on: HostOptions, unit: str, server: str | None, lines: int, follow: bool) -> None:
+    """Show the log of the hub, of another unit, or of a person's server."""
     from provision.deploy import inspect
+    from provision.deploy.server_logs import server_logs
 
+    if server is not None:
+        targets, access = on.targets(ctx.settings), on.access()
+        if not server_logs(targets, access, ctx.reporter, name=server, lines=lines, follow=follow):
+            raise SystemExit(Exit.FAILED)
+        return
     unit = inspect.unit_of(ctx.settings, unit)
     targets, access = on.targets(ctx.settings), on.access()
     if not inspect.logs(targets, access, ctx.reporter, unit=unit, lines=lines, follow=follow):

@@ -25,7 +25,12 @@ class Server(Section):
     max_servers: Annotated[int, Field(ge=0)] = Field(
         100, description="Servers at once; whoever comes later waits until one ends. 0: no limit."
     )
-    start_timeout: Timeout = Field(60, description="A server that is not ready by then has failed.")
+    starts_at_once: Annotated[int, Field(ge=0)] = Field(
+        0, description="Servers that start at once; the others wait in line. 0: as the host's cores allow."
+    )
+    start_timeout: Timeout = Field(
+        60, description="A server that is not ready by then, counted from its turn to start, has failed."
+    )
     idle_timeout: Duration = Field(
         3600,
         description="Idle servers end after this, at least 6 minutes, temporary accounts go; 0 keeps them.",

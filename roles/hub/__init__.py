@@ -15,6 +15,13 @@ from roles.shared.render import render
 
 UNIT = "jupyterhub"
 PAGES = ("page.html", "login.html", "spawn_pending.html", "not_running.html", "429.html")
+CODE = (
+    "hub/request_limits.py",
+    "hub/ready_spawner.py",
+    "hub/start_line.py",
+    "hub/failed_starts.py",
+    "hub/ended_servers.py",
+)
 
 
 def _auth(settings: Settings) -> dict[str, Any]:
@@ -55,6 +62,7 @@ def hub_json(inputs: Inputs) -> str:
         "pids": s.server.pids,
         "disk": s.server.disk,
         "max_servers": s.server.max_servers,
+        "starts_at_once": s.server.starts_at_once,
         "start_timeout": s.server.start_timeout,
         "certificates": downloads.notebooks_certificates(s),
         "environment": {**downloads.notebooks(s), **s.server.environment, **secrets},
@@ -88,7 +96,7 @@ def steps(inputs: Inputs) -> list[Resource]:
     owned: dict[str, Any] = {"owner": paths.USER, "group": paths.USER}
     settings = File(paths.HUB_JSON, hub_json(inputs), mode=0o600, secret=True, **owned)
     config = File(paths.HUB_CONFIG, inputs.files["jupyterhub_config.py"])
-    programs = ("hub/request_limits.py", "hub/ready_spawner.py", *_authenticator(inputs.settings))
+    programs = (*CODE, *_authenticator(inputs.settings))
     code = [*inputs.code(*programs), *inputs.pages("hub", *PAGES)]
     tokens = [caller.token for caller in inputs.callers]
     front_door = (proxy.service(inputs), proxy.program(inputs))
@@ -112,6 +120,7 @@ def steps(inputs: Inputs) -> list[Resource]:
         *own,
         settings,
         config,
+        *inputs.code("hub/server_logs.py"),
         Service(
             UNIT,
             render("hub/jupyterhub.service.j2", token_file=proxy.TOKEN.path),

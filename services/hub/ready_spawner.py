@@ -2,7 +2,8 @@
 
 The hub asks a server that is not ready again and again with growing pauses, and so notices it up to a second
 late. Here the port is tried every few hundredths of a second, and a container that ends at once fails at
-once, with its last words. Whoever waits is told how far it is; why a server did not start is counted.
+once, with its last words. Servers start a few at a time, see start_line.py; a visitor who waits is told how
+far it is. A start that fails says why, and is counted with its reason.
 
 A server that has written more than `disk` allows is ended, and its container removed.
 """
@@ -11,30 +12,29 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import json
 import socket
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import ended_servers
+import failed_starts
+import start_line
 from dockerspawner import DockerSpawner
-from prometheus_client import Counter
 from tornado.httpclient import HTTPClientError
 from tornado.netutil import Resolver
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from traitlets import Integer
 
 EVERY = 0.03  # seconds
+EVERY_IN_LINE = 0.5  # seconds; a hundred people may wait
 STEPS = (
     ("container", 20, "Preparing your container"),
     ("server", 55, "Starting JupyterLab"),
     ("hub", 90, "Opening the door"),
 )
-
-FAILURES = Counter("hubwright_spawn_failures", "Servers that did not start, by reason", ["reason"])
-for _reason in ("timeout", "error", "http_timeout", "http_error"):
-    FAILURES.labels(_reason)  # so that a reason is there before its first failure
-
 
 COMMAND = "jupyterhub-singleuser"  # of images that name none
 DOCKER = "/run/docker.sock"
@@ -47,23 +47,34 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
     """Raises RuntimeError with the container's last lines when it ends before it answers."""
 
     disk = Integer(0, config=True, help="Bytes that a server may write before it is ended. 0: no limit.")
+    starts_at_once = Integer(
+        0, config=True, help="Servers that start at the same time. 0: as the host's cores allow."
+    )
 
     _step = ""
-    _raised = False
-    _answered = 0.0
+    _began = 0.0
+    _called_off = False
+    _spawning: asyncio.Future[Any] | None = None
     _look: asyncio.Task[None] | None = None
     _rested = 0.0
 
+    async def run_pre_spawn_hook(self) -> None:
+        """Wait in line, then run the hub's own hook. The hub's time-out for a start begins after this."""
+        self._step = "line"
+        await self._line.turn(self)
+        hooked = super().run_pre_spawn_hook()
+        if inspect.isawaitable(hooked):
+            await hooked
+
     async def start(self) -> tuple[str, int]:
-        self._step, self._raised = "container", False
+        self._step = "container"
         try:
             ip, port = await super().start()
             self._step = "server"
             await self._until_it_answers(ip, port)
-        except Exception:
-            self._raised = True
-            raise
-        self._step, self._answered = "hub", time.monotonic()
+        finally:
+            self._line.leave(self)  # the hub's own look at the server costs the host nothing
+        self._step = "hub"
         return ip, port
 
     async def get_command(self) -> list[str]:
@@ -75,28 +86,85 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
         command: list[str] = await super().get_command()
         return command
 
-    async def stop(self, now: bool = False) -> None:
-        if reason := self._failure():
-            FAILURES.labels(reason).inc()
-        self._step = ""
-        await super().stop(now)
+    @property
+    def _line(self) -> start_line.StartLine:
+        return _line_of(self.starts_at_once or start_line.places(start_line.cores()))
+
+    @property
+    def _spawn_future(self) -> asyncio.Future[Any] | None:
+        """The hub's own name for a start, from its beginning to its success or failure.
+
+        Every start ends there, wherever it fails and whatever the hub does afterwards: stop() is not called
+        for a container that has ended by itself.
+        """
+        return self._spawning
+
+    @_spawn_future.setter
+    def _spawn_future(self, start: asyncio.Future[Any] | None) -> None:
+        self._spawning = start
+        if start is not None:
+            self._began, self._called_off = time.monotonic(), False
+            start.add_done_callback(self._note_end_of_start)
+
+    @property
+    def ready(self) -> bool:
+        """The hub's own, but for a start that was called off and is not cleared away yet.
+
+        The hub would tell the page that such a server is ready, and the page would go there.
+        """
+        return not self._called_off and bool(super().ready)
+
+    def _note_end_of_start(self, start: asyncio.Future[Any]) -> None:
+        """Free the place of a start that has ended, and account for one that failed.
+
+        The hub's own callbacks and all who wait for the start come after this one. A start that its visitor
+        called off is no failure.
+        """
+        self._line.leave(self)
+        step, self._step = self._step, ""
+        self._called_off = start.cancelled()
+        error = None if start.cancelled() else start.exception()
+        if error is None:
+            return
+        seconds = time.monotonic() - self._began
+        reason = failed_starts.reason_of(error, started=step == "hub")
+        failed_starts.FAILED.labels(reason).observe(seconds)
+        said = failed_starts.give_words(error, self._words_for(error, step))
+        self.log.error(
+            "%s's server did not start: %s (%s, %s, after %.1f s)",
+            self._log_name,
+            said,
+            type(error).__name__,
+            reason,
+            seconds,
+        )
+
+    def _words_for(self, error: BaseException, step: str) -> str:
+        """What to say about a failure that says nothing itself."""
+        if failed_starts.reason_of(error, started=False) != "timeout":
+            return f"{type(error).__name__}, without further words; the log of the hub has more"
+        found = {
+            "container": "Docker had not started its container",
+            "server": "its container ran, but JupyterLab did not answer",
+            "hub": "JupyterLab did not answer the hub",
+        }.get(step, "it was still being prepared")
+        seconds = self.http_timeout if step == "hub" else self.start_timeout
+        return f"the server was not ready within {seconds} seconds: {found}"
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """What a visitor reads while waiting. The hub itself says that the server is ready."""
+        told = 0
+        while self._step in ("", "line"):
+            number = self._line.number(self)
+            if number and number != told:
+                told = number
+                yield {"progress": 5, "message": _words_in_line(number)}
+            await asyncio.sleep(EVERY_IN_LINE if number else EVERY)
         names = [name for name, _, _ in STEPS]
         for number, (_, percent, message) in enumerate(STEPS):
             while self._step not in names[number:]:
                 await asyncio.sleep(EVERY)
             yield {"progress": percent, "message": message}
-
-    def _failure(self) -> str:
-        """Why the hub stops a server that has not become ready, in StatsD's old words; or nothing."""
-        if self._step in ("container", "server"):
-            return "error" if self._raised else "timeout"
-        if self._waiting_for_response:
-            late = time.monotonic() - self._answered >= self.http_timeout
-            return "http_timeout" if late else "http_error"
-        return ""
 
     async def _until_it_answers(self, ip: str, port: int) -> None:
         deadline = time.monotonic() + self.http_timeout
@@ -140,6 +208,7 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
                 written >> 20,
                 self.disk >> 20,
             )
+            await self._keep_last_words()
             # At once: in the time that a server is given to end by itself it could write on.
             await _ask_docker("DELETE", f"/containers/{container}?force=1&v=1")
         except Exception as error:  # Docker restarts, or is slow
@@ -150,12 +219,38 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
             self._rested = time.monotonic() + REST * (time.monotonic() - began)
         await super().poll_and_notify()
 
+    async def remove_object(self) -> None:
+        """Remove the container, as DockerSpawner does; its last words stay for the operator."""
+        await self._keep_last_words()
+        await super().remove_object()
+
+    async def _keep_last_words(self) -> None:
+        """Write down the end of the log. A server ends without it as well."""
+        try:
+            said: Any = await self.docker("logs", self.object_id, tail=ended_servers.LINES)
+            said = said if isinstance(said, bytes) else str(said).encode()
+            await asyncio.to_thread(ended_servers.keep, self.user.name, self.name, said)
+        except Exception as error:
+            self.log.warning("The last words of %s's server are not kept: %s", self._log_name, error)
+
     async def _last_words(self) -> str:
         try:
             said: Any = await self.docker("logs", self.container_id, tail=10)
-        except Exception as error:  # somebody may have removed the container
+        except Exception as error:  # the container may have been removed
             return str(error)
         return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+
+
+def _words_in_line(number: int) -> str:
+    if number == 1:
+        return "Many people start a server just now: you are next"
+    return f"Many people start a server just now: you are number {number} in line"
+
+
+@functools.cache
+def _line_of(places: int) -> start_line.StartLine:
+    """The one line that all servers of this hub stand in."""
+    return start_line.StartLine(places)
 
 
 async def _answers(ip: str, port: int) -> bool:

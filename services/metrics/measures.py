@@ -25,27 +25,25 @@ GAUGES: dict[str, tuple[str, dict[str, str]]] = {
     "users.active": ("jupyterhub_active_users", {"period": "24h"}),
     "users.total": ("jupyterhub_total_users", {}),
 }
+# Counted by failed_starts.py, once for each start that failed. The hub's own histogram of starts does not
+# tell a time-out from an error; it counts a container that ended at once twice, and visitors turned away too.
+_FAILED = "hubwright_failed_starts_seconds"
+_REASONS = ("timeout", "error", "http_timeout", "http_error")
 _LOGIN_PAGE = {"handler": "jupyterhub.handlers.login.LoginHandler", "method": "GET"}
 COUNTERS: dict[str, tuple[str, dict[str, str]]] = {
     "login.request": ("jupyterhub_request_duration_seconds_count", _LOGIN_PAGE),
     "login.success": ("jupyterhub_login_duration_seconds_count", {"status": "success"}),
     "login.failure": ("jupyterhub_login_duration_seconds_count", {"status": "failure"}),
     "logout": ("jupyterhub_logout_duration_seconds_count", {}),
-    # Counted by ready_spawner.py: the hub's own numbers do not tell these apart.
-    "spawner.failure.timeout": ("hubwright_spawn_failures_total", {"reason": "timeout"}),
-    "spawner.failure.error": ("hubwright_spawn_failures_total", {"reason": "error"}),
-    "spawner.failure.http_timeout": ("hubwright_spawn_failures_total", {"reason": "http_timeout"}),
-    "spawner.failure.http_error": ("hubwright_spawn_failures_total", {"reason": "http_error"}),
+    "spawner.refused": ("jupyterhub_server_spawn_duration_seconds_count", {"reason": "too-many-users"}),
+    **{f"spawner.failure.{reason}": (f"{_FAILED}_count", {"reason": reason}) for reason in _REASONS},
 }
-# Histograms, of which the number of events and the sum of their seconds are used.
+# Histograms and summaries, of which the number of events and the sum of their seconds are used.
 TIMINGS: dict[str, tuple[str, list[dict[str, str]]]] = {
     "login.authenticate.success": ("jupyterhub_login_duration_seconds", [{"status": "success"}]),
     "login.authenticate.failure": ("jupyterhub_login_duration_seconds", [{"status": "failure"}]),
     "spawner.success": ("jupyterhub_server_spawn_duration_seconds", [{"status": "success"}]),
-    "spawner.failure": (
-        "jupyterhub_server_spawn_duration_seconds",
-        [{"status": "failure"}, {"status": "error"}],
-    ),
+    "spawner.failure": (_FAILED, [{}]),
     "spawner.stop": ("jupyterhub_server_stop_seconds", [{}]),
 }
 STARTED = "process_start_time_seconds"

@@ -28,6 +28,7 @@ ORDER = (
     "test_verify",
     "test_hub_restart",
     "test_monitoring",
+    "test_crowd",
     "test_changes",
     "test_accounts",
     "test_extend",

@@ -69,7 +69,15 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
 
 def counted(machine: Host, name: str) -> float:
     """What Graphite holds of a counter, in all."""
-    target = f"stats.counters.jupyterhub.{name}.count"
+    return _sum(machine, f"stats.counters.jupyterhub.{name}.count")
+
+
+def timed(machine: Host, name: str) -> float:
+    """How many times Graphite holds of a timer, in all."""
+    return _sum(machine, f"stats.timers.jupyterhub.{name}.count")
+
+
+def _sum(machine: Host, target: str) -> float:
     return float(machine.run(f"python3 - {target} <<'END'{RENDER}END\n"))
 
 

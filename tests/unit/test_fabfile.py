@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 import fabfile
-from provision.errors import SettingsError
+from provision.errors import Exit, SettingsError
 from provision.machines.docker import DockerMachine
 from provision.settings import Settings
 from provision.ssh import Target
@@ -35,6 +36,23 @@ def test_no_name_is_the_machine_that_vagrant_raised(
     machine = Target("127.0.0.1", 2222, "vagrant", made_here=True)
     monkeypatch.setattr(DockerMachine, "target", lambda _: machine)
     assert named(monkeypatch, None, settings=hub()) == [machine]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_logs_of_a_person_s_server(monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    asked: dict[str, Any] = {}
+
+    def server_logs(*_: Any, **words: Any) -> bool:
+        asked.update(words)
+        return known
+
+    monkeypatch.setattr(fabfile, "_settings", lambda: None)
+    monkeypatch.setattr(fabfile, "_targets", lambda _: [])
+    monkeypatch.setattr(fabfile, "_access", lambda _: None)
+    monkeypatch.setattr(fabfile, "server_logs", server_logs)
+    logs: Any = inspect.unwrap(fabfile.logs.body)
+    assert logs(None, server="ada", lines=5) is (Exit.DONE if known else Exit.FAILED)
+    assert asked == {"name": "ada", "lines": 5, "follow": False}
 
 
 @pytest.mark.parametrize("hosts", ["", ",", ",,"])

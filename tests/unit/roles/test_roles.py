@@ -325,12 +325,14 @@ def test_a_server_gets_the_limits_that_are_set(
     hub: Callable[..., Settings], configured: Callable[[Settings], Any]
 ) -> None:
     text = "[server]\nmemory = '2G'\ncpu = 0.5\npids = 99\nmax_servers = 7\nstart_timeout = '2m'\n"
+    text += "starts_at_once = 3\n"
     text += "environment = {A = '1', B = '1'}"
     c = configured(hub(text, secrets=f"[server.secrets]\nB = '{HIDDEN}'"))
     assert (c.Spawner.mem_limit, c.Spawner.cpu_limit) == (2 << 30, 0.5)
     assert c.DockerSpawner.extra_host_config["pids_limit"] == 99
     assert c.DockerSpawner.extra_host_config["memswap_limit"] == 2 << 30
-    assert c.JupyterHub.active_server_limit == 7
+    assert (c.JupyterHub.active_server_limit, c.ReadySpawner.starts_at_once) == (7, 3)
+    assert c.JupyterHub.concurrent_spawn_limit == 0, "who waits in line is not turned away"
     assert (c.Spawner.start_timeout, c.Spawner.http_timeout) == (120, 120)
     assert c.Spawner.environment == {"A": "1", "B": HIDDEN}
 

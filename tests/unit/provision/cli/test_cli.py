@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from provision.agent.events import Hello, Result
 from provision.cli import cli, main
 from provision.deploy import converge as deployment
-from provision.deploy import inspect
+from provision.deploy import inspect, server_logs
 from provision.errors import HubwrightError
 from provision.machines.docker import DockerMachine
 from provision.report.outcomes import HostStatus, Outcome
@@ -490,6 +490,25 @@ def test_logs(run: Run, monkeypatch: pytest.MonkeyPatch, words: list[str], line:
     monkeypatch.setattr(inspect, "command", command)
     assert run("logs", "-H", "host", *words)[:2] == (0, "a line\n")
     assert asked == [line]
+
+
+@pytest.mark.parametrize(
+    ("found", "outcome"), [({"found": 1}, (0, "hello\n")), ({"found": 0, "near": ["adam"]}, (1, ""))]
+)
+def test_logs_of_a_person_s_server(
+    run: Run, monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], outcome: tuple[int, str]
+) -> None:
+    def command(_: Target, __: Any, text: str, show: Callable[[str], None]) -> str:
+        assert text.endswith("server_logs.py --follow 5 ada")
+        show(json.dumps(found))
+        if found["found"]:
+            show("hello")
+        return ""
+
+    monkeypatch.setattr(server_logs, "command", command)
+    code, out, err = run("logs", "-H", "host", "--server", "ada", "-n", "5", "-f")
+    assert (code, out) == outcome
+    assert ("did you mean 'adam'?" in err) is (code == 1)
 
 
 def test_logs_of_a_unit_that_no_hub_has(run: Run) -> None:

@@ -51,7 +51,8 @@ def test_a_reading_has_the_old_names() -> None:
         'jupyterhub_server_spawn_duration_seconds_sum{reason="",status="success"} 5\n'
         'jupyterhub_server_spawn_duration_seconds_count{reason="throttled",status="failure"} 1\n'
         'jupyterhub_server_spawn_duration_seconds_count{reason="",status="error"} 1\n'
-        'hubwright_spawn_failures_total{reason="http_timeout"} 1\n'
+        'hubwright_failed_starts_seconds_count{reason="http_timeout"} 1\n'
+        'hubwright_failed_starts_seconds_sum{reason="http_timeout"} 61.5\n'
     )
     assert reading.started == 1795216519.31
     assert reading.gauges == {"users.running": 3.0, "users.active": 5.0}
@@ -63,8 +64,80 @@ def test_a_reading_has_the_old_names() -> None:
     assert {name: value for name, value in reading.timings.items() if value[0]} == {
         "login.authenticate.success": (4.0, 0.5),
         "spawner.success": (2.0, 5.0),
-        "spawner.failure": (2.0, 0.0),
+        "spawner.failure": (1.0, 61.5),
     }
+
+
+# What a hub of JupyterHub 6.1.1 and prometheus_client 0.26 says before and after this: a start that succeeds,
+# three that were not ready in time, a container that ended at once, a visitor for whom there was no place,
+# and one who asked twice. Lines of other metrics are left out.
+CALM = """\
+process_start_time_seconds 1.79600358511e+09
+jupyterhub_server_spawn_duration_seconds_count{reason="",status="success"} 0.0
+jupyterhub_server_spawn_duration_seconds_sum{reason="",status="success"} 0.0
+jupyterhub_server_spawn_duration_seconds_count{reason="",status="failure"} 0.0
+jupyterhub_server_spawn_duration_seconds_sum{reason="",status="failure"} 0.0
+jupyterhub_server_spawn_duration_seconds_count{reason="",status="error"} 0.0
+jupyterhub_server_spawn_duration_seconds_sum{reason="",status="error"} 0.0
+jupyterhub_server_spawn_duration_seconds_count{reason="too-many-users",status="failure"} 0.0
+jupyterhub_server_spawn_duration_seconds_sum{reason="too-many-users",status="failure"} 0.0
+jupyterhub_server_spawn_duration_seconds_created{reason="",status="success"} 1.7960035872862115e+09
+hubwright_failed_starts_seconds_count{reason="timeout"} 0.0
+hubwright_failed_starts_seconds_sum{reason="timeout"} 0.0
+hubwright_failed_starts_seconds_count{reason="error"} 0.0
+hubwright_failed_starts_seconds_sum{reason="error"} 0.0
+hubwright_failed_starts_seconds_count{reason="http_timeout"} 0.0
+hubwright_failed_starts_seconds_sum{reason="http_timeout"} 0.0
+hubwright_failed_starts_seconds_count{reason="http_error"} 0.0
+hubwright_failed_starts_seconds_sum{reason="http_error"} 0.0
+hubwright_failed_starts_seconds_created{reason="timeout"} 1.796003587287952e+09
+"""
+CROWDED = """\
+process_start_time_seconds 1.79600358511e+09
+jupyterhub_server_spawn_duration_seconds_count{reason="",status="success"} 1.0
+jupyterhub_server_spawn_duration_seconds_sum{reason="",status="success"} 2.5
+jupyterhub_server_spawn_duration_seconds_count{reason="",status="failure"} 0.0
+jupyterhub_server_spawn_duration_seconds_sum{reason="",status="failure"} 0.0
+jupyterhub_server_spawn_duration_seconds_count{reason="",status="error"} 4.0
+jupyterhub_server_spawn_duration_seconds_sum{reason="",status="error"} 192.5
+jupyterhub_server_spawn_duration_seconds_count{reason="too-many-users",status="failure"} 1.0
+jupyterhub_server_spawn_duration_seconds_sum{reason="too-many-users",status="failure"} 0.01
+jupyterhub_server_spawn_duration_seconds_count{reason="already-pending",status="failure"} 1.0
+jupyterhub_server_spawn_duration_seconds_sum{reason="already-pending",status="failure"} 0.01
+jupyterhub_server_spawn_duration_seconds_count{reason="exited",status="error"} 1.0
+jupyterhub_server_spawn_duration_seconds_sum{reason="exited",status="error"} 10.0
+jupyterhub_server_spawn_duration_seconds_created{reason="exited",status="error"} 1.7960035872946095e+09
+hubwright_failed_starts_seconds_count{reason="timeout"} 3.0
+hubwright_failed_starts_seconds_sum{reason="timeout"} 181.5
+hubwright_failed_starts_seconds_count{reason="error"} 1.0
+hubwright_failed_starts_seconds_sum{reason="error"} 11.0
+hubwright_failed_starts_seconds_count{reason="http_timeout"} 0.0
+hubwright_failed_starts_seconds_sum{reason="http_timeout"} 0.0
+hubwright_failed_starts_seconds_count{reason="http_error"} 0.0
+hubwright_failed_starts_seconds_sum{reason="http_error"} 0.0
+hubwright_failed_starts_seconds_created{reason="error"} 1.7960035872879584e+09
+"""
+
+
+def test_each_failed_start_is_counted_once_by_counter_and_timer() -> None:
+    ledger = measures.Ledger()
+    for text in (CALM, CALM, CROWDED, CROWDED):
+        ledger.add(measures.read(text))
+    assert ledger.due_counters == {
+        "spawner.refused": 1,
+        "spawner.failure.timeout": 3,
+        "spawner.failure.error": 1,
+    }
+    assert ledger.due_timings == {"spawner.success": (1, 2.5), "spawner.failure": (4, 192.5)}
+
+
+def test_the_failures_of_a_hub_that_restarts_between_two_looks_are_all_counted() -> None:
+    ledger = measures.Ledger()
+    restarted = CROWDED.replace("1.79600358511e+09", "1.79600360000e+09")
+    for text in (CALM, CROWDED, restarted):
+        ledger.add(measures.read(text))
+    assert ledger.due_counters["spawner.failure.timeout"] == 6
+    assert ledger.due_timings["spawner.failure"] == (8, 385)
 
 
 @pytest.mark.parametrize("text", ["", "<html>Login</html>", "jupyterhub_running_servers 3"])
