@@ -64,7 +64,11 @@ def _visitors(c: Any, hub: dict[str, Any]) -> None:  # noqa: ARG001 - one kind o
 def _servers(c: Any, hub: dict[str, Any]) -> None:
     c.JupyterHub.spawner_class = "ready_spawner.ReadySpawner"
     c.JupyterHub.active_server_limit = hub["max_servers"]
-    c.Spawner.default_url = "/lab"
+    if hub["open"]:
+        # As an argument it is stronger than a page that the image names. A program that is not Jupyter's own
+        # server may look at the variable alone, which JupyterHub makes of the second.
+        c.Spawner.args = [f"--ServerApp.default_url={hub['open']}"]
+        c.Spawner.default_url = hub["open"]
     c.Spawner.disable_user_config = True
     c.Spawner.environment = hub["environment"]
     c.Spawner.mem_limit = hub["memory"]

@@ -38,6 +38,7 @@ def hub_json(inputs: Inputs) -> str:
         "disk": s.server.disk,
         "max_servers": s.server.max_servers,
         "start_timeout": s.server.start_timeout,
+        "open": s.server.open,
         "certificates": downloads.notebooks_certificates(s),
         "environment": {**_facts(s), **downloads.notebooks(s), **s.server.environment, **secrets},
         "own_config": [f"{paths.OWN_CONFIG}/{name}" for name in inputs.hub_config],

@@ -343,6 +343,15 @@ def test_a_server_is_told_what_holds_for_it(
     }
 
 
+def test_the_image_says_what_opens_first_unless_the_hub_does(
+    hub: Callable[..., Settings], configured: Callable[[Settings], Any]
+) -> None:
+    assert not {"default_url", "args"} & set(configured(hub("")).Spawner)
+    c = configured(hub("[server]\nopen = 'a%20b.ipynb'"))
+    assert c.Spawner.default_url == "/lab/tree/a%20b.ipynb"
+    assert c.Spawner.args == ["--ServerApp.default_url=/lab/tree/a%20b.ipynb"]
+
+
 @pytest.mark.parametrize(
     ("disk", "limit", "ulimits"),
     [("'200M'", 200 << 20, [{"Name": "fsize", "Soft": 200 << 20, "Hard": 200 << 20}]), ("0", {}, None)],
