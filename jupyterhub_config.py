@@ -65,8 +65,8 @@ def _servers(c: Any, hub: dict[str, Any]) -> None:
     c.JupyterHub.spawner_class = "ready_spawner.ReadySpawner"
     c.JupyterHub.active_server_limit = hub["max_servers"]
     if hub["open"]:
-        # As an argument it is stronger than a page that the image names. A program that is not Jupyter's own
-        # server may look at the variable alone, which JupyterHub makes of the second.
+        # The argument overrides a page that the image's configuration names, which the variable that
+        # JupyterHub makes of default_url does not. Programs other than Jupyter Server read the variable.
         c.Spawner.args = [f"--ServerApp.default_url={hub['open']}"]
         c.Spawner.default_url = hub["open"]
     c.Spawner.disable_user_config = True
