@@ -22,7 +22,7 @@ def test_the_first_page_is_the_welcome_notebook_and_its_cell_runs(machine: Host)
         expect(notebook).to_contain_text("384 MiB of memory")
         wait_for_kernel(page)
         assert page.url.endswith("/lab/tree/welcome.ipynb")
-        assert page.locator(".jp-mod-dirty").count() == 0, "it counts as changed before a hand was laid on it"
+        assert page.locator(".jp-mod-dirty").count() == 0, "it is unsaved though it was only opened"
         cell = notebook.locator(".jp-CodeCell").first
         cell.locator(".cm-content").click()
         page.keyboard.press("Shift+Enter")
@@ -33,12 +33,11 @@ def test_the_first_page_is_the_welcome_notebook_and_its_cell_runs(machine: Host)
 
 def test_notebook_from_the_launcher_shows_a_result(machine: Host) -> None:
     with browsed("launcher") as page:
-        page.goto(machine.url)
-        page.get_by_title("New Launcher").first.click()
+        page.goto(f"{machine.url}hub/user-redirect/lab")
         page.locator('.jp-LauncherCard[data-category="Notebook"]').first.click()
-        cell = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell").first
-        cell.locator(".cm-content").click()
         wait_for_kernel(page)
+        cell = page.locator(".jp-CodeCell").first
+        cell.locator(".cm-content").click()
         page.keyboard.type("6*7")
         page.keyboard.press("Shift+Enter")
         expect(cell.locator(".jp-OutputArea-output")).to_have_text("42", timeout=PATIENCE)
