@@ -21,6 +21,7 @@ OPTIONS = (
 )
 SCREENSHOTS = PROJECT / "build" / "screenshots"
 PATIENCE = 60_000  # milliseconds
+IN_THE_WAY = "[role=dialog], .jp-Dialog, .Toastify__toast"  # of JupyterLab's page
 
 
 @contextmanager

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.browsers import PATIENCE, browsed
+from tests.e2e.browsers import IN_THE_WAY, PATIENCE, browsed
 from tests.e2e.hosts import Host
-
-IN_THE_WAY = "[role=dialog], .jp-Dialog, .Toastify__toast"
 
 
 def wait_for_kernel(page: Page) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.browsers import PATIENCE, browsed
+from tests.e2e.browsers import IN_THE_WAY, PATIENCE, browsed
 from tests.e2e.hosts import Host
 from tests.e2e.operators import Operator
 from tests.support.visitor import Visitor
@@ -44,7 +44,8 @@ class Forge(BaseHTTPRequestHandler):
         self.do_GET(self.rfile.read(int(self.headers["Content-Length"])))
 
 cell = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "A lesson from the repository"}
-lesson = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+kernel = {"name": "course-2019", "display_name": "Of another computer", "language": "python"}
+lesson = {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
 os.makedirs("/srv/course/week 1")
 with open("/srv/course/week 1/lesson.ipynb", "w") as file:
     json.dump(lesson, file)
@@ -86,17 +87,23 @@ def course(machine: Host) -> Iterator[str]:
         machine.run("docker rm --force forge")  # its end of the network goes with it
 
 
-def place(visitor: Visitor) -> str:
+def place(visitor: Visitor) -> tuple[str, dict[str, list[str]]]:
     """Path and query of the first page, on the visitor's own server."""
     assert visitor.page.startswith(visitor.server)
-    return visitor.page.removeprefix(visitor.server)
+    return parsed(visitor.page.removeprefix(visitor.server))
+
+
+def parsed(url: str) -> tuple[str, dict[str, list[str]]]:
+    """A path, and its query as it is understood: on the way it may be written in another way."""
+    path, _, query = url.partition("?")
+    return path, parse_qs(query, keep_blank_values=True)
 
 
 def test_the_image_s_own_page_is_a_notebook_that_runs(machine: Host) -> None:
     async def scenario() -> None:
         visitor = Visitor(machine.url)
         await visitor.arrive()
-        assert place(visitor) == "lab/tree/welcome.ipynb"
+        assert place(visitor) == ("lab/tree/welcome.ipynb", {})
         found = await visitor.get(f"{visitor.server}api/contents/welcome.ipynb")
         cells = json.loads(found.body)["content"]["cells"]
         kernel = await visitor.open_kernel()
@@ -113,7 +120,7 @@ def test_a_link_to_a_notebook_opens_it_for_a_stranger(machine: Host) -> None:
     async def scenario() -> None:
         visitor = Visitor(machine.url)
         await visitor.arrive(LINK)
-        assert place(visitor) == LINK.removeprefix("hub/user-redirect/")
+        assert place(visitor) == parsed(LINK.removeprefix("hub/user-redirect/"))
         await visitor.leave()
 
     asyncio.run(scenario())
@@ -124,20 +131,22 @@ def test_a_link_to_a_repository_brings_it_and_opens_its_notebook(machine: Host, 
     with browsed("git-pull") as page:
         page.goto(f"{machine.url}hub/user-redirect/git-pull?repo={quote(course, safe='')}&urlpath={target}")
         expect(page.locator(".jp-Notebook")).to_contain_text("A lesson from the repository", timeout=PATIENCE)
+        page.get_by_text("| Idle").wait_for()  # a kernel started without a question which one
+        assert page.locator(IN_THE_WAY).count() == 0
 
 
 def test_hub_toml_says_what_opens_first(operator: Operator, machine: Host) -> None:
-    async def first_page() -> str:
+    async def first_page() -> tuple[str, dict[str, list[str]]]:
         visitor = Visitor(machine.url)
         await visitor.arrive()
         await visitor.leave()
         return place(visitor)
 
-    with operator.changed(server={"open": "/lab/workspaces/a%20{b}?reset"}):
+    with operator.changed(server={"open": "/lab/workspaces/a%20{b}?theme=dark"}):
         operator.hubwright("apply")
-        assert asyncio.run(first_page()) == "lab/workspaces/a%20%7Bb%7D?reset"
+        assert asyncio.run(first_page()) == ("lab/workspaces/a%20%7Bb%7D", {"theme": ["dark"]})
     operator.hubwright("apply")
-    assert asyncio.run(first_page()) == "lab/tree/welcome.ipynb"
+    assert asyncio.run(first_page()) == ("lab/tree/welcome.ipynb", {})
 
 
 def test_a_link_is_kept_while_all_places_are_taken(operator: Operator, machine: Host) -> None:
@@ -148,7 +157,7 @@ def test_a_link_is_kept_while_all_places_are_taken(operator: Operator, machine: 
         assert (full.code, b"All places are taken" in full.body) == (429, True)
         await first.leave()
         await second.arrive(full.effective_url)  # as the page does by itself: it loads its own address again
-        assert place(second) == LINK.removeprefix("hub/user-redirect/")
+        assert place(second) == parsed(LINK.removeprefix("hub/user-redirect/"))
         await second.leave()
 
     machine.run("docker ps --quiet --filter network=hubwright | xargs --no-run-if-empty docker rm --force")
