@@ -87,7 +87,11 @@ def _servers(c: Any, hub: dict[str, Any]) -> None:
     # The spawner lets servers start a few at a time. The hub's own limit would turn away who waits in line.
     c.JupyterHub.concurrent_spawn_limit = 0
     c.ReadySpawner.starts_at_once = hub["starts_at_once"]
-    c.Spawner.default_url = "/lab"
+    if hub["open"]:
+        # The argument overrides a page that the image's configuration names, which the variable that
+        # JupyterHub makes of default_url does not. Programs other than Jupyter Server read the variable.
+        c.Spawner.args = [f"--ServerApp.default_url={hub['open']}"]
+        c.Spawner.default_url = hub["open"]
     c.Spawner.disable_user_config = True
     c.Spawner.environment = hub["environment"]
     c.Spawner.mem_limit = hub["memory"]

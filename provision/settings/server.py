@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, model_validator
 
 from .section import Section
-from .values import Duration, ServerMemory, SizeLimit, Timeout, Variable
+from .values import Duration, ServerMemory, SizeLimit, StartPage, Timeout, Variable
 
 _LEAST_DISK = 64 * 1024**2
 
@@ -37,6 +37,11 @@ class Server(Section):
     )
     max_age: Duration = Field(
         0, description="Servers end after this even when busy; 0: no limit. Needs idle_timeout."
+    )
+    open: StartPage | None = Field(
+        None,
+        description="The first page: a file such as welcome.ipynb, which JupyterLab opens, or a path such as "
+        "/tree or /voila/render/demo.ipynb. Default: the image's own.",
     )
     environment: dict[Variable, str] = Field({}, description="Variables for every server.")
     secrets: dict[Variable, SecretStr] = Field(

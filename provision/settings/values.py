@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -116,6 +116,26 @@ def _email(value: str) -> str:
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
         raise ValueError('should be an address such as "hub@example.org"')
     return value
+
+
+_BEYOND_URLS = re.compile(r"[\s\\<>\"`|^\x00-\x1f\x7f]")
+_START_PAGE = (
+    'should be a file such as "welcome.ipynb" or a path such as "/lab/tree/demo.ipynb" or "/tree": on the '
+    "visitor's own server, without a host or .., a space written as %20"
+)
+
+
+def _start_page(value: str) -> str:
+    """A path on a visitor's server. A file without a leading slash opens in JupyterLab."""
+    path = value if value.startswith("/") else f"/lab/tree/{value}"
+    parts = urlsplit(path)
+    steps = unquote(parts.path).replace("\\", "/").split("/")
+    # Some browsers take // for the start of a host, and the part before a colon for a scheme.
+    elsewhere = value.startswith("//") or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", value)
+    if not value or elsewhere or ".." in steps or _BEYOND_URLS.search(value):
+        raise ValueError(_START_PAGE)
+    # JupyterHub and its servers fill in names between braces.
+    return quote(path, safe="/%?&=#+:@!$'()*,;~[]")
 
 
 def _variable(value: str) -> str:
@@ -270,6 +290,7 @@ Duration = Annotated[int, BeforeValidator(parse_duration), Field(ge=0)]
 Timeout = Annotated[int, BeforeValidator(parse_duration), Field(ge=1)]
 Subnet = Annotated[str, AfterValidator(_subnet)]
 AccountName = Annotated[str, AfterValidator(_account_name)]
+StartPage = Annotated[str, AfterValidator(_start_page)]
 Variable = Annotated[str, AfterValidator(_variable)]
 Email = Annotated[str, AfterValidator(_email)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -64,8 +64,9 @@ def hub_json(inputs: Inputs) -> str:
         "max_servers": s.server.max_servers,
         "starts_at_once": s.server.starts_at_once,
         "start_timeout": s.server.start_timeout,
+        "open": s.server.open,
         "certificates": downloads.notebooks_certificates(s),
-        "environment": {**downloads.notebooks(s), **s.server.environment, **secrets},
+        "environment": {**_facts(s), **downloads.notebooks(s), **s.server.environment, **secrets},
         "own_config": [f"{paths.OWN_CONFIG}/{name}" for name in inputs.hub_config],
         "services": [
             *(
@@ -90,6 +91,18 @@ def own_config(inputs: Inputs) -> list[Resource]:
     owned: dict[str, Any] = {"mode": 0o640, "group": paths.USER, "secret": True, "check_with": check}
     files = [File(f"{paths.OWN_CONFIG}/{name}", text, **owned) for name, text in inputs.hub_config.items()]
     return [program, Directory(paths.OWN_CONFIG, mode=0o750, group=paths.USER), *files]
+
+
+def _facts(settings: Settings) -> dict[str, str]:
+    """Variables that tell a server what holds for it; the image's welcome notebook shows them."""
+    server = settings.server
+    return {
+        "HUBWRIGHT_TITLE": settings.hub.title,
+        "HUBWRIGHT_HOME": "ephemeral",  # a server's files go with its container
+        "HUBWRIGHT_IDLE_TIMEOUT": str(server.idle_timeout),
+        "HUBWRIGHT_MAX_AGE": str(server.max_age),
+        "HUBWRIGHT_DISK_LIMIT": str(server.disk),
+    }
 
 
 def steps(inputs: Inputs) -> list[Resource]:

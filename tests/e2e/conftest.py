@@ -24,6 +24,7 @@ ORDER = (
     "test_deploy",
     "test_visit",
     "test_browser",
+    "test_first_page",
     "test_second_run",
     "test_verify",
     "test_hub_restart",

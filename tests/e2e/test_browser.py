@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-import shutil
+from playwright.sync_api import Page, expect
 
-from playwright.sync_api import expect, sync_playwright
-
+from tests.e2e.browsers import IN_THE_WAY, PATIENCE, browsed
 from tests.e2e.hosts import Host
-from tests.e2e.operators import PROJECT
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# It runs as root, without a screen, and calls nobody but the hub.
-OPTIONS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-SCREENSHOT = PROJECT / "build" / "screenshots" / "lab.png"
-PATIENCE = 60_000  # milliseconds
+
+def wait_for_kernel(page: Page) -> None:
+    page.get_by_text("| Idle").wait_for()  # in the status bar; a cell that is run before is lost
+
+
+def test_the_first_page_is_the_welcome_notebook_and_its_cell_runs(machine: Host) -> None:
+    with browsed("lab") as page:
+        page.goto(machine.url)
+        notebook = page.locator(".jp-Notebook")
+        expect(notebook).to_contain_text("ends when it has not been used for 10 minutes", timeout=PATIENCE)
+        expect(notebook).to_contain_text("384 MiB of memory")
+        wait_for_kernel(page)
+        assert page.url.endswith("/lab/tree/welcome.ipynb")
+        assert page.locator(".jp-mod-dirty").count() == 0, "it is unsaved though it was only opened"
+        cell = notebook.locator(".jp-CodeCell").first
+        cell.locator(".cm-content").click()
+        page.keyboard.press("Shift+Enter")
+        cell.locator(".jp-RenderedSVG img").wait_for()
+        page.wait_for_timeout(2000)  # a greeting may take its time
+        assert page.locator(IN_THE_WAY).count() == 0
 
 
 def test_notebook_from_the_launcher_shows_a_result(machine: Host) -> None:
-    browser_path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert browser_path, "no Chromium here: `make test` installs it"
-    SCREENSHOT.parent.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=OPTIONS)
-        page = browser.new_page(viewport={"width": 1280, "height": 800}, ignore_https_errors=True)
-        page.set_default_timeout(PATIENCE)
-        try:
-            page.goto(machine.url)
-            page.locator('.jp-LauncherCard[data-category="Notebook"]').first.click()
-            page.get_by_text("| Idle").wait_for()  # in the status bar; what is run before is lost
-            cell = page.locator(".jp-CodeCell").first
-            cell.locator(".cm-content").click()
-            page.keyboard.type("6*7")
-            page.keyboard.press("Shift+Enter")
-            expect(cell.locator(".jp-OutputArea-output")).to_have_text("42", timeout=PATIENCE)
-        finally:
-            page.screenshot(path=SCREENSHOT)
-            browser.close()
+    with browsed("launcher") as page:
+        page.goto(f"{machine.url}hub/user-redirect/lab")
+        page.locator('.jp-LauncherCard[data-category="Notebook"]').first.click()
+        wait_for_kernel(page)
+        cell = page.locator(".jp-CodeCell").first
+        cell.locator(".cm-content").click()
+        page.keyboard.type("6*7")
+        page.keyboard.press("Shift+Enter")
+        expect(cell.locator(".jp-OutputArea-output")).to_have_text("42", timeout=PATIENCE)

@@ -47,6 +47,8 @@ class Visitor:
     cookies: dict[tuple[str, str], Cookie] = field(default_factory=dict)
     server: str = ""
     """URL of the visitor's own server, once `arrive` has returned."""
+    page: str = ""
+    """URL of the page that was shown there first."""
     ca: str | None = None
     patience: float = PATIENCE
     through: str = ""
@@ -87,10 +89,11 @@ class Visitor:
             return await self.get(urljoin(page, response.headers["Location"]))
         return response
 
-    async def arrive(self) -> str:
-        """Open the front door and wait for the server of one's own; returns its URL."""
+    async def arrive(self, link: str = "") -> str:
+        """Open the front door, or a link behind it, and wait for the server of one's own; returns its URL."""
         deadline = time.monotonic() + self.patience
-        response = await self.get(self.url)
+        entrance = urljoin(self.url, link)
+        response = await self.get(entrance)
         if self.name and urlsplit(response.effective_url).path == "/hub/login":
             response = await self.log_in()
         took = 0.0
@@ -99,14 +102,14 @@ class Visitor:
                 reason = ", all places are taken" if response.code == 429 else ""
                 raise RuntimeError(f"no server: {response.code} at {response.effective_url}{reason}")
             await asyncio.sleep(max(POLL, PAUSE * took))
-            target = response.effective_url if "spawn-pending" in response.effective_url else self.url
+            target = response.effective_url if "spawn-pending" in response.effective_url else entrance
             asked = time.monotonic()
             response = await self.get(target)
             took = time.monotonic() - asked
         if response.code != 200:
             raise RuntimeError(f"the server answers {response.code} at {response.effective_url}")
         parts = urlsplit(response.effective_url).path.split("/")
-        self.server = urljoin(self.url, f"/user/{parts[2]}/")
+        self.server, self.page = urljoin(self.url, f"/user/{parts[2]}/"), response.effective_url
         return self.server
 
     async def leave(self) -> int:

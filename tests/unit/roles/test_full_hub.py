@@ -188,7 +188,7 @@ def test_turning_the_culler_off_removes_it_and_only_it(
         ("[hub]\nport = 9000", {"jupyterhub", "jupyterhub-proxy", "hubwright-redirect", FENCE}),
         ("[tls]\nmode = 'off'", {"jupyterhub", "jupyterhub-proxy", FENCE}),
         ("[network]\nblocked = ['10.0.0.0/8']", {FENCE}),
-        ("[server]\nmax_age = '1d'", {"hubwright-culler"}),
+        ("[server]\nmax_age = '1d'", {"hubwright-culler", "jupyterhub"}),  # which tells servers
         ("[deploy]\napt_lock_wait = 5", set()),
         ("[vm]\ncpus = 7", set()),
     ],

@@ -334,7 +334,31 @@ def test_a_server_gets_the_limits_that_are_set(
     assert (c.JupyterHub.active_server_limit, c.ReadySpawner.starts_at_once) == (7, 3)
     assert c.JupyterHub.concurrent_spawn_limit == 0, "who waits in line is not turned away"
     assert (c.Spawner.start_timeout, c.Spawner.http_timeout) == (120, 120)
-    assert c.Spawner.environment == {"A": "1", "B": HIDDEN}
+    assert c.Spawner.environment.items() >= {"A": "1", "B": HIDDEN}.items()
+
+
+def test_a_server_is_told_what_holds_for_it(
+    hub: Callable[..., Settings], configured: Callable[[Settings], Any]
+) -> None:
+    text = "[hub]\ntitle = 'Try it'\n[server]\nidle_timeout = '2h'\nmax_age = '1d'\ndisk = '1G'\n"
+    text += "environment = {HUBWRIGHT_HOME = 'kept elsewhere'}"
+    given = configured(hub(text)).Spawner.environment
+    assert {key: value for key, value in given.items() if key.startswith("HUBWRIGHT_")} == {
+        "HUBWRIGHT_TITLE": "Try it",
+        "HUBWRIGHT_HOME": "kept elsewhere",  # a value of the operator's own is stronger
+        "HUBWRIGHT_IDLE_TIMEOUT": "7200",
+        "HUBWRIGHT_MAX_AGE": "86400",
+        "HUBWRIGHT_DISK_LIMIT": str(1 << 30),
+    }
+
+
+def test_the_image_says_what_opens_first_unless_the_hub_does(
+    hub: Callable[..., Settings], configured: Callable[[Settings], Any]
+) -> None:
+    assert not {"default_url", "args"} & set(configured(hub("")).Spawner)
+    c = configured(hub("[server]\nopen = 'a%20b.ipynb'"))
+    assert c.Spawner.default_url == "/lab/tree/a%20b.ipynb"
+    assert c.Spawner.args == ["--ServerApp.default_url=/lab/tree/a%20b.ipynb"]
 
 
 @pytest.mark.parametrize(

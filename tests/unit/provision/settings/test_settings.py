@@ -144,6 +144,17 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("[server]\ndisk = '10M'", 'server: disk should be 0 or at least "64M"'),
         ("[server]\nmax_age = 'soon'", 'server.max_age: should be a time such as "90s"'),
         ("[server]\nmax_age = -5", "server.max_age: should be greater than or equal to 0"),
+        ("[server]\nopen = ''", 'server.open: should be a file such as "welcome.ipynb" or a path'),
+        ("[server]\nopen = 'https://elsewhere/'", "server.open: should be a file such as"),
+        ("[server]\nopen = 'javascript:alert(1)'", "server.open: should be a file such as"),
+        ("[server]\nopen = '//elsewhere/lab'", "server.open: should be a file such as"),
+        ("[server]\nopen = '/\\elsewhere'", "server.open: should be a file such as"),
+        ("[server]\nopen = '/lab/../../hub'", "server.open: should be a file such as"),
+        ("[server]\nopen = '/lab/%2E%2e/hub'", "server.open: should be a file such as"),
+        ("[server]\nopen = '../b.ipynb'", "server.open: should be a file such as"),
+        ("[server]\nopen = 'my notebook.ipynb'", "a space written as %20"),
+        ('[server]\nopen = "/lab\\u0000"', "server.open: should be a file such as"),
+        ("[server]\nopen = 3", "server.open: should be text in quotes"),
         ("[server.environment]\nDEBUG = 1", "server.environment.DEBUG: should be text in quotes"),
         ("[downloads]\nca_certificates = 'a.pem'", "downloads.ca_certificates: should be a list"),
         ("[vm]\nname = 'Two Words'", "vm.name: "),
@@ -246,6 +257,28 @@ def test_an_image_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "hub.toml").write_text("")
     with pytest.raises(SettingsError, match=r"hub\.toml: image: is missing"):
         load(tmp_path / "hub.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("given", "opens"),
+    [
+        ("welcome.ipynb", "/lab/tree/welcome.ipynb"),
+        ("course/week%201.ipynb", "/lab/tree/course/week%201.ipynb"),
+        ("mesure à vide.ipynb".replace(" ", "%20"), "/lab/tree/mesure%20%C3%A0%20vide.ipynb"),
+        ("{username}.ipynb", "/lab/tree/%7Busername%7D.ipynb"),
+        ("/tree", "/tree"),
+        ("/voila/render/demo.ipynb?theme=dark", "/voila/render/demo.ipynb?theme=dark"),
+        ("/lab/tree/a..b.ipynb", "/lab/tree/a..b.ipynb"),
+        (
+            "/git-pull?repo=https://git.example.org/course&urlpath=lab/tree/course/a.ipynb",
+            "/git-pull?repo=https://git.example.org/course&urlpath=lab/tree/course/a.ipynb",
+        ),
+    ],
+)
+def test_what_opens_first_is_a_path_on_the_visitor_s_server(tmp_path: Path, given: str, opens: str) -> None:
+    text = f"[image]\n{IMAGE}\n[server]\nopen = '{given}'"
+    (tmp_path / "hub.toml").write_text(text, encoding="utf-8")
+    assert load(tmp_path / "hub.toml", {}).server.open == opens
 
 
 @pytest.mark.parametrize(
