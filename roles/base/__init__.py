@@ -25,4 +25,9 @@ def steps(inputs: Inputs) -> list[Resource]:
     ]
 
 
-ROLE = Role("base", "certificates and packages that everything else needs", steps)
+ROLE = Role(
+    "base",
+    "certificates and packages that everything else needs",
+    steps,
+    secrets=(paths.DOWNLOADS, mirrors.APT_CREDENTIALS),
+)

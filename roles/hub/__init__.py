@@ -160,5 +160,5 @@ ROLE = Role(
     state=(Data("accounts, and the tokens of servers", path=paths.STATE),),
     doors=doors,
     # The folder itself: the file with which cookies are signed has a name for each kind of accounts.
-    secrets=(paths.HUB_JSON, paths.STATE, f"{paths.STATE}/jupyterhub.sqlite"),
+    secrets=(paths.HUB_JSON, paths.OWN_CONFIG, paths.STATE, f"{paths.STATE}/jupyterhub.sqlite"),
 )

@@ -11,7 +11,7 @@ from provision.settings import Settings
 from roles import table
 from tests.verify.conftest import Probes, Visitor
 
-HUB_API, PROXY_API, DOCKER_API = 8081, 8001, 2375
+HUB_API, DOCKER_API = 8081, 2375
 EVERYWHERE = ("0.0.0.0", "::")
 
 
@@ -35,7 +35,8 @@ def addresses(host: Host, settings: Settings) -> list[str]:
 @pytest.fixture(scope="module")
 def reached(probes: Probes, addresses: list[str], settings: Settings) -> set[str]:
     """address:port of everything that answers on the host itself."""
-    ports = (settings.hub.port, HUB_API, PROXY_API, DOCKER_API, DOCKER_API + 1)
+    doors = {door.port for door in table(settings).doors(settings) if door.protocol == "tcp"}
+    ports = {settings.hub.port, HUB_API, DOCKER_API, DOCKER_API + 1, *doors}
     targets = [f"{address}:{port}" for address in addresses for port in ports]
     return set(probes.on_host("reach", *targets))
 
@@ -60,8 +61,11 @@ def test_hub_api_is_open_to_containers_only(reached: set[str], settings: Setting
     assert _at(reached, HUB_API) == {settings.network.gateway}
 
 
-def test_proxy_api_is_open_on_loopback_only(reached: set[str]) -> None:
-    assert _at(reached, PROXY_API) == {"127.0.0.1"}
+def test_what_serves_the_host_alone_is_open_on_loopback_only(reached: set[str], settings: Settings) -> None:
+    doors = [door for door in table(settings).doors(settings) if door.open_to == "host"]
+    ports = {door.port for door in doors if door.protocol == "tcp"}
+    assert len(ports) >= 1
+    assert {port: _at(reached, port) for port in ports} == {port: {"127.0.0.1"} for port in ports}
 
 
 def test_docker_api_has_no_port(reached: set[str]) -> None:
@@ -71,6 +75,7 @@ def test_docker_api_has_no_port(reached: set[str]) -> None:
 def test_container_reaches_the_hub_api_and_no_other(
     probes: Probes, visitor: Visitor, addresses: list[str], settings: Settings
 ) -> None:
-    targets = [f"{address}:{port}" for address in addresses for port in (HUB_API, PROXY_API, DOCKER_API)]
+    closed = {door.port for door in table(settings).doors(settings) if door.open_to == "host"}
+    targets = [f"{address}:{port}" for address in addresses for port in (HUB_API, DOCKER_API, *closed)]
     reached = probes.in_container(visitor.id, "reach", *targets)
     assert reached == [f"{settings.network.gateway}:{HUB_API}"]

@@ -18,11 +18,13 @@ from provision.agent.resources import (
     KINDS,
     DockerImage,
     File,
+    FreePort,
     GeneratedSecret,
     PythonEnv,
     Resource,
     ServableImage,
     Service,
+    Timer,
     from_json,
 )
 from provision.errors import SettingsError
@@ -129,6 +131,36 @@ def test_what_a_service_watches_is_there_and_converges_before_it(described: Sett
             for need in needs_of(name) - {name}:
                 earlier |= {resource.id for resource in by_role[need]}
             assert set(service.watches) <= earlier, service.name
+
+
+def test_a_role_says_itself_which_units_it_brings(described: Settings) -> None:
+    for role in roles.SHIPPED.wanted(described):
+        steps = role.resources(inputs(described))
+        services = {step.name for step in steps if isinstance(step, Service)}
+        timers = {f"{step.name}.timer" for step in steps if isinstance(step, Timer)}
+        assert set(role.units(described)) == services | timers, role.name
+
+
+def test_a_role_says_itself_which_ports_it_opens(described: Settings) -> None:
+    for role in roles.SHIPPED.wanted(described):
+        steps = role.resources(inputs(described))
+        ports = {(port[0], port[2]) for step in steps if isinstance(step, Service) for port in step.ports}
+        doors = {(door.protocol, door.port) for door in role.doors(described)}
+        assert ports <= doors, role.name
+        taken = {("tcp", step.port) for step in steps if isinstance(step, FreePort)}
+        assert taken <= {
+            (door.protocol, door.port)
+            for door in roles.SHIPPED.doors(described)
+            if door.open_to == "visitors"
+        }
+
+
+def test_a_role_says_itself_what_is_secret(described: Settings) -> None:
+    known = roles.SHIPPED.secrets(described)
+    for step in every(described):
+        if isinstance(step, GeneratedSecret) or getattr(step, "secret", False):
+            path = str(getattr(step, "path", ""))
+            assert any(path == secret or path.startswith(f"{secret}/") for secret in known), path
 
 
 def test_needs_are_roles_that_stand_above() -> None:
