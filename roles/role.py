@@ -79,8 +79,8 @@ class Role:
     `calls_hub`, `page`: the hub service that it is.
     `state`: its data, which a backup takes, an image of the machine leaves out, and a removal asks about.
     `doors`: the ports that it listens on.
-    `secrets`: files of the host that root and their owner alone may read, or folders of such; some settings do
-    without one or another.
+    `secrets`: files of the host that root and their owner alone may read, or folders of such. Some settings
+    do without one or another.
     `fresh`: files that it writes again and again, and how many seconds old they may become.
     """
 
