@@ -160,7 +160,9 @@ def test_a_link_is_kept_while_all_places_are_taken(operator: Operator, machine: 
         assert place(second) == parsed(LINK.removeprefix("hub/user-redirect/"))
         await second.leave()
 
-    machine.run("docker ps --quiet --filter network=hubwright | xargs --no-run-if-empty docker rm --force")
+    machine.run(
+        "docker ps --quiet --filter name=^hubwright-server- | xargs --no-run-if-empty docker rm --force"
+    )
     with operator.changed(server={"max_servers": 1}):
         operator.hubwright("apply")
         asyncio.run(scenario())

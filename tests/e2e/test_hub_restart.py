@@ -20,14 +20,14 @@ def test_kernel_and_its_websocket_survive(machine: Host, unit: str) -> None:
         server = await visitor.arrive()
         kernel = await visitor.open_kernel()
         await kernel.run("answer = 6 * 7")
-        containers = machine.run("docker ps --quiet --filter network=hubwright")
+        containers = machine.run("docker ps --quiet --filter name=^hubwright-server-")
         started = machine.start_time(unit)
 
         machine.run(f"systemctl restart {unit}")
 
         assert machine.start_time(unit) > started
         assert await kernel.run("print(answer)") == "42\n", "the same socket, the same memory"
-        assert machine.run("docker ps --quiet --filter network=hubwright") == containers
+        assert machine.run("docker ps --quiet --filter name=^hubwright-server-") == containers
         machine.wait_for_hub()
         assert await visitor.arrive() == server, "the hub knows whose server it is"
         again = await visitor.open_kernel()

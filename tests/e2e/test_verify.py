@@ -16,7 +16,7 @@ def failed(done: Done) -> set[str]:
 
 
 def test_good_machine_passes(operator: Operator, machine: Host) -> None:
-    servers = "docker ps --quiet --filter network=hubwright"
+    servers = "docker ps --quiet --filter name=^hubwright-server-"
     before, logins = machine.run(servers), int(machine.run(LOGINS))
     done = operator.fab("verify")
     assert re.search(r"\b\d\d passed", done.out)
