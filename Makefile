@@ -65,8 +65,8 @@ lock: setup ## Compile the *.in files again (UPGRADE=--upgrade takes newer versi
 pins: setup ## Renew every pin (base image, installers, locks) and say what changed
 	@.venv/bin/python -m provision.pins
 
-docs: setup ## Write docs/settings.md from the schema again
-	.venv/bin/python -c 'from provision.settings import markdown; print(markdown(), end="")' >docs/settings.md
+docs: setup ## Write docs/reference/settings.md from the schema again
+	.venv/bin/python -c 'from provision.settings import markdown; print(markdown(), end="")' >docs/reference/settings.md
 
 destroy: setup ## Remove the machine that `make up` raised, visitors' work included
 	@$(HUBWRIGHT) destroy
