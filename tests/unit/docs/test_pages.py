@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 
+import click
 import pytest
 
+from provision.agent import events
+from provision.cli import cli
 from provision.cli import reference as commands
+from provision.report.outcomes import HostStatus, Outcome
+from provision.report.reporter import Reporter
+from provision.report.run import RunReport
+from provision.settings import Settings, read_toml
+from provision.settings import markdown as settings
 from roles import reference as hosts
 
 PROJECT = Path(__file__).parents[3]
@@ -95,6 +104,105 @@ def test_places_in_the_project_that_pages_name_are_there() -> None:
         if not (PROJECT / place).exists()
     }
     assert lost == set()
+
+
+def known_options(command: click.Command) -> set[str]:
+    return {name for each in command.params for name in (*each.opts, *each.secondary_opts)} | {"-h", "--help"}
+
+
+def wrong_commands(text: str) -> Iterator[str]:
+    """The calls of `hubwright` in a page that the program would refuse."""
+    for line in re.findall(r"(?:^ {4}|`)(?:\S*/)?hubwright ([a-z-][^`\n#|;]*)", text, re.MULTILINE):
+        words = line.split()
+        group: click.Group = cli
+        while words and words[0].startswith(("-", "…")):  # the program's own options, or any command
+            del words[0]
+        command = group.commands.get(words[0]) if words else None
+        if isinstance(command, click.Group) and words[1:]:
+            group, command = command, command.commands.get(words[1])
+        if words and command is None:
+            yield f"hubwright {line}: there is no such command"
+        elif command is not None and not command.context_settings:  # others hand words on
+            options = {word.partition("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)}
+            yield from (f"hubwright {line}: {name}" for name in options - known_options(command))
+
+
+def wrong_keys(text: str) -> Iterator[str]:
+    """The keys of settings in a page, written as `[section] key`, that the schema does not have."""
+    for section, key in re.findall(r"`\[(\w+)\] (\w+)", text):
+        if not re.search(rf"^## \[{section}\].*?^\| `{key}` \|", settings(), re.MULTILINE | re.DOTALL):
+            yield f"[{section}] {key}"
+
+
+def test_pages_name_commands_and_keys_that_exist() -> None:
+    wrong = [
+        f"{page.relative_to(PROJECT)}: {fault}"
+        for page in pages()
+        for find in (wrong_commands, wrong_keys)
+        for fault in find(page.read_text(encoding="utf-8"))
+        if "add-a-" not in page.name  # tells of what is not there yet
+        and page.name != "commands.md"  # is the program's own
+    ]
+    assert wrong == []
+
+
+def test_examples_of_settings_have_keys_that_exist(tmp_path: Path) -> None:
+    example, seen = tmp_path / "example.toml", 0
+    for page in pages():
+        for text in re.findall(
+            r"^ *```toml\n(.*?)^ *```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        ):
+            example.write_text(text, encoding="utf-8")
+            keys = [f"`[{section}] {key}`" for section, table in read_toml(example).items() for key in table]
+            assert list(wrong_keys(" ".join(keys))) == [], page.name
+            seen += len(keys)
+    assert seen > 30
+
+
+def test_the_example_of_the_readme_is_valid(hub: Callable[..., Settings]) -> None:
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```toml\n(\[hub\].*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert hub(example).hub.title == "Try our software"
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ("    hubwright aply -H host", ["hubwright aply -H host: there is no such command"]),
+        ("`hubwright config shwo`", ["hubwright config shwo: there is no such command"]),
+        ("`hubwright plan --dif`", ["hubwright plan --dif: --dif"]),
+        ("`[server] memry`", ["[server] memry"]),
+        ("`[vm] memory = 1`, and `.venv/bin/hubwright -vv plan -H host --only hub`", []),
+    ],
+)
+def test_a_command_or_key_that_is_not_there_is_named(text: str, faults: list[str]) -> None:
+    assert [*wrong_commands(text), *wrong_keys(text)] == faults
+
+
+def rows(page: Path, heading: str) -> dict[str, list[str]]:
+    """The tables below a heading: of each row its first names, and the names in the cell after it."""
+    text = page.read_text(encoding="utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    found = {}
+    for line in re.findall(r"^\|.*", text, re.MULTILINE):
+        first, second, *_ = (re.findall(r"`([^`]+)`", cell) for cell in line.split("|")[1:])
+        found.update(dict.fromkeys(first, second))
+    return found
+
+
+def test_events_and_statuses_are_those_of_the_program() -> None:
+    told = rows(DOCS / "reference" / "output.md", "Events")
+    known = {name: [field.name for field in fields(kind)] for name, kind in events.KNOWN.items()}
+    assert {name: keys for name, keys in told.items() if name in known} == known
+    assert set(told) - set(known) == {str(status) for status in events.Status}
+
+
+def test_keys_of_json_are_those_of_the_program() -> None:
+    report = RunReport(Reporter(quiet=True), "plan", 1)
+    (printed,) = report.as_json([Outcome("host")])
+    page = DOCS / "reference" / "output.md"
+    assert set(rows(page, "JSON")) == set(printed)
+    text = page.read_text(encoding="utf-8")
+    assert [name for name in (*vars(HostStatus("host")), "healthy") if f"`{name}`" not in text] == []
 
 
 def test_the_index_leads_to_every_page() -> None:
