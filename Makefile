@@ -35,7 +35,7 @@ test: ## Every check of the project, the end-to-end ones on a real machine inclu
 lint: setup ## Style and types
 	@.venv/bin/tox run -e lint
 
-unit: setup ## The checks that take seconds: no network, no processes
+unit: setup ## The checks that take seconds: no network, no machines
 	@.venv/bin/tox run -e unit,hub
 
 e2e: ## Only the end-to-end checks
@@ -65,8 +65,10 @@ lock: setup ## Compile the *.in files again (UPGRADE=--upgrade takes newer versi
 pins: setup ## Renew every pin (base image, installers, locks) and say what changed
 	@.venv/bin/python -m provision.pins
 
-docs: setup ## Write docs/settings.md from the schema again
-	.venv/bin/python -c 'from provision.settings import markdown; print(markdown(), end="")' >docs/settings.md
+docs: setup ## Write the pages that are made from the program: settings, commands, hosts
+	.venv/bin/python -c 'from provision.settings import markdown; print(markdown(), end="")' >docs/reference/settings.md
+	.venv/bin/python -c 'from provision.cli.reference import markdown; print(markdown(), end="")' >docs/reference/commands.md
+	.venv/bin/python -c 'from roles.reference import markdown; print(markdown(), end="")' >docs/reference/hosts.md
 
 destroy: setup ## Remove the machine that `make up` raised, visitors' work included
 	@$(HUBWRIGHT) destroy

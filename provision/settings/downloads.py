@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"  # the CA certificates that a host trusts
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy")
 
-# What reads which: docs/networks.md.
+# What reads which: docs/howto/networks.md.
 _TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS")
 
 

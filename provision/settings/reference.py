@@ -40,7 +40,7 @@ def explain(section: str | None = None) -> str:
 
 
 def markdown() -> str:
-    """The same as a page: docs/settings.md."""
+    """The same as a page: docs/reference/settings.md."""
     blocks = [INTRODUCTION]
     for name, models in _sections().items():
         for kind, model in models.items():

@@ -14,9 +14,9 @@ from provision.cli import cli
 from provision.errors import Exit, SettingsError
 from provision.machines import machine_of
 from provision.own_folder import create, is_own_folder, link_programs
-from provision.own_folder.folder import machine_name
+from provision.own_folder.folder import hub_toml, machine_name
 from provision.report.reporter import Reporter
-from provision.settings import load, read_toml
+from provision.settings import explain, load, read_toml
 from provision.survey import site
 from provision.tools import project
 from provision.tools.project import PROJECT
@@ -78,6 +78,14 @@ def test_what_git_must_not_keep_is_named(tmp_path: Path) -> None:
 def test_the_machine_is_called_after_the_folder(folder: str, name: str) -> None:
     assert machine_name(folder) == name
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,40}", machine_name(folder))
+
+
+def test_comments_lead_to_what_a_folder_without_the_clone_has() -> None:
+    text = hub_toml("my-hub")
+    assert "docs/" not in text
+    sections = re.findall(r"`hubwright config explain (\w+)`", text)
+    assert sections
+    assert all(explain(section) for section in sections)  # SettingsError for one that is not known
 
 
 def test_a_hub_toml_with_a_machine_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from provision.settings.installers import PINNED
 from tests.unit.programs import Programs, failed
 
 PROJECT = Path(__file__).parents[4]
-PINNED_FILES = (renewing.BUILDER, renewing.INSTALLERS, "docs/settings.md", "docs/python.md")
+PINNED_FILES = (renewing.BUILDER, renewing.INSTALLERS, "docs/reference/settings.md", "docs/howto/python.md")
 MACHINES = ("x86_64", "aarch64")
 MANIFEST = json.dumps({"manifests": [{"platform": {"architecture": "amd64"}}]}).encode()
 NEW_BASE = f"ubuntu:24.04@sha256:{hashlib.sha256(MANIFEST).hexdigest()}"
@@ -134,7 +134,7 @@ def test_all_pins_are_renewed_and_told(
     said = capsys.readouterr()
     after = texts(project)
     assert f"base image: {Builder().image} → {NEW_BASE}" in said.out
-    for name in (renewing.BUILDER, "docs/settings.md"):
+    for name in (renewing.BUILDER, "docs/reference/settings.md"):
         assert NEW_BASE in after[name]
         assert Builder().image not in after[name]
 
@@ -145,7 +145,7 @@ def test_all_pins_are_renewed_and_told(
     assert f'"aarch64": "{"1b".ljust(64, "c")}"' in text
     assert all(f'"{machine}": "{str(n) * 64}"' in text for n, machine in enumerate(MACHINES, 5))
     compile(text, "installers.py", "exec")
-    assert "Miniconda3-py313_26.10.1-1-Linux-x86_64.sh" in after["docs/python.md"]
+    assert "Miniconda3-py313_26.10.1-1-Linux-x86_64.sh" in after["docs/howto/python.md"]
 
     assert "roles/locks/uv.txt: uv " in said.out
     assert " → 99.1.0" in said.out

@@ -545,4 +545,4 @@ def test_ports_follow_the_mode_of_tls(
 
 def test_the_page_about_settings_is_the_schema_s() -> None:
     """`make docs` writes it again."""
-    assert (PROJECT / "docs" / "settings.md").read_text(encoding="utf-8") == markdown()
+    assert (PROJECT / "docs/reference/settings.md").read_text(encoding="utf-8") == markdown()
