@@ -10,7 +10,7 @@ from tests.e2e.hosts import Host
 from tests.e2e.operators import Operator
 
 CONFIG = (
-    "c.JupyterHub.template_vars.update({'own': 1})\nc.Spawner.args = ['--ServerApp.max_body_size=9999999']\n"
+    "c.JupyterHub.template_vars.update({'own': 1})\nc.Spawner.args.append('--ServerApp.max_body_size=9999999')\n"
 )
 ROLE = '''
 from provision.agent.resources import Directory, Service
