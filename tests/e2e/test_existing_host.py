@@ -209,7 +209,7 @@ def test_one_after_it_changes_nothing(operator: Operator, host: Host, there: tup
     before = host.snapshot("managed")
     assert operator.fab(*there, "deploy").unchanged
     assert operator.hubwright("apply", *there).unchanged
-    assert operator.fab(*there, "jupyterhub").unchanged
+    assert operator.fab(*there, "hub").unchanged
     assert host.snapshot("managed") == before
 
 
@@ -272,5 +272,5 @@ def test_changed_host_key_is_refused(operator: Operator, host: Host, there: tupl
     host.wait_until_up()
     for options in ((), ("--accept-new-host-key",)):
         done = operator.hubwright("apply", *there, *options, code=1)
-        done.says("the host's key has changed", "ssh-keygen -R")
+        done.says("the host's key has changed", "ssh-keygen -f", "-R")
     operator.fab(*there, "deploy", "--accept-new-host-key", code=1).says("the host's key has changed")
