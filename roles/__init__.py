@@ -1,8 +1,8 @@
-"""What a hub is made of: the table of contents.
+"""The table of roles: the parts that a hub is made of.
 
 A role is a pure function from the description of a hub to the list of things that should be true on its
 host, with all that the rest of the program may want to know about it. Roles that do not need each other
-converge side by side.
+are applied side by side.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SHIPPED = Roles(
         graphite.ROLE,
         certificate.ROLE,
         proxy.ROLE,
-        # Before the hub: that one waits for the page when it starts, half a minute if nobody answers.
+        # Before the hub: the hub waits for the page when it starts, half a minute if it does not answer.
         status_page.ROLE,
         hub.ROLE,
         culler.ROLE,
@@ -57,7 +57,7 @@ def table(settings: Settings) -> Roles:
 
 
 def read_inputs(settings: Settings, images: Mapping[str, ImageSource]) -> Inputs:
-    """Everything that the roles are made from. Raises SettingsError for files that cannot be used."""
+    """The inputs of all roles. Raises SettingsError for files that cannot be used."""
     roles = table(settings)
     return Inputs.read(settings, images, callers=roles.callers(settings), services=roles.pages(settings))
 

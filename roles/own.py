@@ -40,7 +40,7 @@ def _role_of(path: Path) -> Role:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever their code raises is theirs to read
+    except Exception as error:  # the operator reads any error of their own code
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         line = error.lineno if isinstance(error, SyntaxError) else frames[-1].lineno if frames else None
         raise SettingsError(

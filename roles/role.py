@@ -36,7 +36,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Data:
-    """What gathers on a host and cannot be made again: a folder, or a volume of Docker's."""
+    """Data that gathers on a host and cannot be made again: a folder, or a Docker volume."""
 
     what: str
     path: str = ""
@@ -73,9 +73,9 @@ class Role:
     """One part of a hub.
 
     `steps`: the things that should be true on a host, in order; asked only when the role is `wanted`.
-    `needs`: the roles that must have converged before.
+    `needs`: the roles that must have been applied before.
     `units`: the systemd units that run, or wait for their time, while these settings hold; with their suffix
-    where they are no services. `containers`: those that its units run, which are nobody's server.
+    where they are no services. `containers`: those that its units run, which are no person's server.
     `calls_hub`, `page`: the hub service that it is.
     `state`: its data, which a backup takes, an image of the machine leaves out, and a removal asks about.
     `doors`: the ports that it listens on.
@@ -104,7 +104,7 @@ class Role:
 
 
 class Roles:
-    """The roles of a hub in the order of the table, and what all of them together say."""
+    """The roles of a hub in the order of the table, and what they say together."""
 
     def __init__(self, roles: Iterable[Role]) -> None:
         self._roles = tuple(roles)
@@ -143,7 +143,7 @@ class Roles:
         return tuple(data for role in self.wanted(settings) for data in role.state)
 
     def secrets(self, settings: Settings) -> tuple[str, ...]:
-        """Files of the host; tokens of callers are among them."""
+        """Secret files of the host, tokens of callers included."""
         found: list[str] = []
         for role in self.wanted(settings):
             found += role.secrets

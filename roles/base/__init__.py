@@ -1,4 +1,4 @@
-"""What everything else needs."""
+"""The certificates, packages and folders that all other roles need."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from roles.shared.inputs import Inputs
 
 def steps(inputs: Inputs) -> list[Resource]:
     trust = [AptPackages("base", ("ca-certificates",)), *mirrors.certificates(inputs)]
-    # A mirror that speaks https can be asked only by a host that trusts it.
+    # A host can use an https mirror only once it trusts the mirror's certificate.
     plain = all(uri.startswith("http:") for uri in inputs.settings.downloads.apt.values())
     return [
         *mirrors.apt(inputs),

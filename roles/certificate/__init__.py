@@ -27,12 +27,12 @@ PROXY = "jupyterhub-proxy"
 RENEWAL = "hubwright-certificate"
 WEBROOT = f"{paths.ACME}/webroot"
 ACME_CA = f"{paths.ACME}/directory-ca.pem"
-# What certbot has when somebody else uses it too; the hub's own certificate is in paths.ACME.
+# Certbot's files when it is used for something else too; the hub's own certificate is in paths.ACME.
 CERTBOTS_OWN = ("/etc/letsencrypt/renewal/*.conf", "/etc/letsencrypt/live/*/fullchain.pem")
 
 
 def certificate(inputs: Inputs) -> str:
-    """The file with the hub's key and certificate; nothing where the hub speaks plain HTTP.
+    """The path of the file with the hub's key and certificate; "" where the hub speaks plain HTTP.
 
     Each source has a file of its own: one can be made before the other goes.
     """
@@ -64,7 +64,7 @@ def _name(inputs: Inputs) -> list[Resource]:
 
 
 def _ports(inputs: Inputs) -> list[Resource]:
-    """The front door's ports. The two units may swap theirs from one run to the next."""
+    """The ports for visitors. The two units may swap theirs from one run to the next."""
     ports = [FreePort(inputs.settings.hub.port, PROXY, ours=(REDIRECT,))]
     if inputs.settings.redirect_port:
         ports.append(FreePort(inputs.settings.redirect_port, REDIRECT, ours=(PROXY,)))
@@ -82,7 +82,7 @@ def _redirect(inputs: Inputs) -> list[Resource]:
         domain=inputs.settings.hub.domain,
         webroot=WEBROOT,
     )
-    ready = f"http://127.0.0.1:{port}/.well-known/acme-challenge/ready"  # 404: nobody asked for it
+    ready = f"http://127.0.0.1:{port}/.well-known/acme-challenge/ready"  # 404: there is no such challenge
     return [
         Directory(paths.ACME),
         Directory(WEBROOT, purge=True),
@@ -135,13 +135,13 @@ def _kept(inputs: Inputs, arguments: tuple[str, ...]) -> list[Resource]:
     """The certificate, and the timer that renews it between runs."""
     path = _programs(inputs)[1].path
     acme = arguments[0] == "acme"
-    surroundings = mirrors.unit_environment(inputs)[:1] if acme else []
+    env_files = mirrors.unit_environment(inputs)[:1] if acme else []
     service = render(
         "certificate/hubwright-certificate.service.j2",
         program=path,
         arguments=arguments,
         acme=acme,
-        environment=[file.path for file in surroundings],
+        environment=[file.path for file in env_files],
     )
     return [
         KeptCertificate(certificate(inputs), path, arguments),
@@ -150,7 +150,7 @@ def _kept(inputs: Inputs, arguments: tuple[str, ...]) -> list[Resource]:
 
 
 def _account(inputs: Inputs) -> str:
-    """Another ACME server, or another name: another certificate, and certbot's files in another folder."""
+    """A digest of the ACME server and the domain: another of either needs another certificate and folder."""
     return hashlib.sha256(
         f"{inputs.settings.tls.directory} {inputs.settings.hub.domain}".encode()
     ).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""Ends servers that nobody uses, and deletes their accounts where these are temporary."""
+"""The culler: it ends idle servers, and deletes their accounts where these are temporary."""
 
 from __future__ import annotations
 

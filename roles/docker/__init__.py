@@ -15,7 +15,7 @@ LOG_MAX_FILES = "3"
 
 def steps(inputs: Inputs) -> list[Resource]:
     registries = inputs.settings.downloads.registries
-    # Before the package: its first start is then the right one.
+    # Before the package, so that the engine starts with these settings the first time.
     config = JsonKeys(
         DAEMON_JSON,
         {
@@ -26,10 +26,10 @@ def steps(inputs: Inputs) -> list[Resource]:
         },
     )
     # Not in daemon.json: engines before Docker 23 do not start with `proxies` there.
-    surroundings = mirrors.unit_environment(inputs)
-    drop_in = render("shared/environment.conf.j2", file=surroundings[0].path) if surroundings else ""
+    env_files = mirrors.unit_environment(inputs)
+    drop_in = render("shared/environment.conf.j2", file=env_files[0].path) if env_files else ""
     # An engine reads the certificates that it trusts when it starts.
-    watched = [config, *surroundings, *mirrors.certificates(inputs)]
+    watched = [config, *env_files, *mirrors.certificates(inputs)]
     return [
         config,
         # docker.io without apparmor cannot start a container where the kernel has AppArmor on.

@@ -32,11 +32,11 @@ def steps(inputs: Inputs) -> list[Resource]:
     unit = render(f"fence/{UNIT}.service.j2", program=program.path, arguments=arguments)
     repair = render(f"fence/{REPAIR}.service.j2", program=program.path, unit=UNIT)
     return [
-        # An engine that is not the distribution's may have come without.
+        # An engine that is not the distribution's may have been installed without them.
         AptPackages("fence", ("iptables",), unless=("iptables-save", "iptables-restore")),
         program,
         library,
-        # Before there is a network to be fenced, and after it is gone.
+        # Listed before the network: the fence is there before it, and still there while it is removed.
         Service(UNIT, unit, watches=(program.id, library.id), still_there=(program.path, "check")),
         network(inputs),
         Timer(REPAIR, render(f"fence/{REPAIR}.timer.j2"), repair),

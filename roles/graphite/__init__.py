@@ -24,7 +24,7 @@ def image(inputs: Inputs) -> DockerImage:
 
 
 def url(settings: Settings) -> str:
-    """Where Graphite answers on the host."""
+    """The URL of Graphite on the host."""
     return f"http://127.0.0.1:{settings.monitoring.graphite_port}"
 
 

@@ -36,12 +36,12 @@ def _plain(value: Any) -> Any:
 
 
 def _authenticator(settings: Settings) -> tuple[str, ...]:
-    """The program that lets people in, where it is none of the packages' own."""
+    """The file of the authenticator, where no package brings it."""
     return ("hub/shared_password.py",) if settings.auth.type == "shared-password" else ()
 
 
 def hub_json(inputs: Inputs) -> str:
-    """What jupyterhub_config.py reads on the host. Holds passwords and the visitors' secret variables."""
+    """The JSON that jupyterhub_config.py reads on the host, passwords and secret variables included."""
     s = inputs.settings
     secrets = {key: value.get_secret_value() for key, value in s.server.secrets.items()}
     hub: dict[str, Any] = {
@@ -83,7 +83,7 @@ def hub_json(inputs: Inputs) -> str:
 
 
 def own_config(inputs: Inputs) -> list[Resource]:
-    """The operator's own files. Each is tried with the hub's packages before it takes the old one's place."""
+    """The operator's own files. Each is checked with the hub's packages before it replaces the old one."""
     if not inputs.hub_config:
         return []
     [program] = inputs.code("hub/check_config.py")
@@ -138,7 +138,7 @@ def steps(inputs: Inputs) -> list[Resource]:
             UNIT,
             render("hub/jupyterhub.service.j2", token_file=proxy.TOKEN.path),
             watches=tuple(resource.id for resource in watched),
-            # Through the front door: the hub listens before it has told the proxy the way to it.
+            # Through the proxy: the hub listens before it has told the proxy its route.
             ready=f"{inputs.settings.own_door}/hub/health",
             ready_below=400,
             ports=(("tcp", inputs.settings.network.gateway, paths.HUB_PORT, ""),),
@@ -147,7 +147,7 @@ def steps(inputs: Inputs) -> list[Resource]:
     ]
 
 
-def doors(settings: Settings) -> tuple[Door, ...]:  # noqa: ARG001 - every door is asked with them
+def doors(settings: Settings) -> tuple[Door, ...]:  # noqa: ARG001 - Role.doors takes settings
     return (Door(paths.HUB_PORT, "notebooks"),)
 
 
@@ -159,6 +159,6 @@ ROLE = Role(
     units=lambda _: (UNIT,),
     state=(Data("accounts, and the tokens of servers", path=paths.STATE),),
     doors=doors,
-    # The folder itself: the file with which cookies are signed has a name for each kind of accounts.
+    # The folder itself: the file of the cookie secret has another name for each kind of accounts.
     secrets=(paths.HUB_JSON, paths.OWN_CONFIG, paths.STATE, f"{paths.STATE}/jupyterhub.sqlite"),
 )

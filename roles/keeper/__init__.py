@@ -1,4 +1,4 @@
-"""A container that does nothing but hold what visitors need against a clean-up.
+"""A container that only keeps clean-ups from removing the network and the image of visitors' servers.
 
 `docker system prune` removes networks and images that no container uses: the notebooks' network whenever no
 visitor is there, with --all the image too. Docker leaves alone what a running container has.
@@ -33,7 +33,7 @@ def steps(inputs: Inputs) -> list[Resource]:
 
 ROLE = Role(
     "keeper",
-    "what holds the notebooks' network and image against clean-ups",
+    "the container that keeps clean-ups from the notebooks' network and image",
     steps,
     ("fence", "notebook_image"),
     units=lambda _: (NAME,),

@@ -1,4 +1,4 @@
-"""Tells StatsD what the hub and the host are doing."""
+"""The sender, which tells StatsD what the hub and the host are doing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The image that visitors run."""
+"""The image of visitors' servers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from provision.settings.image_names import NOTEBOOK
 from roles.role import Role
 from roles.shared.inputs import Inputs
 
-PATIENCE = 2  # times as long as when the host serves: while it is set up it is busy with much else
+# A trial may take so many times as long as a start: while a host is set up, it is busy with much else.
+TRIAL_TIMEOUT_FACTOR = 2
 
 
 def image(inputs: Inputs) -> DockerImage:
@@ -15,7 +16,7 @@ def image(inputs: Inputs) -> DockerImage:
 
 
 def steps(inputs: Inputs) -> list[Resource]:
-    """The hub needs this role: an image that cannot serve leaves it on the one that it has."""
+    """The steps. The hub needs this role, so an image that cannot serve leaves it on the one that it has."""
     server = inputs.settings.server
     made = image(inputs)
     return [
@@ -26,7 +27,7 @@ def steps(inputs: Inputs) -> list[Resource]:
             cpu=server.cpu,
             pids=server.pids,
             disk=server.disk,
-            patience=PATIENCE * server.start_timeout,
+            patience=TRIAL_TIMEOUT_FACTOR * server.start_timeout,
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""The front door, in a unit of its own: the hub can restart behind it without dropping a connection."""
+"""The proxy, in a unit of its own: the hub can restart behind it without dropping a connection."""
 
 from __future__ import annotations
 

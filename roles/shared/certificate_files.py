@@ -1,4 +1,4 @@
-"""The operator's own certificate, looked at before anything is changed: one that would fail is refused."""
+"""The operator's own certificate, checked before anything is changed: one that would fail is refused."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _key(path: Path, leaf: x509.Certificate, certificate: Path) -> str:
     try:
         key = serialization.load_pem_private_key(_bytes(path, "tls.key"), password=None)
     except TypeError:
-        hint = "nobody types a passphrase when the hub starts: `openssl pkey -in … -out …` writes one without"
+        hint = "the hub starts without a passphrase: `openssl pkey -in … -out …` writes one without"
         raise SettingsError("has a passphrase", where=f"tls.key: {path}", hint=hint) from None
     except ValueError:
         raise SettingsError(
@@ -120,7 +120,7 @@ def _check_name(leaf: x509.Certificate, path: Path, domain: str) -> None:
         raise _refusal(
             f"names {', '.join(sorted(names)) or 'nothing'}, not {domain}",
             path,
-            "get one for that name, or mend [hub] domain",
+            "get one for that name, or correct [hub] domain",
         )
 
 
@@ -135,7 +135,7 @@ def names_of(leaf: x509.Certificate) -> set[str]:
 
 
 def covers(name: str, domain: str) -> bool:
-    """Whether a name of a certificate fits; a `*` stands for the first label alone (RFC 6125)."""
+    """True if a name of a certificate fits; a `*` stands for the first label alone (RFC 6125)."""
     try:
         return str(ip_address(domain)) == name
     except ValueError:

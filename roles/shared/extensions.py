@@ -1,4 +1,4 @@
-"""The operator's own configuration and packages, read and looked at before anything is changed."""
+"""The operator's own configuration and packages, read and checked before anything is changed."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def read_packages(settings: Settings, lock: str) -> str:
 
 
 def _pins(text: str, where: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Normalized name → version, and all of the entry."""
+    """Pairs of a normalized name, and its version with the whole entry."""
     joined = re.sub(r"\\\n\s*", " ", text)
     for line in joined.splitlines():
         entry = re.sub(r"(^|\s)#.*", "", line).strip()

@@ -18,7 +18,7 @@ LOCKS = PROJECT / "roles" / "locks"
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Where the host takes an image from: see resources.DockerImage. `digest` names its content."""
+    """The source that the host takes an image from, see resources.DockerImage. `digest` names its content."""
 
     digest: str
     reference: str = ""
@@ -57,7 +57,7 @@ class Inputs:
     packages: str = ""
     """The operator's own requirements for the hub's environment."""
     acme_ca: str = ""
-    """What the ACME server's own certificate is checked with, unless the system's store does."""
+    """The CA certificate of the ACME server itself, where the system does not trust it already."""
 
     @classmethod
     def read(
@@ -68,7 +68,7 @@ class Inputs:
         callers: tuple[Caller, ...],
         services: tuple[Page, ...],
     ) -> Inputs:
-        """Raises SettingsError when a file that the settings name cannot be used, or would fail later."""
+        """Read every file that the settings name. Raises SettingsError for one that is of no use."""
         files = _files()
         return cls(
             settings,
@@ -94,7 +94,7 @@ class Inputs:
 
 
 def _place(program: str) -> str:
-    """What one interpreter runs lies in one folder on the host, so that programs find their modules."""
+    """The program's path on the host. Programs of one interpreter share a folder, to find their modules."""
     runner, _, name = program.rpartition("/")
     folder = {"system": paths.SYSTEM, "proxy": paths.PROXY}.get(runner, paths.SERVICES)
     return f"{folder}/{name}"

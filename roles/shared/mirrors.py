@@ -1,4 +1,4 @@
-"""What hosts are given so that downloads get through: see provision/settings/downloads.py."""
+"""The files that let a host's downloads get through: see provision/settings/downloads.py."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ APT_CREDENTIALS = "/etc/apt/auth.conf.d/hubwright.conf"
 
 
 def certificates(inputs: Inputs) -> list[TrustedCertificate]:
-    """The authorities that vouch for this network's own servers."""
+    """The CA certificates of this network's own servers."""
     return [TrustedCertificate(name, pem) for name, pem in sorted(inputs.certificates.items())]
 
 
 def apt(inputs: Inputs) -> list[Resource]:
-    """For apt, whoever calls it: the proxy. One that is given up may not answer any more."""
+    """The proxy for every apt on the host. It is removed first, as an old proxy may not answer any more."""
     mirrors = inputs.settings.downloads
     if not mirrors.http_proxy:
         return []
@@ -39,7 +39,7 @@ def apt(inputs: Inputs) -> list[Resource]:
 
 
 def sources(inputs: Inputs) -> list[Resource]:
-    """For apt: the archives."""
+    """The archives for apt."""
     archives = {str(name): uri for name, uri in inputs.settings.downloads.apt.items()}
     return [AptSources(archives)] if archives else []
 

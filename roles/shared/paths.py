@@ -1,4 +1,4 @@
-"""Names and places on the host that more than one role speaks of."""
+"""Names and paths on the host that more than one role uses."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ HUB_PORT = 8081  # on the network's gateway: for notebook servers, the proxy and
 PROXY_API_PORT = 8001  # on loopback
 
 # Shares of a busy processor, beside 100 for every other service and every visitor's server: CPUWeight= of
-# systemd.resource-control(5). The front door and the hub go before, measuring and tidying up come after.
+# systemd.resource-control(5). The proxy and the hub go first, measuring and tidying up come last.
 CPU_VISITORS = 400
 CPU_OPERATORS = 20
-# While a machine starts (StartupCPUWeight=), all that the hub does not wait for waits for the hub.
+# While a host boots (StartupCPUWeight=), all that the hub does not wait for waits for the hub.
 CPU_OPERATORS_AT_START = 1

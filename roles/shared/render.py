@@ -1,4 +1,4 @@
-"""Templates. A name that a template uses and nobody gives is an error, not an empty string."""
+"""Templates. A name that a template uses and its caller does not give is an error, not an empty string."""
 
 from __future__ import annotations
 

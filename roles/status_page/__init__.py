@@ -1,4 +1,4 @@
-"""The status page: /services/status, behind the hub's front door."""
+"""The status page: /services/status, behind the proxy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JOURNAL = "/var/lib/hubwright/journal.jsonl"
 
 
 def url(settings: Settings) -> str:
-    """Where the hub's proxy finds the page."""
+    """The page's URL for the proxy."""
     return f"http://127.0.0.1:{settings.monitoring.status_port}"
 
 
