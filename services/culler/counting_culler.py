@@ -15,7 +15,7 @@ SAID = {"Culling server ": "culler.servers", "Culling user ": "culler.users"}
 
 
 class Tally(logging.Handler):
-    """The culler's log is the only place where it says what it ends."""
+    """A log handler that counts what the culler ends: only the culler's log says it."""
 
     def __init__(self, client: statsd.StatsClient) -> None:
         super().__init__(logging.INFO)

@@ -1,7 +1,7 @@
-"""Says what is wrong with a file of JupyterHub configuration, before the hub loads it: check_config.py FILE
+"""Check a file of JupyterHub configuration before the hub loads it: check_config.py FILE
 
-It is loaded alone. Options that no class of the hub's has, which JupyterHub itself only warns of in its log,
-are errors. Ends with 1 and a line for each.
+The file is loaded alone. An option that no class of the hub has is an error; JupyterHub itself only warns of
+it in its log. Ends with 1 and a line for each error.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def known_classes() -> dict[str, type[Configurable]]:
         for entry in importlib.metadata.entry_points(group=group):
             try:
                 entry.load()
-            except Exception as error:  # of a package that lacks what it may need
+            except Exception as error:  # of a package whose optional dependency is missing
                 sys.stderr.write(f"{entry.name} is left out: {error}\n")
     import ready_spawner  # noqa: F401 - ours
 
@@ -48,7 +48,7 @@ def _below(kind: type[Configurable]) -> Iterator[tuple[str, type[Configurable]]]
 
 
 def faults(config: Config, classes: dict[str, type[Configurable]]) -> list[str]:
-    """A line for each option that would be passed over."""
+    """A line for each option that the hub would ignore."""
     found = []
     for section, values in config.items():
         if section not in classes:

@@ -1,4 +1,4 @@
-"""What servers said last, for a while after their containers are gone. Standard library only.
+"""The last lines of servers' logs, kept for a while after their containers are gone. Standard library only.
 
 One file for each server that has ended: a line of JSON that says whose it was, then the end of its log. They
 lie in the hub's own folder, which root and the hub may read: a log names notebooks and files of its owner.
@@ -37,7 +37,7 @@ class Ended:
 
 
 def keep(user: str, server: str, log: bytes, folder: Path = FOLDER) -> None:
-    """Write down the end of a log, and remove what is too old or too much. Raises OSError."""
+    """Write the end of a log to a file, and remove logs that are too old or too many. Raises OSError."""
     folder.mkdir(mode=0o700, exist_ok=True)
     now = time.time_ns()
     about = json.dumps({"user": user, "server": server, "ended": now / 1e9})
@@ -61,7 +61,7 @@ def forget(folder: Path = FOLDER) -> None:
 
 
 def found(folder: Path = FOLDER) -> list[Ended]:
-    """The servers whose logs are kept, in the order of their ends. What is no such file is passed over."""
+    """The servers whose logs are kept, in the order of their ends. Other files are passed over."""
     border = time.time() - OLDEST
     servers = []
     for file in sorted(_files(folder), key=_moment):
@@ -85,7 +85,7 @@ def _moment(file: Path) -> int:
 
 
 def _end(log: bytes) -> bytes:
-    """The last whole lines that fit."""
+    """The last complete lines that fit."""
     if len(log) <= LARGEST:
         return log
     _, _, lines = log[-LARGEST:].partition(b"\n")

@@ -1,4 +1,4 @@
-"""Why a server did not start: words for the visitor, the log and the API, and a count by reason."""
+"""Reasons of failed starts: words for the visitor, the log and the API, and a count by reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prometheus_client import Summary
 
 REASONS = ("timeout", "error", "http_timeout", "http_error")
 
-# One metric is both: how many starts failed, and how long people had waited by then.
+# One metric has both: how many starts failed, and how long people had waited by then.
 FAILED = Summary("hubwright_failed_starts_seconds", "Starts that failed, by reason", ["reason"])
 for _reason in REASONS:
     FAILED.labels(_reason)  # so that a reason is there before its first failure
@@ -26,7 +26,7 @@ def reason_of(error: BaseException, started: bool) -> str:
 
 
 def _said(error: BaseException) -> Any:
-    """The hub marks what it gave up itself, whichever of three classes of time-outs it was."""
+    """The reason that the hub itself gave the error: "timeout" for any of its three classes of time-outs."""
     return getattr(error, "reason", None)
 
 

@@ -1,9 +1,9 @@
 """A DockerSpawner that returns when the notebook server can be used, not when its container has started.
 
 The hub asks a server that is not ready again and again with growing pauses, and so notices it up to a second
-late. Here the port is tried every few hundredths of a second, and a container that ends at once fails at
-once, with its last words. Servers start a few at a time, see start_line.py; a visitor who waits is told how
-far it is. A start that fails says why, and is counted with its reason.
+late. This spawner tries the port every few hundredths of a second, and fails as soon as a container ends,
+with the last lines of its log. Servers start a few at a time, see start_line.py, and a visitor who waits sees
+the progress. A start that fails says why, and is counted with its reason.
 
 A server that has written more than `disk` allows is ended, and its container removed.
 """
@@ -28,19 +28,19 @@ from tornado.netutil import Resolver
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from traitlets import Integer
 
-EVERY = 0.03  # seconds
-EVERY_IN_LINE = 0.5  # seconds; a hundred people may wait
+POLL_INTERVAL = 0.03  # seconds
+LINE_INTERVAL = 0.5  # seconds; a hundred people may wait
 STEPS = (
     ("container", 20, "Preparing your container"),
     ("server", 55, "Starting JupyterLab"),
-    ("hub", 90, "Opening the door"),
+    ("hub", 90, "Connecting you to it"),
 )
 
 COMMAND = "jupyterhub-singleuser"  # of images that name none
 DOCKER = "/run/docker.sock"
-AT_ONCE = 2  # containers whose files Docker is asked to add up
-PATIENCE = 300.0  # seconds; Docker takes its time to add up, or to remove, some million files
-REST = 10  # times as long as the last look took, before the next one
+DOCKER_REQUESTS = 2  # requests to Docker at once: adding up a container's files is work
+DOCKER_TIMEOUT = 300.0  # seconds; Docker takes its time to add up, or to remove, some million files
+REST_FACTOR = 10  # times as long as the last look took, before the next one
 
 
 class ReadySpawner(DockerSpawner):  # type: ignore[misc]
@@ -78,7 +78,7 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
         return ip, port
 
     async def get_command(self) -> list[str]:
-        """The image's own command; the usual one where it names none, for which Docker has a null."""
+        """The image's own command; the usual one where the image names none and Docker says null."""
         if not self.cmd:
             found: Any = await self.docker("inspect_image", self.image)
             if not found["Config"]["Cmd"]:
@@ -115,7 +115,7 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
         return not self._called_off and bool(super().ready)
 
     def _note_end_of_start(self, start: asyncio.Future[Any]) -> None:
-        """Free the place of a start that has ended, and account for one that failed.
+        """Free the place of a start that has ended, and count it if it failed.
 
         The hub's own callbacks and all who wait for the start come after this one. A start that its visitor
         called off is no failure.
@@ -140,7 +140,7 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
         )
 
     def _words_for(self, error: BaseException, step: str) -> str:
-        """What to say about a failure that says nothing itself."""
+        """The words for a failure that brings none of its own."""
         if failed_starts.reason_of(error, started=False) != "timeout":
             return f"{type(error).__name__}, without further words; the log of the hub has more"
         found = {
@@ -152,18 +152,18 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
         return f"the server was not ready within {seconds} seconds: {found}"
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """What a visitor reads while waiting. The hub itself says that the server is ready."""
+        """The messages that a visitor reads while waiting. The hub itself says that the server is ready."""
         told = 0
         while self._step in ("", "line"):
             number = self._line.number(self)
             if number and number != told:
                 told = number
                 yield {"progress": 5, "message": _words_in_line(number)}
-            await asyncio.sleep(EVERY_IN_LINE if number else EVERY)
+            await asyncio.sleep(LINE_INTERVAL if number else POLL_INTERVAL)
         names = [name for name, _, _ in STEPS]
         for number, (_, percent, message) in enumerate(STEPS):
             while self._step not in names[number:]:
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(POLL_INTERVAL)
             yield {"progress": percent, "message": message}
 
     async def _until_it_answers(self, ip: str, port: int) -> None:
@@ -172,23 +172,24 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
         while not await _answers(ip, port):
             if time.monotonic() - looked > 1:
                 looked = time.monotonic()
-                if await super().poll() is not None:  # ours would remove what it has to say
+                # Not our own poll, which would remove the container, and its log with it.
+                if await super().poll() is not None:
                     raise RuntimeError(
                         f"the notebook server ended while it started:\n{await self._last_words()}"
                     )
             if looked > deadline:
-                break  # the hub's own time-out says the rest
-            await asyncio.sleep(EVERY)
+                break  # the hub's own time-out ends the start
+            await asyncio.sleep(POLL_INTERVAL)
 
     async def poll(self) -> Any:
-        """None while the server runs. A container that ended by itself goes: the engine keeps it."""
+        """None while the server runs. Removes a container that ended by itself: Docker would keep it."""
         status = await super().poll()
         if status is not None and self.object_id:
             await self.remove_object()
         return status
 
     async def poll_and_notify(self) -> Any:
-        """The hub's own. Beside it a look at what the server has written begins, which nobody waits for."""
+        """Do as the hub does, and begin a look at what the server has written, without waiting for it."""
         status = await super().poll_and_notify()
         looking = self._look is not None and not self._look.done()
         if self.disk and status is None and not looking and time.monotonic() >= self._rested:
@@ -196,7 +197,7 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
         return status
 
     async def _end_if_it_wrote_too_much(self, container: str) -> None:
-        """Removes a container that holds more than `disk`. One that Docker cannot tell of goes on."""
+        """Remove a container that holds more than `disk`. It goes on when Docker cannot tell its size."""
         began = time.monotonic()
         try:
             written = await _written(container)
@@ -209,23 +210,23 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
                 self.disk >> 20,
             )
             await self._keep_last_words()
-            # At once: in the time that a server is given to end by itself it could write on.
+            # At once: a server that is given time to end by itself could go on writing.
             await _ask_docker("DELETE", f"/containers/{container}?force=1&v=1")
         except Exception as error:  # Docker restarts, or is slow
             if not (isinstance(error, HTTPClientError) and error.code == 404):  # it has just ended
                 self.log.warning("What %s writes could not be limited now: %s", self._log_name, error)
             return
         finally:
-            self._rested = time.monotonic() + REST * (time.monotonic() - began)
+            self._rested = time.monotonic() + REST_FACTOR * (time.monotonic() - began)
         await super().poll_and_notify()
 
     async def remove_object(self) -> None:
-        """Remove the container, as DockerSpawner does; its last words stay for the operator."""
+        """Remove the container, as DockerSpawner does, and keep the end of its log for the operator."""
         await self._keep_last_words()
         await super().remove_object()
 
     async def _keep_last_words(self) -> None:
-        """Write down the end of the log. A server ends without it as well."""
+        """Keep the end of the log. A failure to do so does not keep a server from ending."""
         try:
             said: Any = await self.docker("logs", self.object_id, tail=ended_servers.LINES)
             said = said if isinstance(said, bytes) else str(said).encode()
@@ -243,13 +244,13 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
 
 def _words_in_line(number: int) -> str:
     if number == 1:
-        return "Many people start a server just now: you are next"
-    return f"Many people start a server just now: you are number {number} in line"
+        return "Many people are starting a server right now: you are next"
+    return f"Many people are starting a server right now: you are number {number} in line"
 
 
 @functools.cache
 def _line_of(places: int) -> start_line.StartLine:
-    """The one line that all servers of this hub stand in."""
+    """The one line in which all servers of this hub wait."""
     return start_line.StartLine(places)
 
 
@@ -272,17 +273,17 @@ async def _ask_docker(method: str, path: str) -> bytes:
 
     Raises HTTPClientError for what Docker refuses, OSError when it is not there.
     """
-    answer = await _engine().fetch(f"http://docker{path}", method=method, request_timeout=PATIENCE)
+    answer = await _engine().fetch(f"http://docker{path}", method=method, request_timeout=DOCKER_TIMEOUT)
     return answer.body
 
 
 @functools.cache
 def _engine() -> SimpleAsyncHTTPClient:
-    return SimpleAsyncHTTPClient(force_instance=True, resolver=_Socket(), max_clients=AT_ONCE)
+    return SimpleAsyncHTTPClient(force_instance=True, resolver=_Socket(), max_clients=DOCKER_REQUESTS)
 
 
 class _Socket(Resolver):
-    """Every name leads to Docker's socket."""
+    """A resolver that leads every name to Docker's socket."""
 
     async def resolve(
         self,

@@ -1,4 +1,4 @@
-"""Bounds for what strangers may ask of the hub's own web server.
+"""Bounds for requests of strangers to the hub's own web server.
 
 Notebook containers reach it without the proxy in between. By default a request may carry 100 MB, take any
 time for it, and keep its connection for an hour; each connection is a file that the hub has open.
@@ -18,14 +18,14 @@ IDLE = 75.0  # seconds until a connection that asks for nothing is closed
 
 
 def bound_requests() -> None:
-    """Every HTTPServer that this process makes from now on keeps to these bounds."""
+    """Make every HTTPServer of this process from now on keep to these bounds."""
     HTTPServer.initialize = functools.partialmethod(  # type: ignore[method-assign, assignment]
         HTTPServer.initialize, max_body_size=LARGEST, body_timeout=SLOWEST, idle_connection_timeout=IDLE
     )
 
 
 def count_known_methods_only() -> None:
-    """A metric is kept for each method that was asked for, even for one that somebody has made up."""
+    """Count requests with a known method only: JupyterHub keeps a metric for each, made-up ones included."""
     count = log.prometheus_log_method
 
     def count_known(handler: Any) -> None:

@@ -1,4 +1,4 @@
-"""Show what a person's servers say, and what those said that have ended. Root runs it on the host.
+"""Show the logs of a person's servers, those that have ended included. Root runs it on the host.
 
     server_logs.py [--follow] LINES NAME
 
@@ -27,7 +27,7 @@ NEAR = 5  # names at most
 
 @dataclass(frozen=True)
 class Running:
-    """A server whose container is there."""
+    """A server that has a container."""
 
     user: str
     server: str
@@ -35,7 +35,7 @@ class Running:
 
 
 def ask(*argv: str) -> str:
-    """What a program prints; a container that has gone meanwhile is no reason to fail."""
+    """The output of a program; a container that has gone meanwhile is no reason to fail."""
     return subprocess.run(
         argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
     ).stdout.decode()
@@ -47,7 +47,7 @@ def running() -> list[Running]:
 
 
 def parse_containers(text: str) -> list[Running]:
-    """The servers among containers, from the variables that the hub gives to each."""
+    """The servers among containers, known by the variables that the hub gives to each."""
     servers = []
     for container in json.loads(text or "[]"):
         variables = dict(entry.partition("=")[::2] for entry in container["Config"]["Env"] or ())
@@ -72,7 +72,7 @@ def near(name: str, servers: Iterable[Any]) -> list[str]:
 
 
 def clean(line: str) -> str:
-    """A line without what a terminal would obey: it was written by a stranger's server."""
+    """The line without control characters, which a terminal would obey: a stranger's server wrote it."""
     return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in line)
 
 
@@ -129,7 +129,7 @@ def _pass_on(log: subprocess.Popen[bytes], prefix: str) -> None:
 
 
 def _hung_up() -> bool:
-    """True when the reader of our output has gone: a server that says nothing would never tell."""
+    """True when the reader of our output has gone: with a silent server, no write would show it."""
     output = select.poll()
     output.register(sys.stdout.fileno(), 0)
     return any(events & (select.POLLERR | select.POLLHUP) for _, events in output.poll(0))

@@ -1,4 +1,4 @@
-"""JupyterHub's authenticator for one password that all share, with what a hub in the open needs beside it."""
+"""JupyterHub's authenticator for one password that all share, made safe for a hub on the internet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TEMPORARY = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-
 
 
 class SharedPassword(SharedPasswordAuthenticator):  # type: ignore[misc]
-    """Refuses what its parent fails on, and accounts of the time when the hub needed no password."""
+    """Refuses passwords that its parent fails on, and accounts made while the hub needed no password."""
 
     async def authenticate(self, handler: Any, data: dict[str, str]) -> Any:
         # The parent compares with hmac's compare_digest, which raises for text that is not ASCII.

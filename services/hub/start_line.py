@@ -1,6 +1,6 @@
-"""A line for servers that want to start: as many start at once as the host can, first come, first served.
+"""A line for servers that are to start: as many at once as the host can bear, first come, first served.
 
-A server starts with several seconds of a core's work. When a whole class comes at once and all servers start
+The start of a server takes several seconds of a core's time. When a class comes at once and all servers start
 together, none is ready before the time-out; one after another, all of them are.
 """
 
@@ -14,7 +14,7 @@ FEWEST, MOST = 2, 32
 
 
 def places(cores: int) -> int:
-    """Servers that may start at once on so many cores.
+    """The number of servers that may start at once on so many cores.
 
     While one of them waits for Docker or the disk, another has the core: three for two cores. Above 32 there
     is nothing to win, for DockerSpawner asks Docker one thing after another.
@@ -36,8 +36,8 @@ class StartLine:
         self._waiting: list[tuple[Any, asyncio.Future[None]]] = []
 
     async def turn(self, server: Any) -> None:
-        """Wait until `server` has a place. Cancelled meanwhile, it is in nobody's way any more."""
-        if len(self._starting) < self.places:  # then none waits, see leave
+        """Wait until `server` has a place. A server whose wait is cancelled leaves the line."""
+        if len(self._starting) < self.places:  # then no server waits, see leave
             self._starting.append(server)
             return
         admitted = asyncio.get_running_loop().create_future()

@@ -1,4 +1,4 @@
-"""How loaded the host is. The parsers are pure; only `read` looks."""
+"""Measures of the host's load. The parsers are pure; only `read` looks at the host."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-# Where Docker's containers have their control groups: version 2 and 1, systemd's driver and Docker's own.
+# Folders of the control groups of Docker's containers: version 2 and 1, systemd's driver and Docker's own.
 CGROUPS = (
     "/sys/fs/cgroup/system.slice",
     "/sys/fs/cgroup/docker",
@@ -16,11 +16,11 @@ CGROUPS = (
     "/sys/fs/cgroup/memory/docker",
 )
 _CONTAINER = re.compile(r"^(?:docker-)?([0-9a-f]{64})(?:\.scope)?$")
-DISK = "/var/lib/docker"  # where notebooks, images and volumes are
+DISK = "/var/lib/docker"  # the disk with notebooks, images and volumes
 
 
 def read() -> dict[str, float]:
-    """Name → value, in bytes where it is a size."""
+    """Values by name; sizes in bytes."""
     total, available = parse_memory(Path("/proc/meminfo").read_text(encoding="ascii"))
     disk = shutil.disk_usage(DISK if os.path.exists(DISK) else "/")  # noqa: PTH110 - may not be listed
     names = [entry.name for folder in CGROUPS if os.path.isdir(folder) for entry in os.scandir(folder)]  # noqa: PTH112

@@ -1,7 +1,7 @@
-"""Tells StatsD what the hub and its host are doing, every ten seconds.
+"""Tell StatsD every ten seconds what the hub and its host are doing.
 
-Reads /hub/metrics with a token that may read that and nothing else. What was seen and could not be passed on
-while StatsD was away is kept in a file, and passed on when it is back.
+Reads /hub/metrics with a token that may read that and nothing else. Numbers that cannot be passed on while
+StatsD is away are kept in a file, and passed on when it is back.
 
 Environment: JUPYTERHUB_API_TOKEN, HUB_METRICS_URL, GRAPHITE_URL, STATSD_PORT, METRICS_PREFIX, and systemd's
 RUNTIME_DIRECTORY.
@@ -22,14 +22,14 @@ import host_measures
 import measures
 import statsd
 
-EVERY = 10.0  # seconds: StatsD's flush
+ROUND = 10.0  # seconds: StatsD's flush
 TIMEOUT = 5.0
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # both are on this host
 
 
 class Changes:
-    """Says a thing once when it begins and once when it ends, however many rounds it lasts."""
+    """Problems, each reported once when it begins and once when it ends, however many rounds it lasts."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
@@ -45,7 +45,7 @@ class Changes:
 
 
 class Sender:
-    """One round after another. `file` holds what is remembered between two runs of this program."""
+    """A sender of one round after another. `file` keeps the ledger between two runs of this program."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Sender:
         self.ledger = load(file)
 
     def round(self) -> None:
-        """Never raises for anything that the hub, StatsD or Graphite do or leave undone."""
+        """Read the hub and tell StatsD. Never raises for anything that the hub, StatsD or Graphite do."""
         reading = self._read_hub()
         if reading is not None:
             self.ledger.add(reading)
@@ -85,7 +85,7 @@ class Sender:
         return reading
 
     def _statsd_listens(self) -> bool:
-        """UDP does not tell: a datagram that nobody takes is gone."""
+        """True if Graphite's container says so: UDP itself does not tell when a datagram is lost."""
         try:
             well = bool(json.loads(self.fetch(self.urls["health"], {}))["statsd"])
         except (OSError, ValueError, KeyError) as error:
@@ -107,7 +107,7 @@ class Sender:
 
 
 def load(file: Path) -> measures.Ledger:
-    """What was remembered, or an empty ledger where nothing was, or nothing that makes sense."""
+    """The ledger in the file, or an empty one where there is no file, or none that makes sense."""
     try:
         return measures.Ledger.from_json(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, KeyError, TypeError, ValueError, AttributeError):
@@ -119,7 +119,7 @@ def store(file: Path, ledger: measures.Ledger) -> None:
     try:
         unfinished.write_text(json.dumps(vars(ledger)), encoding="utf-8")
         unfinished.replace(file)
-    except OSError as error:  # a full disk is no reason to stop measuring: it is a reason to look
+    except OSError as error:  # go on measuring: a full disk shows in the numbers
         say(f"cannot remember what was sent: {error}")
 
 
@@ -150,7 +150,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     while True:
         sender.round()
-        if stop.wait(EVERY):
+        if stop.wait(ROUND):
             return
 
 

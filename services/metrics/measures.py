@@ -1,7 +1,7 @@
-"""What the hub's /hub/metrics says, as what StatsD is told. Pure.
+"""The numbers of /hub/metrics, turned into those that StatsD is told. Pure.
 
-The hub counts from its own start. A round compares what it says with what it said before, so that StatsD gets
-what has been added since: never a negative number, and after a restart of the hub its new count as a whole.
+The hub counts from its own start. A round compares its numbers with those of the round before, so that StatsD
+gets the difference: never a negative number, and after a restart of the hub all of its new count.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _LINE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)")
 _ENUM = re.compile(r"^[A-Z]\w*Status\.")  # the hub gives some states as members of a Python enum
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
-# The names that JupyterHub's own StatsD support had, and where their numbers stand now. `users.active` once
-# meant the last half hour; the hub counts a day now.
+# The names that JupyterHub's own StatsD support had, and the metrics with their numbers now. `users.active`
+# once meant the last half hour; the hub counts a day now.
 GAUGES: dict[str, tuple[str, dict[str, str]]] = {
     "users.running": ("jupyterhub_running_servers", {}),
     "users.active": ("jupyterhub_active_users", {"period": "24h"}),
@@ -51,7 +51,7 @@ STARTED = "process_start_time_seconds"
 
 @dataclass(frozen=True)
 class Reading:
-    """What the hub said at one time. `timings` are number and sum in seconds."""
+    """The hub's numbers at one time. `timings` are number and sum in seconds."""
 
     started: float
     gauges: dict[str, float]
@@ -61,7 +61,7 @@ class Reading:
 
 @dataclass
 class Ledger:
-    """What was seen last, and what of it StatsD has not been told yet. Goes through a file as JSON."""
+    """The numbers seen last, and those that StatsD has not been told yet. Kept in a file as JSON."""
 
     started: float = 0.0
     counters: dict[str, float] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Ledger:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Ledger:
-        """Raises KeyError, TypeError or ValueError when it is not what `vars(ledger)` gave."""
+        """The ledger that `data` was made of. Raises KeyError, TypeError or ValueError for other data."""
 
         def pairs(values: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
             return {name: (float(value[0]), float(value[1])) for name, value in values.items()}
@@ -88,17 +88,17 @@ class Ledger:
         )
 
     def add(self, reading: Reading) -> None:
-        """What has been added since the last reading becomes due. The very first reading is the beginning."""
-        anew = reading.started != self.started
+        """Make due what has been added since the last reading. Nothing is due for the very first one."""
+        restarted = reading.started != self.started
         first = not self.started
         for name, now in reading.counters.items():
-            grown = growth(self.counters.get(name, 0.0), now, anew)
+            grown = growth(self.counters.get(name, 0.0), now, restarted)
             if grown and not first:
                 self.due_counters[name] = self.due_counters.get(name, 0.0) + grown
         for name, (count, total) in reading.timings.items():
             count_before, total_before = self.timings.get(name, (0.0, 0.0))
-            # Number and sum begin anew together: one without the other would make a nonsense of a mean.
-            again = anew or count < count_before
+            # Number and sum restart together: one without the other would make nonsense of a mean.
+            again = restarted or count < count_before
             number = growth(count_before, count, again)
             if number and not first:
                 due = self.due_timings.get(name, (0.0, 0.0))
@@ -108,13 +108,13 @@ class Ledger:
         self.timings = dict(reading.timings)
 
     def settle(self) -> None:
-        """StatsD has been told."""
+        """Forget what was due: StatsD has been told."""
         self.due_counters, self.due_timings = {}, {}
 
 
-def growth(before: float, now: float, anew: bool) -> float:
-    """What has been added; `anew`: the hub has started again and counts from nothing."""
-    return now if anew or now < before else now - before
+def growth(before: float, now: float, restarted: bool) -> float:
+    """The number added; `restarted`: the hub has started again and counts from nothing."""
+    return now if restarted or now < before else now - before
 
 
 def parse(text: str) -> Samples:
@@ -139,7 +139,7 @@ def total(samples: Samples, name: str, labels: Mapping[str, str]) -> float | Non
 
 
 def read(text: str) -> Reading:
-    """What /hub/metrics says. ValueError when that is not the hub's."""
+    """The numbers of /hub/metrics. Raises ValueError when the text is not the hub's."""
     samples = parse(text)
     started = total(samples, STARTED, {})
     if started is None:

@@ -1,7 +1,7 @@
-// The hub's front door: configurable-http-proxy with two manners of its own.
+// The hub's proxy: configurable-http-proxy, changed in two ways.
 //
-// Servers behind it learn the visitor's address and the public scheme from this program alone. What a visitor
-// claims in such headers is dropped: tornado would believe X-Real-Ip before anything else. A proxy that stands in
+// Servers behind it learn the visitor's address and the public scheme from this program alone. Headers in which
+// a visitor claims them are dropped: tornado would believe X-Real-Ip before anything else. A proxy that stands in
 // front and is trusted by its address may name the visitor.
 //
 // The certificate is read again when its file changes, so that a renewal drops no connection.
@@ -84,8 +84,8 @@ if (given.certificate) {
   });
 }
 
-// A broken connection is no reason to drop all others: as configurable-http-proxy's own program has it. A port that
-// cannot be had is one.
+// A broken connection must not end the program and drop all others; configurable-http-proxy's own program does the
+// same. A port that is taken does end it.
 process.on("uncaughtException", (error) => log.error(error.stack ?? error.message));
 for (const each of [server, proxy.apiServer]) {
   each.on("error", (error) => {

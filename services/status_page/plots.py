@@ -1,4 +1,4 @@
-"""Plots as SVG that needs nothing else: no script, no font, no style of its own. Pure."""
+"""Plots as SVG without scripts, fonts or styles of their own. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 360, 150
-LEFT, RIGHT, TOP, BOTTOM = 2, 358, 14, 128  # where the lines are; words stand on and under them
+LEFT, RIGHT, TOP, BOTTOM = 2, 358, 14, 128  # the area of the lines; labels are on and under them
 BRIDGE = 4  # points that may be missing in a row before a line is broken
 
 _ROUND = re.compile(r"\.0+(?!\d)")
@@ -29,7 +29,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Frame:
-    """What a plot stands in: its span of time, its highest value, and how to write a value."""
+    """The frame of a plot: its span of time, its highest value, and how to write a value."""
 
     start: int
     end: int
@@ -44,7 +44,7 @@ class Frame:
 
 
 def lines(frame: Frame, about: str, drawn: Sequence[Line]) -> str:
-    """The first line has its area filled."""
+    """A plot of lines. The area under the first one is filled."""
     shapes = []
     for number, line in enumerate(drawn):
         for piece in pieces(line.points):
@@ -62,7 +62,7 @@ def lines(frame: Frame, about: str, drawn: Sequence[Line]) -> str:
 
 
 def bars(frame: Frame, about: str, drawn: Sequence[Line]) -> str:
-    """One bar a point; the bars of a time stand on each other."""
+    """A plot of bars, one a point. Bars of the same time stand on each other."""
     heights: dict[int, float] = {}
     shapes = []
     for line in drawn:

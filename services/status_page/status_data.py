@@ -1,4 +1,4 @@
-"""What the status page shows: its panels, what Graphite is asked for them, what its answer means. Pure."""
+"""The data of the status page: its panels, the query to Graphite for them, and the answer's meaning. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import plots
 
 WINDOWS = {"hour": 3600, "day": 86400, "week": 7 * 86400}
-NOW = 120  # seconds: what is older is not now any more
+NOW = 120  # seconds: older values do not count as now
 NOTHING = "n/a"
 POINTS = 120  # at most, for each line of a plot
 
@@ -39,7 +39,7 @@ def load(value: float) -> str:
 class Measure:
     """One line of a plot, and one row of the table. `target`: Graphite's, with {p} for the prefix.
 
-    `over`: what becomes of several points when a plot has room for one: their average, sum or max.
+    `over`: how to join several points when a plot has room for one: average, sum or max.
     """
 
     key: str
@@ -55,7 +55,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Panel:
-    """`limit`: the key of a measure that is the most there can be; it is drawn as the plot's upper edge."""
+    """A plot with its title. `limit`: the key of the measure that is drawn as the plot's upper edge."""
 
     title: str
     measures: tuple[Measure, ...]
@@ -124,7 +124,7 @@ PANELS = (
         ),
     ),
 )
-# What is asked for and has no line of its own.
+# Measures that are asked for and have no line of their own.
 OTHERS = (
     Measure("hub_up", "", "stats.gauges.{p}.hub.up"),
     Measure("memory_total", "", "stats.gauges.{p}.host.memory.total"),
@@ -136,7 +136,7 @@ Series = Mapping[str, plots.Points]
 
 @dataclass(frozen=True)
 class Card:
-    """A panel with its numbers in it. `rows`: a name, and what is now or in all, lowest, mean, highest."""
+    """A panel with its numbers. `rows`: a name, and its value now or in total, lowest, mean, highest."""
 
     title: str
     headline: str
@@ -175,12 +175,12 @@ def parse(text: str) -> dict[str, plots.Points]:
 
 
 def cards(series: Series, latest: Series, end: int, window: int, *, everything: bool) -> list[Card]:
-    """The panels to show. `latest`: the same measures over the last minutes, for what is now."""
+    """The panels to show. `latest`: the same measures over the last minutes, for the values of now."""
     return [_card(panel, series, latest, end, window) for panel in PANELS if everything or panel.public]
 
 
 def recent(series: Series | None, end: int) -> Series:
-    """What is known of the last two minutes before `end`."""
+    """The known values of the two minutes before `end`."""
     return {
         key: [(when, value) for when, value in points if when > end - NOW]
         for key, points in (series or {}).items()
@@ -188,7 +188,7 @@ def recent(series: Series | None, end: int) -> Series:
 
 
 def hub_is_up(latest: Series) -> bool:
-    """Also true when nothing is known."""
+    """True unless the hub is known to be down."""
     return last(latest.get("hub_up", [])) != 0
 
 
@@ -197,7 +197,7 @@ def last(points: plots.Points) -> float | None:
 
 
 def deploys(lines: Iterable[str], most: int = 8) -> list[dict[str, Any]]:
-    """The latest entries of the host's journal, the newest first; lines that are none are passed over."""
+    """The latest entries of the host's journal, the newest first; other lines are passed over."""
     found = []
     for line in lines:
         try:
@@ -244,7 +244,7 @@ def _headline(
         return write(sum(values))
     now = last(latest.get(measure.key, []))
     if now is None and measure.key == "wait" and values:
-        now = values[-1]  # nobody came in the last minutes: the last one who did
+        now = values[-1]  # no server started in the last minutes: show the last one that did
     return write(now) if now is not None else NOTHING
 
 

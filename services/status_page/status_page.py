@@ -1,4 +1,4 @@
-"""/services/status: how the hub is, for its operator, and in short for everybody where the settings allow it.
+"""/services/status: the hub's state for its operator, and a summary for everyone if the settings allow it.
 
     status_page.py FILE            serve; FILE is JSON with title, public, port, graphite (URL) and prefix
     status_page.py --ticket        write the path that lets its bearer in, once; for root on the host
@@ -31,8 +31,8 @@ KEY_FILE = Path("/etc/jupyterhub/secrets/status.env")
 JOURNAL = Path("/var/lib/hubwright/journal.jsonl")
 TEMPLATES = Path(__file__).parent.parent / "share" / "templates"
 COOKIE = "hubwright-status"
-KEPT = 5.0  # seconds for which an answer of Graphite is used again: many who look ask it once
-PATIENCE = 3.0  # seconds
+KEPT = 5.0  # seconds for which an answer of Graphite is used again: many viewers make one question
+GRAPHITE_TIMEOUT = 3.0  # seconds
 
 log = logging.getLogger("status")
 
@@ -52,7 +52,9 @@ class Graphite:
             return found
         url = f"{self.url}/render?{urlencode(status_data.query(self.prefix, window))}"
         try:
-            answer = await AsyncHTTPClient().fetch(url, connect_timeout=PATIENCE, request_timeout=PATIENCE)
+            answer = await AsyncHTTPClient().fetch(
+                url, connect_timeout=GRAPHITE_TIMEOUT, request_timeout=GRAPHITE_TIMEOUT
+            )
             found = status_data.parse(answer.body.decode())
         except (OSError, HTTPError, ValueError) as error:
             if not self.problem:
@@ -65,7 +67,7 @@ class Graphite:
 
 
 class Page(RequestHandler):
-    """Everything that is sent: nothing of it is loaded from elsewhere, kept by a cache, or framed."""
+    """A page that loads nothing from elsewhere, is kept by no cache, and shows in no frame."""
 
     def set_default_headers(self) -> None:
         self.set_header("Content-Security-Policy", self.settings["policy"])
@@ -82,7 +84,7 @@ class Page(RequestHandler):
         self.show("status_closed.html", code=status_code)
 
     def log_exception(self, *about: Any) -> None:
-        log.error("%s failed", type(self).__name__, exc_info=about)  # tornado would write the ticket, too
+        log.error("%s failed", type(self).__name__, exc_info=about)  # tornado would log the ticket, too
 
     @property
     def operator(self) -> bool:
@@ -122,7 +124,7 @@ class Status(Page):
 
 
 class Enter(Page):
-    """A ticket for a cookie. One ticket lets in once."""
+    """The page that takes a ticket and gives a cookie. A ticket lets in once."""
 
     def get(self) -> None:
         ticket = self.get_argument("ticket", "")
@@ -176,7 +178,7 @@ def make(
 
 
 def policy(style: str) -> str:
-    """Nothing but this page's own style sheet, by its digest, and pictures that stand in the page itself."""
+    """The content security policy: only this page's own style sheet, by its digest, and inline pictures."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
@@ -201,7 +203,7 @@ async def serve(file: Path) -> None:
     settings = json.loads(file.read_text(encoding="utf-8"))
     graphite = Graphite(settings["graphite"], settings["prefix"])
     application = make(graphite, _key(), settings["title"], public=settings["public"])
-    # Strangers reach it through the front door, and nothing is sent to it.
+    # Strangers reach it through the proxy, and no one has anything large to send.
     bounds: dict[str, Any] = {"max_body_size": 1024, "body_timeout": 5, "idle_connection_timeout": 60}
     application.listen(settings["port"], "127.0.0.1", **bounds)
     await asyncio.Event().wait()

@@ -1,12 +1,13 @@
-"""The fence around the notebooks' network: what its containers reach of the host, and of what lies behind it.
+"""The fence around the notebooks' network: it limits what containers reach of the host, and beyond it.
 
     fence.py up --bridge NAME --subnet RANGE --gateway ADDRESS --hub-port N [--port N]… [--blocked RANGE]…
-    fence.py check      ends with 1 when rules are not as `up` left them
-    fence.py stop       takes them away, unless they are needed meanwhile
+    fence.py check      end with 1 when rules are not as `up` left them
+    fence.py stop       remove them, unless they are still needed
 
-The rules stand in two chains of iptables. They close, and let pass what hubs live by: the hub's API from its
-own bridge, and answers to what the host has asked there. Everything else goes on to the rules of others. One
-transaction of iptables-restore changes all of them, so that no moment is without. Standard library only.
+The rules stand in two chains of iptables. They close, and let pass only what a hub needs: its API from
+its own bridge, and answers to connections that the host opened there. Other traffic goes on to other
+programs' rules. One transaction of iptables-restore changes all of them, so that no moment is without.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 import foreign_chains
 
 INWARD, OUTWARD = "HUBWRIGHT-IN", "HUBWRIGHT-OUT"
-# Docker keeps what stands there when it starts: docs.docker.com/engine/network/packet-filtering-firewalls/
+# Docker keeps the rules in this chain: docs.docker.com/engine/network/packet-filtering-firewalls/
 DOCKER_USER = "DOCKER-USER"
 # RFC 3927; clouds keep their metadata there, an instance's credentials among them.
 LINK_LOCAL = "169.254.0.0/16"
@@ -29,7 +30,7 @@ DNS = ("-p udp --dport 53", "-p tcp --dport 53")
 
 UNIT, DOCKER = "hubwright-fence.service", "docker.service"
 RECORD = Path("/run/hubwright-fence/rules")
-WAIT = 30  # seconds for another program that changes rules
+LOCK_TIMEOUT = 30  # seconds for another program that changes rules
 PLACES = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -48,7 +49,7 @@ class Fence:
         hub = f"-d {self.gateway}/32 -p tcp --dport {self.hub_port}"
         inward = [
             "-i lo -j RETURN",
-            # A neighbour may have a route to the gateway's address.
+            # A machine beside the host may have a route to the gateway's address.
             f"! -i {self.bridge} {hub} -j DROP",
             f"! -i {self.bridge} -j RETURN",
             # Of connections that the host has opened: the hub's and the proxy's to servers.
@@ -80,8 +81,8 @@ def chains(saved: str) -> set[str]:
 
 
 def to_put_up(fence: Fence, saved: str) -> str:
-    """For iptables-restore --noflush: the fence's rules in place of all that are there of an earlier one."""
-    # Naming a chain empties it, which nobody may do to Docker's.
+    """Input for iptables-restore --noflush: the fence's rules in place of those of an earlier fence."""
+    # Naming a chain empties it, which must not happen to Docker's.
     named = [INWARD, OUTWARD, *({DOCKER_USER} - chains(saved))]
     return _transaction(
         *(f":{chain} - [0:0]" for chain in named),
@@ -96,7 +97,7 @@ def to_put_up(fence: Fence, saved: str) -> str:
 
 
 def to_take_away(saved: str) -> str:
-    """For iptables-restore --noflush; empty when nothing is there."""
+    """Input for iptables-restore --noflush that removes the rules; empty when there are none."""
     there = sorted({INWARD, OUTWARD} & chains(saved))
     if not there:
         return ""
@@ -115,9 +116,9 @@ def _transaction(*lines: str) -> str:
 
 
 def stays(jobs: str) -> bool:
-    """Whether the rules are needed though the unit stops, by the lines of `systemctl list-jobs`.
+    """True if the rules are needed though the unit stops, by the lines of `systemctl list-jobs`.
 
-    A unit that restarts is back in a moment. Docker takes it along when it stops, but not notebooks.
+    A unit that restarts is back in a moment. When Docker stops, it stops this unit too, but not notebooks.
     """
     kinds = {row[1]: row[2] for row in map(str.split, jobs.splitlines()) if len(row) > 2}
     return kinds.get(UNIT, "").endswith("restart") or kinds.get(DOCKER, "").endswith(("stop", "restart"))
@@ -132,14 +133,14 @@ def put_up(fence: Fence) -> None:
 
 
 def check() -> str:
-    """What is wrong, or nothing."""
+    """The fault of the rules, or nothing."""
     if not RECORD.exists():
         return "the fence is not up"
     recorded = RECORD.read_text(encoding="utf-8").splitlines()
     if ours(_saved()) != recorded:
-        return "rules of the fence are missing, or others than it made"
+        return "rules of the fence are missing or changed"
     if foreign_chains.without_door(foreign_chains.present()):
-        return "a firewall was loaded that keeps notebooks from the hub"
+        return "a firewall that was loaded keeps notebooks from the hub"
     return ""
 
 
@@ -157,7 +158,7 @@ def _saved() -> str:
 
 
 def _restore(text: str) -> None:
-    _run("iptables-restore", "--noflush", f"--wait={WAIT}", text=text)
+    _run("iptables-restore", "--noflush", f"--wait={LOCK_TIMEOUT}", text=text)
 
 
 def _run(*argv: str, text: str = "") -> str:

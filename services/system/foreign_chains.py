@@ -1,4 +1,4 @@
-"""Other people's chains of nftables that close this host: a door in each for the notebooks' network.
+"""Other programs' nftables chains that close this host: a rule in each, the door, for the notebooks' network.
 
 A packet has to pass every base chain of a hook, so an accept in our own rules is not enough where another
 table drops what it does not know (nft(8), «Verdict statements»). Standard library only.
@@ -30,7 +30,7 @@ class Chain:
 
 
 def chains(ruleset: str) -> list[Chain]:
-    """Those of `nft --json list ruleset`, without the table of iptables: fence.py sees to that one."""
+    """The chains of `nft --json list ruleset`, without those of iptables, which fence.py deals with."""
     found = json.loads(ruleset or '{"nftables": []}')["nftables"]
     rules = [entry["rule"] for entry in found if "rule" in entry]
     locked = {
@@ -58,7 +58,7 @@ def chains(ruleset: str) -> list[Chain]:
 
 
 def _table_drops(rules: list[dict[str, Any]], place: tuple[str, str]) -> bool:
-    """Whether any rule of the table drops or rejects; chains jump to one another."""
+    """True if any rule of the table drops or rejects, as chains jump to one another."""
     return any(
         {"drop", "reject"} & {verdict for expression in rule.get("expr", []) for verdict in expression}
         for rule in rules
@@ -71,7 +71,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def without_door(found: list[Chain]) -> list[Chain]:
-    """Chains that close and have no door. Some can be changed by the program alone that made them."""
+    """Chains that close and have no door. Some can be changed only by the program that made them."""
     return [chain for chain in found if chain.closes and not chain.handles and not chain.locked]
 
 
@@ -84,7 +84,7 @@ def to_open(found: list[Chain], bridge: str, address: str, port: int) -> str:
 
 
 def to_close(found: list[Chain]) -> str:
-    """Commands that take every door away."""
+    """Commands that remove every door."""
     return "".join(
         f"delete rule {chain.family} {chain.table} {chain.name} handle {handle}\n"
         for chain in found
@@ -93,7 +93,7 @@ def to_close(found: list[Chain]) -> str:
 
 
 def present() -> list[Chain]:
-    """Of this host; none where it has no nft, or one that does not know JSON."""
+    """The chains of this host; none where it has no nft, or one that does not know JSON."""
     program = shutil.which("nft", path=f"{PLACES}:{os.environ.get('PATH', os.defpath)}")
     if program is None:
         return []

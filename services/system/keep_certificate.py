@@ -1,10 +1,10 @@
-"""Keeps one file: a key and its certificate, made on this machine or issued by an ACME server.
+"""Keep one file up to date: a key and its certificate, made on this host or issued by an ACME server.
 
-    keep_certificate.py check SOURCE …    prints why the file has to be made again, or nothing
-    keep_certificate.py renew SOURCE …    makes it again if it has to be; a timer calls this, too
+    keep_certificate.py check SOURCE …    print why the file has to be made again, or nothing
+    keep_certificate.py renew SOURCE …    make it again if it has to be; a timer calls this, too
 
 `SOURCE` is self-signed or acme; see `main` for the options. Needs openssl and, for acme, certbot. The file
-appears whole: the front door reads it as soon as it changes.
+is replaced atomically: the proxy reads it as soon as it changes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PRIVATE_BRIDGES = ("docker", "br-", "veth", "hubwright", "lo")
 
 
 class Failed(Exception):
-    """A program did not do what it was asked for; what it said."""
+    """The words of a program that failed."""
 
 
 def run(argv: Sequence[str], *, text: str | None = None, env: dict[str, str] | None = None) -> str:
@@ -42,11 +42,11 @@ def run(argv: Sequence[str], *, text: str | None = None, env: dict[str, str] | N
     return done.stdout
 
 
-# --- what is there ------------------------------------------------------------------------------
+# --- the present file ---------------------------------------------------------------------------
 
 
 def wrong(path: Path, names: Sequence[str]) -> str:
-    """Why the certificate in `path` has to be made again, or nothing. `names`: what it must be valid for."""
+    """The reason to make the certificate in `path` again, or nothing. `names`: those it must be valid for."""
     if not path.exists():
         return "there is none"
     try:
@@ -56,7 +56,7 @@ def wrong(path: Path, names: Sequence[str]) -> str:
     except Failed:
         return "it is damaged"
     if public_key not in said:
-        return "its key is another one's"
+        return "its key belongs to another certificate"
     begin, end, found = parse_certificate(said)
     if missing := sorted(set(names) - found):
         return f"it does not name {', '.join(missing)}"
@@ -75,7 +75,7 @@ def parse_certificate(text: str) -> tuple[datetime, datetime, set[str]]:
 
 
 def due(begin: datetime, end: datetime, now: datetime) -> str:
-    """Why a certificate with these dates has to be renewed, or nothing."""
+    """The reason to renew a certificate with these dates, or nothing."""
     left = end - now
     if left < min(RENEW_BEFORE, (end - begin) / 3):
         return "it has expired" if left < timedelta(0) else f"it expires on {end:%Y-%m-%d}"
@@ -83,7 +83,7 @@ def due(begin: datetime, end: datetime, now: datetime) -> str:
 
 
 def store(pem: str, path: Path, group: str) -> None:
-    """Beside its place, then renamed; root writes, `group` reads."""
+    """Write a file beside `path`, then rename it. Root may write it, `group` may read it."""
     handle, temporary = tempfile.mkstemp(prefix=".hubwright-", dir=path.parent)
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(pem)
@@ -98,7 +98,7 @@ def store(pem: str, path: Path, group: str) -> None:
 
 
 def own_names(domain: str) -> list[str]:
-    """What this machine is called, whatever its addresses are at the moment."""
+    """The names of this host that do not depend on its addresses of the moment."""
     return sorted({*([domain] if domain else []), "localhost", "127.0.0.1", socket.gethostname()})
 
 
@@ -109,7 +109,7 @@ def own_addresses() -> list[str]:
 
 
 def parse_addresses(links: list[dict[str, Any]]) -> set[str]:
-    """Lasting addresses, from `ip -json address`: no containers' networks, nothing of IPv6 that changes."""
+    """Lasting addresses from `ip -json address`, without containers' networks and temporary ones of IPv6."""
     return {"127.0.0.1", "::1"} | {
         str(ip_address(address["local"]))
         for link in links
@@ -169,7 +169,7 @@ def issue(given: argparse.Namespace) -> str:
 
 
 def gist(text: str) -> str:
-    """What certbot says of the matter, without its words about itself."""
+    """The lines of certbot's output about the failure, without those about itself."""
     chatter = (
         "Saving debug log",
         "Requesting a cert",
@@ -197,7 +197,7 @@ def main() -> None:
     given = parser.parse_args()
     names = [given.domain] if given.source == "acme" else own_names(given.domain)
     if given.source == "self-signed" and given.verb == "renew":
-        # Addresses may change with every boot: the timer follows them, a deploy has nothing to do with it.
+        # Addresses may change with every boot: the timer follows them, an apply does not look at them.
         names = sorted({*names, *own_addresses()})
     reason = wrong(given.path, names)
     if given.verb == "check":

@@ -1,4 +1,4 @@
-"""Port 80: sends visitors to https, and shows an ACME server the files that prove whose name it is.
+"""Serve port 80: send visitors to https, and show an ACME server the files that prove who owns the name.
 
     redirect.py --port 80 --to 443 [--domain hub.example.org] [--webroot DIR]
 
@@ -16,14 +16,14 @@ from http import HTTPStatus
 from pathlib import Path
 
 CHALLENGE = re.compile(r"/\.well-known/acme-challenge/([A-Za-z0-9_-]+)")  # tokens: RFC 8555, section 8
-DEADLINE = 5.0  # seconds for a request, however slowly it comes
+DEADLINE = 5.0  # seconds for a complete request
 LONGEST = 16384  # bytes of a request
 UNFINISHED = (OSError, ValueError, EOFError, asyncio.LimitOverrunError, asyncio.TimeoutError)
 HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?")
 
 
 def location(host: str, path: str, port: int, domain: str = "") -> str | None:
-    """Where a request for `path` of `host` (the header, maybe with a port) goes; None: it names no host."""
+    """The https URL for `path` of `host` (the header, maybe with a port); None when that names no host."""
     match = HOST.fullmatch(host)
     name = domain or (match[1] if match else "")
     if not name:
@@ -35,14 +35,14 @@ def location(host: str, path: str, port: int, domain: str = "") -> str | None:
 
 @dataclass(frozen=True)
 class Redirect:
-    """What is answered: `to` is the port of https, `webroot` the folder of challenges, if there is one."""
+    """The server. `to` is the port of https, `webroot` the folder of challenges, if there is one."""
 
     to: int
     domain: str = ""
     webroot: Path | None = None
 
     def answer(self, method: str, path: str, host: str) -> bytes:
-        """The whole answer to a request; `host` is its header, or nothing."""
+        """The complete answer to a request; `host` is its header, or nothing."""
         asked = CHALLENGE.fullmatch(path)
         if asked and self.webroot:
             try:
@@ -56,8 +56,8 @@ class Redirect:
         return reply(method, HTTPStatus.PERMANENT_REDIRECT, b"", f"Location: {target}")
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answers one request. Nothing is said to who does not finish one, and nothing is logged: every
-        scanner of the internet knocks here.
+        """Answer one request. An unfinished one gets no answer, and none is logged: every scanner of the
+        internet comes by here.
         """
         with contextlib.suppress(*UNFINISHED):
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE)
@@ -66,7 +66,7 @@ class Redirect:
 
 
 def parse_request(head: str) -> tuple[str, str, str]:
-    """Method, path and the header Host, which may be missing; ValueError for what is no request."""
+    """Method, path and the header Host, which may be missing. Raises ValueError when `head` is no request."""
     request, *lines = head.split("\r\n")
     method, path, _ = request.split(" ")
     if not (path.isascii() and path.isprintable()):  # it goes into a header of the answer
@@ -82,7 +82,7 @@ def reply(method: str, status: HTTPStatus, body: bytes, *headers: str) -> bytes:
 
 
 async def listen(redirect: Redirect, port: int) -> None:
-    """Serves on every address of both families, until the end."""
+    """Serve on every address of both families, until the end."""
     server = await asyncio.start_server(redirect.serve, None, port, limit=LONGEST)
     async with server:
         await server.serve_forever()
