@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs while an image is built: mirrors in place of the archives that apt's sources name. Arguments: archive=URL …,
-# where the archive is called by what its address ends in, such as debian or ubuntu. Certificates *.crt of the
-# current folder vouch for https mirrors as long as the image has no bundle that does; see the end of the build.
+# While an image is built, put mirrors in place of the archives in apt's sources. Arguments: archive=URL …, where an
+# archive is named by the end of its address, such as debian or ubuntu. The certificates *.crt of the current folder
+# are trusted for https mirrors as long as the image has no bundle with them; see the end of the build.
 set -eu
 
 for mirror; do

@@ -1,12 +1,11 @@
-// A backend of StatsD that keeps each of its flushes in a slot of its own, and lets it end in good order.
+// A backend of StatsD that keeps each flush in a slot of its own, and stops StatsD without loss.
 //
-// Carbon keeps one value for each ten seconds of the clock. On a busy machine a flush may be late by seconds, and
-// the next one comes in time: were both stamped with the clock, the second could take the first one's place. So a
-// flush is stamped with the time it was due.
+// Carbon keeps one value for each ten seconds of the clock. On a busy host a flush may be late by seconds, and the
+// next one in time: were both stamped with the clock, the second could overwrite the first. So a flush is stamped
+// with the time it was due.
 //
-// The end in good order: asked to stop, it passes on what it has received first.
-// From then on /health, which asks for this status, says that StatsD listens no more: what came after the last
-// flush would be gone.
+// Asked to stop, it first passes on all that it has received. From then on /health, which asks for this status,
+// says that StatsD does not listen: numbers that came after the last flush would be lost.
 exports.init = (startup, config, events) => {
   const step = config.flushInterval / 1000;
   const emit = events.emit;
@@ -21,7 +20,7 @@ exports.init = (startup, config, events) => {
     return emit.call(this, name, ...words);
   };
   let leaving = false;
-  process.removeAllListeners("SIGTERM"); // StatsD's own ends at once, and what it held is gone
+  process.removeAllListeners("SIGTERM"); // StatsD's own handler ends at once and loses what it held
   process.once("SIGTERM", () => {
     leaving = true;
     setTimeout(() => process.exit(0), config.flushInterval + 2000).unref();

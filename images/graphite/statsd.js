@@ -1,4 +1,4 @@
-// StatsD: what it receives in ten seconds becomes one point a metric in carbon.
+// StatsD makes one point a metric in carbon of all that it receives in ten seconds.
 {
   port: 8125,
   address: "0.0.0.0",
@@ -10,7 +10,7 @@
   graphitePort: 2003,
   graphite: { legacyNamespace: false },
   percentThreshold: [90],
-  // A gauge that nobody sends for three flushes ends, rather than keeping its last value for ever.
+  // A gauge that is not sent for three flushes ends, rather than keeping its last value for ever.
   deleteGauges: true,
   gaugesMaxTTL: 3,
   deleteTimers: true,

@@ -1,4 +1,4 @@
-"""What answers over HTTP: Graphite, and /health for whoever wants to know whether all three parts work."""
+"""The web server: Graphite, and /health, which says if all three parts work."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def application(environ: dict[str, Any], respond: Respond) -> Iterable[bytes]:
 
 
 def health() -> dict[str, Any]:
-    """`statsd` is false once StatsD has been asked to end, for it may have flushed for the last time.
+    """The state of the parts. `statsd` is false once StatsD was asked to end: its last flush may be over.
 
-    `started` and `flushed` are StatsD's, in Unix time: what came before `flushed` is with carbon.
+    `started` and `flushed` are StatsD's, in Unix time: numbers from before `flushed` are with carbon.
     """
     try:
         socket.create_connection(CARBON, timeout=1).close()
@@ -68,5 +68,5 @@ def _ask_statsd(question: str) -> str:
 
 
 if __name__ == "__main__":
-    logging.disable(logging.INFO)  # Graphite would tell of every question it answers
+    logging.disable(logging.INFO)  # Graphite would log every query
     waitress.serve(application, listen="0.0.0.0:8080", threads=3)

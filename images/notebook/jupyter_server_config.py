@@ -1,4 +1,4 @@
-# A visitor's server lives behind the hub for an hour or two: nothing here calls home or asks to be upgraded.
+# A visitor's server runs for an hour or two: it should neither call home nor ask to be upgraded.
 import os
 import runpy
 import sys
@@ -10,6 +10,6 @@ c.LabApp.check_for_updates_class = "jupyterlab.handlers.announcements.NeverCheck
 c.LabApp.news_url = None
 c.LabApp.extension_manager = "readonly"
 
-# The first page of a server for which the hub names none: a home always has the notebook, a new volume too.
+# The first page where the hub names none. The notebook is put into every home, a new volume included.
 welcome = runpy.run_path(str(Path(sys.prefix, "share", "welcome", "welcome.py")))
 c.ServerApp.default_url = welcome["place"](Path.home(), os.environ)

@@ -45,7 +45,7 @@ def filled(template: str, environment: Mapping[str, str]) -> str:
             for mark, fact in facts.items():
                 text = text.replace(mark, fact)
             cell["source"] = text
-    # As the kernel says it: a difference would make a notebook "changed" that has just been opened.
+    # The kernel's own version: with another one, a notebook just opened would count as changed.
     notebook["metadata"]["language_info"]["version"] = platform.python_version()
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
@@ -66,7 +66,7 @@ def limits(environment: Mapping[str, str]) -> str:
 
 
 def kept(environment: Mapping[str, str]) -> str:
-    """What becomes of files, and when."""
+    """Sentences about how long files are kept."""
     home = environment.get("HUBWRIGHT_HOME")
     if not home:
         return "Ask the people who run this service how long your files are kept."
@@ -79,7 +79,7 @@ def kept(environment: Mapping[str, str]) -> str:
 
 
 def _end(environment: Mapping[str, str]) -> str:
-    """When the server ends."""
+    """A sentence that says when the server ends."""
     reasons = []
     if idle := _number(environment, "HUBWRIGHT_IDLE_TIMEOUT"):
         reasons.append(f"when it has not been used for **{_time(idle)}**")
@@ -118,7 +118,7 @@ def _count(number: float, unit: str) -> str:
 
 
 def _short(number: float) -> str:
-    """With two digits behind the point at most, and never more than there is."""
+    """A number with two digits behind the point at most, rounded down."""
     return f"{int(number * HUNDREDTHS) / HUNDREDTHS:g}"
 
 
