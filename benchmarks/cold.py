@@ -1,6 +1,6 @@
 """A first apply of everything beside a plain shell script: `.venv/bin/python -m benchmarks.cold` (minutes).
 
-Every round takes two bare hosts, one for each, so that what else this computer does meets both. Both are sent
+Every round takes two bare hosts, one for each, so that other work of this computer slows both. Both are sent
 the same image archives over SSH, fetch the same packages, and end when the same hub answers a visitor.
 """
 
@@ -62,7 +62,7 @@ def with_hubwright(here: Bench, host: Host) -> float:
 
 
 def with_plain(here: Bench, host: Host, folder: Path) -> float:
-    """Packed, sent and run by one pipe, as somebody with a script would."""
+    """Pack, send and run the script by one pipe, as its author would. Returns the seconds it took."""
     options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
     login = ["-i", str(here.operator.key), "-p", str(host.ssh_port), *options, "vagrant@127.0.0.1"]
     remote = (
@@ -75,7 +75,7 @@ def with_plain(here: Bench, host: Host, folder: Path) -> float:
 
 
 def lay_out(settings: Settings, folder: Path) -> None:
-    """The folder that plain.sh runs in, made of the very resources that an apply converges."""
+    """Make the folder that plain.sh runs in, of the very resources that an apply uses."""
     folder.mkdir()
     sources, blobs = converge.image_sources(settings, Reporter(quiet=True))
     roles = converge.steps(settings, sources)
@@ -106,7 +106,7 @@ def lay_out(settings: Settings, folder: Path) -> None:
 
 
 def entries(resource: Resource) -> Sequence[tuple[tarfile.TarInfo, bytes]]:
-    """What of a resource is a file or a directory, as entries of a tar."""
+    """The entries of a tar for the files and directories of a resource."""
     if isinstance(resource, Directory):
         entry = _entry(resource.path, resource.mode, resource.owner, resource.group)
         entry.type = tarfile.DIRTYPE

@@ -20,7 +20,7 @@ from provision.settings import load
 from tests.support.visitor import Visitor, visit
 
 VISITORS = 50
-PATIENCE = 600.0  # seconds; a browser waits as long as its page is open
+READY_TIMEOUT = 600.0  # seconds; a browser waits as long as its page is open
 MEMORY = "384M"  # of a server
 
 
@@ -36,7 +36,7 @@ def main(visitors: int = VISITORS, starts_at_once: int = 0) -> None:
 
 
 async def measure(url: str, number: int) -> None:
-    """Let visitors come within one second, and tell how long each waited for a server that can be used."""
+    """Let visitors come within one second, and print how long each waited for a server that can be used."""
     found = await asyncio.gather(*(arrive(url, n / number) for n in range(number)))
     waited = [seconds for seconds, _ in found if seconds]
     failures = [error for _, error in found if error]
@@ -53,7 +53,7 @@ async def arrive(url: str, after: float) -> tuple[float, str]:
     """Seconds until a visitor's server is ready, or 0 and the reason why there is none."""
     await asyncio.sleep(after)
     began = time.monotonic()
-    visitor: Any = Visitor(url, patience=PATIENCE)
+    visitor: Any = Visitor(url, patience=READY_TIMEOUT)
     try:
         await visitor.arrive()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""How long deploys and visits take: `.venv/bin/python -m benchmarks.deploy` (a machine of its own)."""
+"""The time that deploys and visits take: `.venv/bin/python -m benchmarks.deploy` (a machine of its own)."""
 
 from __future__ import annotations
 

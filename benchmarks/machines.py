@@ -1,4 +1,4 @@
-"""Somebody who measures, with a folder of settings; what is raised there goes when the block ends."""
+"""A folder of settings to measure with; the machine raised there is destroyed when the block ends."""
 
 from __future__ import annotations
 

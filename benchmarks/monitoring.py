@@ -1,4 +1,4 @@
-"""What measuring costs: `.venv/bin/python -m benchmarks.monitoring` (a few minutes; a machine of its own)."""
+"""The cost of measuring: `.venv/bin/python -m benchmarks.monitoring` (minutes; a machine of its own)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 async def measure_page(url: str, machine: Host) -> None:
-    """As the proxy hands it on; every look finds the page's own answers, kept for 5 s, too old."""
+    """Time the page as the proxy passes it on, with pauses: the page keeps Graphite's answers for 5 s."""
     program = "/opt/hubwright/current/bin/python /opt/hubwright/services/status_page.py --ticket"
     visitor = Visitor(url)
     await visitor.get(url.rstrip("/") + machine.run(program).strip())

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The same hub by a plain shell script: the steps of the roles, one after the other, on a bare host as root.
-# It looks at nothing first, repairs nothing, and is worth running once: the honest peer of a cold `hubwright apply`.
-# benchmarks/cold.py lays the folder that it runs in: settings.sh, tree.tar, locks, image archives.
+# It checks nothing first, repairs nothing, and is good for one run: the honest peer of a cold `hubwright apply`.
+# benchmarks/cold.py makes the folder that it runs in: settings.sh, tree.tar, locks, image archives.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./settings.sh

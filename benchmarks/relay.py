@@ -1,4 +1,4 @@
-"""A TCP relay on loopback that makes a near host a far one: every byte is handed on after a delay."""
+"""A TCP relay on loopback that makes a near host a far one: it passes on every byte after a delay."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import TracebackType
 
 
 class Relay:
-    """Relays connections to 127.0.0.1:`target`; each direction is `delay` seconds long. Use as a context."""
+    """A context that relays connections to 127.0.0.1:`target`, with `delay` seconds in each direction."""
 
     def __init__(self, target: int, delay: float) -> None:
         self.target = target
@@ -50,7 +50,7 @@ class Relay:
         await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Hands chunks on in order, each `delay` after it came: latency, not a lack of bandwidth."""
+        """Pass on chunks in order, each `delay` after it came: latency, not a lack of bandwidth."""
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
 

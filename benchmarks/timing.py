@@ -1,4 +1,4 @@
-"""Running commands, taking times, and printing them with their conditions. Nothing here passes or fails."""
+"""Run commands, take times, and print them with their conditions. Nothing here passes or fails."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(argv: Sequence[str], environment: dict[str, str] | None = None) -> None:
 
 
 def say(what: str, values: Sequence[float], unit: str = "s") -> None:
-    """One line: the median, and the range where there is one."""
+    """Print one line: the median, and the range where there is one."""
     runs = f"   (median of {len(values)}, {min(values):.2f} to {max(values):.2f})" if len(values) > 1 else ""
     print(f"{what:<{WIDTH}} {statistics.median(values):6.2f} {unit}{runs}", flush=True)
 
