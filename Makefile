@@ -7,7 +7,7 @@ E2E := .venv/bin/tox run-parallel --parallel-live -e e2e-vagrant,e2e-bare
 UV := .venv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.10 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url $(UPGRADE)
-# jsonschema's check of internationalized addresses, which nobody asks for, parses a grammar at every import: a
+# jsonschema's check of internationalized addresses, which no program here uses, parses a grammar at every import: a
 # second of each start of the hub and of every visitor's server.
 HEAVY := --no-emit-package rfc3987-syntax --no-emit-package lark
 CACHE := $(or $(HUBWRIGHT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hubwright)
@@ -20,7 +20,7 @@ endif
 help: ## List these targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
-setup: ## Install what is missing on this machine, and make .venv
+setup: ## Install what is missing on this computer, and make .venv
 	@provision/setup.sh
 
 up: setup ## Raise a machine, deploy onto it, and print the URL of a hub that works

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Brings a bare Debian or Ubuntu machine to where `make up` works: packages, Docker, and .venv.
+# Make a bare Debian or Ubuntu computer ready for `make up`: packages, Docker, and .venv.
 # Usage: provision/setup.sh [--test] [--vm]
 #   --test  also what the tests need, a browser
 #   --vm    also what virtual machines need, libvirt and QEMU
-# It installs only what is missing; a second run finds that everything holds.
+# It installs only what is missing; a second run finds that nothing is.
 set -eu
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin"
@@ -29,7 +29,7 @@ step() {
     printf '… %s\n' "$title"
     if ! "$@" >"$LOG" 2>&1; then
         tail -n 20 "$LOG" | sed 's/^/    /' >&2
-        die "$title: did not succeed" "mend what the lines above name, then run it again"
+        die "$title: did not succeed" "solve the problem that the lines above name, then give the same command"
     fi
     took=$(($(tenths) - began))
     printf '✓ %s (%d.%d s)\n' "$title" $((took / 10)) $((took % 10))
@@ -46,7 +46,7 @@ as_root() {
 
 # --- the distribution ---------------------------------------------------------------------------
 
-# The oldest release of a distribution that a host may run, and this machine too. A later one is welcome here:
+# The oldest release of a distribution that hosts and this computer may run. This computer may run a later one:
 # every package is asked for by its name.
 oldest() {
     sed -n "s/^ *(\"$1\", \"\([0-9.]*\)\"): .*/\1/p" provision/agent/distributions.py | sort -V | head -n 1
@@ -97,10 +97,10 @@ if asked --vm "$@"; then
     want qemu-system-x86 has qemu-system-x86_64
     want qemu-utils has qemu-img
     want vagrant-libvirt test -e /usr/share/doc/vagrant-libvirt
-    want e2fsprogs has mke2fs # this and what follows makes boxes
+    want e2fsprogs has mke2fs # this and the following ones make boxes
     want grub-common has grub-mkimage
     want grub-pc-bin test -e /usr/lib/grub/i386-pc/boot.img
-    [ -d /run/systemd/system ] || want tini has tini # with which libvirtd is started by hand
+    [ -d /run/systemd/system ] || want tini has tini # to start libvirtd by hand
 fi
 if asked --test "$@"; then
     want chromium sh -c 'command -v chromium || command -v chromium-browser || command -v google-chrome'
@@ -116,7 +116,7 @@ if [ -n "$missing" ]; then
     command -v docker >/dev/null || ! apt-cache show docker-cli >/dev/null 2>&1 || missing="$missing docker-cli"
     for package in $missing; do
         apt-cache show "$package" >/dev/null 2>&1 ||
-            die "apt knows no package $package here" "add the archive that has it (or install it by hand), then again"
+            die "apt knows no package $package here" "add the archive that has it (or install it by hand)"
     done
     # shellcheck disable=SC2086
     step "install$missing" apt install --yes --no-install-recommends $missing
@@ -160,7 +160,7 @@ if [ -r "$SYSTEM_CERTIFICATES" ]; then # a network may have certificates of its 
     export SSL_CERT_FILE="${SSL_CERT_FILE:-$SYSTEM_CERTIFICATES}" PIP_CERT="${PIP_CERT:-$SYSTEM_CERTIFICATES}"
 fi
 
-# What .venv is made from, and where: as long as this is the same, .venv is right.
+# All that .venv is made from, and its folder: as long as this is the same, .venv is up to date.
 recipe() {
     pwd
     /usr/bin/python3 --version
