@@ -53,7 +53,7 @@ async def arrive(url: str, after: float) -> tuple[float, str]:
     """Seconds until a visitor's server is ready, or 0 and the reason why there is none."""
     await asyncio.sleep(after)
     began = time.monotonic()
-    visitor: Any = Visitor(url, patience=READY_TIMEOUT)
+    visitor: Any = Visitor(url, timeout=READY_TIMEOUT)
     try:
         await visitor.arrive()
     except Exception as error:

@@ -1,6 +1,6 @@
-"""What jupyterhub_config.py sets exists: each trait on its class, with a value that the class takes.
+"""All that jupyterhub_config.py sets exists: each trait on its class, with a value that the class takes.
 
-JupyterHub starts with a misspelt option as if it were not there, and says so in its log alone. These tests
+JupyterHub ignores a misspelt option, and says so in its log alone. These tests
 need the hub's own packages (roles/locks/hub.txt): `tox -e hub`.
 """
 
@@ -86,8 +86,8 @@ def unknown(config: Config) -> list[str]:
 
 
 def check_value(kind: type[Configurable], trait: str, value: object) -> None:
-    """Raises TraitError for a value that the class does not take."""
-    bare = kind.__new__(kind)  # a spawner is made for a user, with a hub behind it
+    """Set the trait. Raises TraitError for a value that the class does not take."""
+    bare = kind.__new__(kind)  # a spawner needs a user and a hub
     kind.class_traits()[trait]._validate(bare, value)
 
 

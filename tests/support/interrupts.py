@@ -1,4 +1,4 @@
-"""Ctrl-C for tests, wherever these run."""
+"""Ctrl-C for tests, also where they run in the background."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGINT interrupts this process, and those that it starts, while the block runs.
+    """Let SIGINT interrupt this process, and those that it starts, while the block runs.
 
-    A shell has what it starts in the background ignore it, and so would they.
+    A process that a shell starts in the background ignores it, and so do the processes it starts.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority, and what it issues."""
+"""Certificates for tests: an authority, and those that it issues."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Issued:
     def issue(
         self, *names: str, begins: float = -1, ends: float = 90, bits: int = 0, ca: bool = False
     ) -> Issued:
-        """For DNS names and addresses. `begins`, `ends`: days from now. `bits`: of an RSA key, else EC."""
+        """A certificate for names and addresses. `begins`, `ends`: days from now. `bits`: of an RSA key."""
         return _issue(names, begins, ends, bits, ca, self)
 
 

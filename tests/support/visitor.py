@@ -1,10 +1,10 @@
-"""A visitor without a browser: arrives, gets a server, runs code in a kernel over its websocket.
+"""A visitor without a browser, who arrives, gets a server, and runs code in a kernel over its websocket.
 
 Needs tornado and nothing of this project, so it runs beside the tests and, with the hub's Python, on a host:
 
     python visitor.py https://127.0.0.1/ 'print(6 * 7)'
 
-prints what happened, and how long each step took in seconds, as one line of JSON.
+prints one line of JSON: the outcome, and the seconds that each step took.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-# Seconds between two questions, and at least PAUSE times what an answer takes: asking is work.
+# Seconds between two questions, and at least PAUSE times as long as an answer takes: asking is work.
 POLL, PAUSE = 0.1, 3
-PATIENCE = 180.0  # seconds until a server is ready, and until a kernel has answered
+READY_TIMEOUT = 180.0  # seconds until a server is ready, and until a kernel has answered
 
 
 @dataclass
@@ -36,11 +36,11 @@ class Cookie:
 
 @dataclass
 class Visitor:
-    """One browser's worth of cookies. `url` is the hub's front door and ends in a slash.
+    """A person with a browser's cookies. `url` is the hub's address for visitors and ends in a slash.
 
-    `ca`: file of the certificates that the hub's own is checked with; without one, any certificate will do.
-    `through`: scheme, host and port that are asked in place of those of `url`, as a web server in front of
-    the hub would ask them.
+    `ca`: file of the certificates that the hub's own is checked with; without it, any certificate will do.
+    `through`: scheme, host and port to connect to in place of those of `url`, as a web server in front of
+    the hub would.
     """
 
     url: str
@@ -50,14 +50,14 @@ class Visitor:
     page: str = ""
     """URL of the page that was shown there first."""
     ca: str | None = None
-    patience: float = PATIENCE
+    timeout: float = READY_TIMEOUT
     through: str = ""
     name: str = ""
-    """How one is called where the hub asks for it, with the password that lets one in."""
+    """The name to log in with where the hub asks for one, with the password."""
     password: str = field(default="", repr=False)
 
     async def get(self, url: str, **options: Any) -> HTTPResponse:
-        """Follows redirects and keeps cookies, as a browser does. `effective_url` is where it ended."""
+        """The answer after all redirects, with cookies kept. Its `effective_url` is the last URL."""
         for _ in range(20):
             response = await self.request("GET", url, **options)
             if response.code not in (301, 302, 303, 307):
@@ -70,7 +70,7 @@ class Visitor:
         if method != "GET":
             headers |= {"X-XSRFToken": self.cookie("_xsrf", url), "Referer": url}
         options |= {"follow_redirects": False, "allow_nonstandard_methods": True}
-        options |= {"request_timeout": self.patience}
+        options |= {"request_timeout": self.timeout}
         place, host = self._place(url)
         request = HTTPRequest(place, method, headers=headers | host, **self.trust, **options)
         response = await AsyncHTTPClient().fetch(request, raise_error=False)
@@ -79,7 +79,7 @@ class Visitor:
         return response
 
     async def log_in(self, next_path: str = "") -> HTTPResponse:
-        """Fill in the hub's form with name and password; how the hub answers, 403 where it refuses them."""
+        """Fill in the hub's form with name and password. Returns the hub's answer: 403 for a refusal."""
         page = urljoin(self.url, "/hub/login") + (f"?{urlencode({'next': next_path})}" if next_path else "")
         await self.get(page)  # gives the cookie that the form needs
         form = urlencode({"username": self.name, "password": self.password})
@@ -90,8 +90,8 @@ class Visitor:
         return response
 
     async def arrive(self, link: str = "") -> str:
-        """Open the front door, or a link behind it, and wait for the server of one's own; returns its URL."""
-        deadline = time.monotonic() + self.patience
+        """Open the hub, or a link of it, and wait for the visitor's own server. Returns the server's URL."""
+        deadline = time.monotonic() + self.timeout
         entrance = urljoin(self.url, link)
         response = await self.get(entrance)
         if self.name and urlsplit(response.effective_url).path == "/hub/login":
@@ -113,7 +113,7 @@ class Visitor:
         return self.server
 
     async def leave(self) -> int:
-        """End one's own server, after a look at a page of the hub; the status that the hub answers with."""
+        """Look at a page of the hub, then end the visitor's server. Returns the status of the answer."""
         response = await self.request("DELETE", urljoin(self.url, f"/hub/api/users/{self.user}/server"))
         return int(response.code)
 
@@ -143,14 +143,14 @@ class Visitor:
         return "; ".join(f"{name}={c.value}" for name, c in fitting)
 
     def _place(self, url: str) -> tuple[str, dict[str, str]]:
-        """What to ask for a URL, and the header that says what was meant."""
+        """The URL to connect to for a URL, and the header that names the one that is meant."""
         if not self.through:
             return url, {}
         parts, door = urlsplit(url), urlsplit(self.through)
         return parts._replace(scheme=door.scheme, netloc=door.netloc).geturl(), {"Host": parts.netloc}
 
     def _sent(self, url: str) -> list[tuple[str, Cookie]]:
-        """The cookies that a browser sends there: secure ones over https only."""
+        """The cookies that a browser sends to the URL: secure ones over https only."""
         parts = urlsplit(url)
         return [
             (name, cookie)
@@ -183,7 +183,7 @@ class Kernel:
         self.socket = await websocket_connect(request)
 
     async def run(self, code: str) -> str:
-        """What the code prints; RuntimeError with the error that it raises, or when the socket closes."""
+        """The output of the code. Raises RuntimeError with the code's error, or when the socket closes."""
         assert self.socket is not None
         request = {
             "header": {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "version": "5.3"}
@@ -194,7 +194,7 @@ class Kernel:
             "channel": "shell",
         }
         await self.socket.write_message(json.dumps(request))
-        return await asyncio.wait_for(self._output(request["header"]["msg_id"]), self.visitor.patience)  # type: ignore[index]
+        return await asyncio.wait_for(self._output(request["header"]["msg_id"]), self.visitor.timeout)  # type: ignore[index]
 
     async def _output(self, asked: str) -> str:
         assert self.socket is not None
@@ -216,11 +216,16 @@ class Kernel:
 
 
 async def visit(
-    url: str, code: str, ca: str | None = None, patience: float = PATIENCE, name: str = "", password: str = ""
+    url: str,
+    code: str,
+    ca: str | None = None,
+    timeout: float = READY_TIMEOUT,
+    name: str = "",
+    password: str = "",
 ) -> dict[str, Any]:
-    """One whole visit. Keys: server, printed, and the seconds until `ready` and until `answered`."""
+    """One complete visit. Keys: server, printed, and the seconds until `ready` and until `answered`."""
     began = time.monotonic()
-    visitor = Visitor(url, ca=ca, patience=patience, name=name, password=password)
+    visitor = Visitor(url, ca=ca, timeout=timeout, name=name, password=password)
     server = await visitor.arrive()
     ready = time.monotonic() - began
     kernel = await visitor.open_kernel()

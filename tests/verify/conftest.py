@@ -1,9 +1,9 @@
-"""Checks of a host that runs a hub: what a visitor or its operator would notice.
+"""Checks of a host that runs a hub, of all that a visitor or its operator would notice.
 
     hubwright verify
     HUBWRIGHT_CONFIG=hub.toml pytest tests/verify --hosts=ssh://root@hub.example.org
 
-Programs of `probes/` run on the host and in visitors' containers. What a check starts is ended again.
+Programs of `probes/` run on the host and in visitors' containers. Checks end all that they start.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ours = any(HERE in item.path.parents for item in items)
     if ours and config.getoption("--hosts") is None:
         raise pytest.UsageError("tests/verify checks hosts: name them, for example --hosts=ssh://root@host")
-    items.sort(key=lambda item: item.path.name == "test_culler.py")  # the last: it ends a visitor's server
+    items.sort(key=lambda item: item.path.name == "test_culler.py")  # last, as it ends a visitor's server
 
 
 @dataclass(frozen=True)
 class Probes:
-    """Runs the programs of `probes/`, which print JSON."""
+    """A runner of the programs of `probes/`, which print JSON."""
 
     host: Host
     folder: str
@@ -56,7 +56,7 @@ class Probes:
         return json.loads(done.stdout)
 
     def run_in_container(self, container: str, name: str, *arguments: object) -> Any:
-        """Exit code and output, of a program that may be killed."""
+        """Exit code and output of a program that may be killed."""
         words = ["docker", "exec", "--interactive", container, "python", "-", *map(str, arguments)]
         program = shlex.quote(f"{self.folder}/{name}.py")
         return self.host.run(f"{shlex.join(words)} <{program}")
@@ -64,7 +64,7 @@ class Probes:
 
 @dataclass(frozen=True)
 class Visitor:
-    """Somebody who has opened the hub's URL on the host. `container` is what Docker says of their server."""
+    """A person who has opened the hub's URL. `container` is Docker's description of their server."""
 
     number: int
     name: str
@@ -88,7 +88,7 @@ def settings() -> Settings:
 
 @pytest.fixture(scope="module")
 def host(_testinfra_host: Host) -> Host:
-    """The host as root sees it: by sudo where the login user is somebody else."""
+    """The host as root sees it: by sudo where the login user is not root."""
     backend = _testinfra_host.backend
     try:
         root = backend.run("id -u").stdout.strip() == "0"
@@ -102,7 +102,7 @@ def host(_testinfra_host: Host) -> Host:
 
 @pytest.fixture(scope="session")
 def _once() -> Iterator[Callable[[str, Callable[[], Any]], Any]]:
-    """`once(key, make)`: what the generator `make()` yields, or raises, kept until the session ends."""
+    """`once(key, make)`: the value, or the error, of the generator `make()`, kept until the session ends."""
     with contextlib.ExitStack() as opened:
         made: dict[str, Any] = {}
         failed: dict[str, Exception] = {}
@@ -142,15 +142,15 @@ def probes(host: Host, _once: Callable[..., Any]) -> Probes:
 
 @pytest.fixture(scope="module")
 def front_door(settings: Settings) -> str:
-    """Where these checks, on the host, find the hub; the URL ends in a slash."""
+    """The URL of the hub for checks that run on the host. It ends in a slash."""
     return f"{settings.own_door}/"
 
 
 @pytest.fixture(scope="module")
 def browsed(settings: Settings) -> tuple[str, str]:
-    """The URL that a visitor's browser shows, and what is asked for it in earnest.
+    """The URL that a visitor's browser shows, and the one that checks connect to for it.
 
-    The checks take the part of a web server in front, where there is one.
+    Where a web server is in front of the hub, the checks take its part.
     """
     if settings.tls.mode != "behind-proxy":
         return f"{settings.own_door}/", ""
@@ -165,7 +165,7 @@ def hub_api(settings: Settings) -> str:
 
 @pytest.fixture(scope="module")
 def _same_password(host: Host, settings: Settings) -> None:
-    """Fails where people would be given another password than the host has; shows neither."""
+    """Fail where the settings have another password than the host; show neither."""
     if settings.auth.type == "tmp":
         return
     told = settings.auth.user_password.get_secret_value()
@@ -184,11 +184,11 @@ def visitors(
     _same_password: None,
     _once: Callable[..., Any],
 ) -> list[Visitor]:
-    """Two, who came at the same time. Their servers end with the session, and temporary accounts go."""
+    """Two visitors who come at the same time. Servers and temporary accounts end with the session."""
 
     def make() -> Iterator[list[Visitor]]:
-        patience = 30 + settings.server.start_timeout
-        came = probes.on_host("visitors", "arrive", *browsed, VISITORS, patience)
+        timeout = 30 + settings.server.start_timeout
+        came = probes.on_host("visitors", "arrive", *browsed, VISITORS, timeout)
         try:
             containers = json.loads(host.check_output("docker inspect $(docker ps --quiet --no-trunc)"))
             by_user = {

@@ -1,4 +1,4 @@
-"""The hub lets in whom the settings let in, where it asks for a password."""
+"""A hub that asks for a password lets in those that the settings let in."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from provision.settings import Settings
 from tests.verify.conftest import CULLER_TOKEN, Probes, Visitor
 
 UNIT = "hubwright-culler"
-PATIENCE = 60  # seconds; it may have started a moment ago
+CULLER_TIMEOUT = 60  # seconds until it has asked the hub; it may have started a moment ago
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_unit_is_as_wanted(host: Host, settings: Settings) -> None:
 
 @pytest.mark.usefixtures("_wanted")
 def test_unit_asks_the_hub_for_users(host: Host) -> None:
-    """It does so when it starts, and then every ten minutes or more often."""
+    """The culler asks when it starts, and then every ten minutes or more often."""
     show = f"systemctl show {UNIT} --property=ActiveEnterTimestamp --value --timestamp=unix"
     started, now = int(host.check_output(show).lstrip("@")), int(host.check_output("date +%s"))
     since = max(started, now - 25 * 60)
@@ -41,7 +41,7 @@ def test_unit_asks_the_hub_for_users(host: Host) -> None:
         log = host.check_output(f"journalctl --quiet --output=cat --unit=jupyterhub --since=@{since}")
         return bool(re.search(r" 200 GET /hub/api/users\?.*\(idle-culler@", log))
 
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + CULLER_TIMEOUT
     while not asked():
         assert time.monotonic() < end, "it has not asked"
 

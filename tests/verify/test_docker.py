@@ -15,7 +15,7 @@ MOST_KEPT = 40_000_000
 
 @pytest.fixture
 def chatty_container(host: Host, visitor: Visitor) -> Iterator[str]:
-    """One that has written much to its log, and ended."""
+    """A container that has written much to its log, and ended."""
     script = f"head -c {WRITTEN} /dev/zero | tr '\\\\0' x | fold -w 8000"
     container = host.check_output(
         "docker run --detach --network=none --entrypoint=sh %s -c %s", visitor.container["Image"], script

@@ -1,4 +1,4 @@
-"""What a visitor's container reaches beside the hub: nothing of the host, and not the cloud's metadata."""
+"""A visitor's container reaches nothing of the host but the hub, and not the cloud's metadata."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HUB_API, DNS = 8081, 53
 
 @pytest.fixture(scope="module")
 def addresses(host: Host) -> list[str]:
-    """Of the host, without loopback; those of IPv6 in brackets."""
+    """The host's addresses without loopback; those of IPv6 in brackets."""
     found = host.check_output("hostname --all-ip-addresses").split()
     return [f"[{address}]" if ":" in address else address for address in found]
 
@@ -22,7 +22,7 @@ def addresses(host: Host) -> list[str]:
 def test_container_reaches_the_hub_and_nothing_else_of_the_host(
     probes: Probes, visitor: Visitor, addresses: list[str], settings: Settings
 ) -> None:
-    """Of all that the host itself reaches there, whoever listens."""
+    """The ports tried are those that the host itself reaches, of any program."""
     targets = [f"{address}:{port}" for port in probes.on_host("listening") for address in addresses]
     there = set(probes.on_host("reach", *targets))
     api = f"{settings.network.gateway}:{HUB_API}"

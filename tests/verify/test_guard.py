@@ -24,7 +24,7 @@ def test_hub_hangs_up_on_who_dawdles(probes: Probes, visitor: Visitor, settings:
 
 
 def test_status_page_takes_nothing_large(probes: Probes, settings: Settings) -> None:
-    """Strangers reach it through the front door, and its memory is limited."""
+    """Strangers reach it through the proxy, and its memory is limited."""
     if not settings.monitoring.graphite:
         pytest.skip("the settings want no status page")
     target = f"127.0.0.1:{settings.monitoring.status_port}"

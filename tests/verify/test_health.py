@@ -1,4 +1,4 @@
-"""The host as a whole is well."""
+"""The host has no failed units and answers as it should."""
 
 from __future__ import annotations
 

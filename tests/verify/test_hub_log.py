@@ -1,4 +1,4 @@
-"""The hub takes all options that it is given: of one that it passes over it says so in its log alone."""
+"""The hub takes all options that it is given. It names an option that it ignores in its log alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 import pytest
 from testinfra.host import Host
 
-# In the words of traitlets, JupyterHub and DockerSpawner.
+# The words of traitlets, JupyterHub and DockerSpawner.
 WORDS = (
     "Config option .* not recognized by",
     "[Uu]nrecognized",
@@ -20,7 +20,7 @@ WORDS = (
 
 @pytest.mark.usefixtures("visitor")
 def test_hub_takes_every_option(host: Host) -> None:
-    """Since its start. The options of a spawner are read when a server starts, hence the visitor."""
+    """The log begins with the hub's start. A spawner reads its options for a server: hence the visitor."""
     start = host.check_output("systemctl show jupyterhub --property=InvocationID --value")
     log = f"journalctl --no-pager --output=cat _SYSTEMD_INVOCATION_ID={start}"
     assert host.check_output(f"{log} --lines=1")

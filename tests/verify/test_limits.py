@@ -11,11 +11,11 @@ from tests.verify.conftest import Probes, Visitor
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 KILLED = 137
 MARGIN = 128 << 20
-PERIOD = 0.2  # seconds; the kernel grants time in advance for less than that
+PERIOD = 0.2  # seconds; for shorter times the kernel grants processor time in advance
 
 
 def in_force(host: Host, visitor: Visitor, new: str, old: str) -> str:
-    """A value of the container's control group as seen inside: its places in cgroup version 2 and 1."""
+    """A value of the container's control group as seen inside, by its paths in cgroup version 2 and 1."""
     script = f"cat /sys/fs/cgroup/{new} 2>/dev/null || cat /sys/fs/cgroup/{old}"
     return str(host.check_output("docker exec %s sh -c %s", visitor.id, script))
 
@@ -86,7 +86,7 @@ def test_root_in_the_container_has_no_privileges(host: Host, visitor: Visitor) -
 
 
 def test_container_sees_nothing_of_the_host(host: Host, visitor: Visitor, settings: Settings) -> None:
-    """But for the authorities that it shall trust, which it cannot change."""
+    """Except for the CA certificates that it has to trust, which it cannot change."""
     mounts = [(mount["Destination"], mount["RW"]) for mount in visitor.container["Mounts"]]
     wanted = settings.downloads.notebooks and settings.downloads.ca_certificates
     assert mounts == ([(AUTHORITIES, False)] if wanted else [])

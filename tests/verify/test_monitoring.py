@@ -1,4 +1,4 @@
-"""What the hub does is measured, kept, and shown to those who may see it."""
+"""The hub's numbers are measured, kept, and shown to those who may see them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Page = Callable[[str], tuple[int, Any, str]]  # see `page`
 UNITS = ("hubwright-graphite", "hubwright-metrics", "hubwright-status")
 TOKEN = "/etc/jupyterhub/secrets/metrics.env"
 SECRETS = (TOKEN, "/etc/jupyterhub/secrets/status.env")
-PATIENCE = 90  # seconds: StatsD passes on every ten, and so often does the hub's sender look
+POINT_TIMEOUT = 90  # seconds: StatsD passes on every ten, and so often does the hub's sender look
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def points(probes: Probes, settings: Settings) -> Callable[[str, str], list[floa
 
 
 def _until(true: Callable[[], Any]) -> bool:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + POINT_TIMEOUT
     while not (found := true()) and time.monotonic() < end:
         time.sleep(1)
     return bool(found)
@@ -107,7 +107,7 @@ def test_the_host_is_measured(
     assert points(f"{prefix}.memory.total", "-2min")[-1] == kilobytes * 1024
 
     def as_many_as_run() -> bool:
-        """Servers come and go: both numbers are read again for each comparison."""
+        """True if both numbers agree; both are read again, as servers come and go."""
         running = len(host.check_output("docker ps --quiet").split())
         return points(f"{prefix}.containers", "-1min")[-1:] == [running]
 
@@ -146,7 +146,7 @@ def test_another_user_cannot_read_its_secrets(host: Host, path: str) -> None:
 
 @pytest.fixture(scope="module")
 def page(probes: Probes, front_door: str, settings: Settings) -> Page:
-    """What a browser is shown at a path of the hub: status, headers and text. Through the front door."""
+    """The page at a path of the hub, asked through the proxy: status, headers and text."""
     behind = ["--behind"] if settings.tls.mode == "behind-proxy" else []
 
     def shown(path: str) -> tuple[int, Any, str]:
@@ -158,7 +158,7 @@ def page(probes: Probes, front_door: str, settings: Settings) -> Page:
 
 @pytest.fixture
 def ticket(host: Host) -> str:
-    """The path that lets in, as `hubwright status-page` prints it."""
+    """The path that lets an operator in, as `hubwright status-page` prints it."""
     program = "/opt/hubwright/current/bin/python /opt/hubwright/services/status_page.py --ticket"
     said: str = host.check_output(program)
     return said.strip().lstrip("/")

@@ -1,4 +1,4 @@
-"""Where the processor is short, the front door and the hub come before visitors, and the rest after them."""
+"""On a busy processor, the proxy and the hub come before visitors' servers, and all else after them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from testinfra.host import Host
 from provision.settings import Settings
 from tests.verify.conftest import Probes, Visitor
 
-CLEARLY = 1.5  # times as much; four times and a fifth are asked for
+CLEARLY = 1.5  # times as much processor time; the weights ask for four times as much, and for a fifth
 
 
 @pytest.fixture(autouse=True)

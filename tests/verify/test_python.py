@@ -18,7 +18,7 @@ def _from_conda(settings: Settings) -> None:
 
 
 def program(host: Host, unit: str) -> str:
-    """The file that a unit's process runs, whatever links lead to it."""
+    """The file that a unit's process runs, with links resolved."""
     show = f"systemctl show {unit} --property=MainPID --value"
     return str(host.check_output(f"readlink /proc/$({show})/exe"))
 

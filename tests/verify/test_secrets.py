@@ -1,4 +1,4 @@
-"""What only the hub may know stays with it: tried as another user of the host, not read from mode bits."""
+"""The hub's secrets stay with it: tried as another user of the host, not read from mode bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has to run, runs, and runs again after a reboot; and it listens where it should."""
+"""All that has to run does, and will after a reboot, and listens where it should."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _at(reached: set[str], port: int) -> set[str]:
 def test_front_door_is_open_where_it_should_be(
     reached: set[str], addresses: list[str], settings: Settings
 ) -> None:
-    """On every address; behind another web server on that which the settings name."""
+    """On every address; behind another web server, on the one that the settings name."""
     expected = set(addresses)
     if settings.tls.mode == "behind-proxy" and settings.tls.listen not in EVERYWHERE:
         expected = {urlsplit(settings.own_door).netloc.rpartition(":")[0]}

@@ -1,4 +1,4 @@
-"""Visitors are met over https, with a certificate that is theirs to trust, and by nobody who pretends."""
+"""Visitors are met over https, with a certificate that they can trust."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from testinfra.host import Host
 from provision.settings import Settings
 from tests.verify.conftest import Probes
 
-DAYS = 14  # what a certificate has left at least: long after its renewal was due
-STRANGER = "192.0.2.1"  # an address for documentation: nobody has it
-PATIENCE = 60  # seconds until a visit stands in the hub's log
+DAYS = 14  # the least time a certificate has left: its renewal was due long before
+STRANGER = "192.0.2.1"  # an address for documentation, which no machine has
+LOG_TIMEOUT = 60  # seconds until a visit is in the hub's log
 RENEWAL = "hubwright-certificate"
 
 
@@ -25,7 +25,7 @@ def _own_certificate(settings: Settings) -> None:
 
 @pytest.fixture
 def name(settings: Settings) -> str:
-    """What visitors call the hub."""
+    """The name by which visitors reach the hub."""
     return settings.hub.domain or "localhost"
 
 
@@ -82,9 +82,7 @@ def test_renewal_is_scheduled_and_works(host: Host, settings: Settings) -> None:
     timer = host.service(f"{RENEWAL}.timer")
     assert timer.is_running
     assert timer.is_enabled
-    host.check_output(
-        f"systemctl start {RENEWAL}.service"
-    )  # once, in case that the host's address has changed
+    host.check_output(f"systemctl start {RENEWAL}.service")  # once, in case the host's address has changed
     kept = host.check_output("cat /etc/jupyterhub/tls/*.pem")
     host.check_output(f"systemctl start {RENEWAL}.service")
     assert host.check_output("cat /etc/jupyterhub/tls/*.pem") == kept, "it is not due yet"
@@ -108,7 +106,7 @@ def test_visitors_cannot_claim_another_address(
     path = f"hub/verify-{secrets.token_hex(4)}"
     claims = [f"{header}={STRANGER}" for header in ("X-Forwarded-For", "X-Real-Ip")]
     probes.on_host("ask", f"{front_door}{path}", *claims)
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + LOG_TIMEOUT
     while not (log := host.run(f"journalctl -u jupyterhub --since=-1hour -o cat | grep {path}").stdout):
         assert time.monotonic() < end, "the hub's log says nothing of the visit"
         time.sleep(0.2)

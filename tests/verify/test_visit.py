@@ -1,4 +1,4 @@
-"""What the whole thing is for: somebody opens the URL and works."""
+"""The purpose of it all: a visitor opens the URL and works."""
 
 from __future__ import annotations
 

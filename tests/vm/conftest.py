@@ -29,7 +29,7 @@ from tests.e2e import ubuntu
 from tests.e2e.hosts import free_port
 from tests.e2e.operators import PROJECT, Done, Operator
 from tests.vm import times
-from tests.vm.machines import LIBVIRT, PATIENCE, Machine, virsh
+from tests.vm.machines import COMMAND_TIMEOUT, LIBVIRT, Machine, virsh
 
 # What a deploy would install takes apt minutes on an emulated machine.
 PRELOADED = ("docker.io", "iptables", "openssl", "python3-venv")
@@ -43,7 +43,7 @@ ORDER = (
     "test_suspend",
     "test_restart",
     "test_bake",
-    "test_no_answer",  # after which nobody gets into the machine
+    "test_no_answer",  # after it, no one can log in to the machine
     "test_destroy",
     "test_cloud_init",
 )
@@ -63,7 +63,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def libvirt() -> Iterator[None]:
-    """Started by hand, and ended again, where no service manager has."""
+    """Start libvirt by hand, and end it again, where no service manager has started it."""
     if subprocess.run([*LIBVIRT, "list"], capture_output=True, check=False).returncode == 0:
         yield
         return
@@ -71,8 +71,8 @@ def libvirt() -> Iterator[None]:
     was = permit_kvm()
     try:
         for program in ("virtlogd", "libvirtd"):
-            # libvirtd waits until each QEMU has gone from the table of processes, half a minute if need be:
-            # tini sees to that where process 1 does not.
+            # libvirtd waits up to half a minute until each QEMU has gone from the table of processes: tini
+            # reaps them where process 1 does not.
             argv = ["tini", "-s", "--", f"/usr/sbin/{program}"]
             daemons.append(subprocess.Popen(argv, stderr=subprocess.DEVNULL))
             time.sleep(2)
@@ -88,10 +88,10 @@ def libvirt() -> Iterator[None]:
 
 
 def permit_kvm() -> os.stat_result | None:
-    """What udev does: libvirt's QEMU may use it. Returns how it was, or None where there is none.
+    """Let libvirt's QEMU use KVM, as udev does. Returns the mode before, or None where there is no KVM.
 
-    libvirtd finds out as root that KVM is there; if its QEMU may not use it then, it asks anew, for seconds,
-    at each step.
+    libvirtd finds as root that KVM is there; if its QEMU may not use it then, libvirtd tries again at each
+    step, for seconds.
     """
     if not KVM.exists():
         return None
@@ -102,13 +102,13 @@ def permit_kvm() -> os.stat_result | None:
 
 
 def make_box(folder: Path, mirrors: dict[str, Any], builder: dict[str, str]) -> Path:
-    """Made once, of that archive."""
+    """A box from that archive, made once."""
     trial = {"root": folder, "image": {"build": "."}, "builder": builder, "downloads": mirrors}
     return ensure_box(Settings.model_validate(trial), Reporter(), PRELOADED)
 
 
 def own_builder() -> dict[str, str]:
-    """What [builder] says for the archive that this computer's own packages come from."""
+    """The [builder] for the archive that this computer's own packages come from."""
     archive = computer.own_archive()
     assert archive is not None, "apt's sources name no archive that a box could be made of"
     return {"base": "archive", **computer.builder_of(archive)}
@@ -116,7 +116,7 @@ def own_builder() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def operator() -> Iterator[Operator]:
-    """With the site.toml that `hubwright init` wrote, and the tests' own box in it."""
+    """An operator with the site.toml that `hubwright init` wrote, and the tests' own box in it."""
     name = f"hubwright-vm-{secrets.token_hex(3)}"
     folder = Path(f"/tmp/{name}")
     folder.mkdir(mode=0o700)
@@ -125,7 +125,7 @@ def operator() -> Iterator[Operator]:
         "server": {"memory": "384M", "cpu": 1.0, "pids": 160, "start_timeout": "5m"},
         "vm": {"name": name, "port": free_port(), "memory": "3G", "cpus": 2, "disk": "12G"},
     }
-    operator = Operator(folder, hub, PATIENCE)
+    operator = Operator(folder, hub, COMMAND_TIMEOUT)
     operator.write(hub)
     try:
         operator.hubwright("init")
@@ -140,7 +140,7 @@ def operator() -> Iterator[Operator]:
 
 @pytest.fixture(scope="session")
 def cloud_box(operator: Operator) -> tuple[Path, str]:
-    """A box, and its cloud-init's user: Ubuntu's where its archive answers, for the other one is Debian's."""
+    """A box and its cloud-init's user: of Ubuntu where its archive answers, as the other box is Debian's."""
     mirrors = read_toml(operator.folder / "site.toml").get("downloads", {})
     with tempfile.TemporaryDirectory(prefix="hubwright-keys-") as folder:
         Path(folder).chmod(0o755)
@@ -153,7 +153,7 @@ def cloud_box(operator: Operator) -> tuple[Path, str]:
 
 @pytest.fixture(scope="session")
 def raised(operator: Operator) -> Iterator[tuple[Machine, Done]]:
-    """The machine, and what `vagrant up` alone said while it raised and deployed it."""
+    """The machine, and the output of the one `vagrant up` that raised and deployed it."""
     machine = Machine(operator, operator.hub["vm"]["port"])
     known = set(operator.vagrant("box", "list").out.splitlines())
     began = time.monotonic()
@@ -168,7 +168,7 @@ def raised(operator: Operator) -> Iterator[tuple[Machine, Done]]:
 
 
 def forget_box(operator: Operator, name: str) -> None:
-    """Vagrant's copy, and libvirt's. The one in the cache stays."""
+    """Remove Vagrant's copy of the box and libvirt's. The one in the cache stays."""
     operator.vagrant("box", "remove", "--force", name)
     for volume in virsh("vol-list", "default").split()[::2]:
         if volume.startswith(f"{name}_vagrant_box_image_"):

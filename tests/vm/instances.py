@@ -1,4 +1,4 @@
-"""Virtual machines that nobody drives: started from a disk by QEMU itself, without Vagrant and libvirt."""
+"""Virtual machines without Vagrant and libvirt, started from a disk by QEMU itself."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.e2e.operators import Operator
 from tests.vm.machines import POLL
 
 HERE_FOR_IT = "10.0.2.2"  # QEMU's name for this computer's loopback
-BOOT = 1500.0  # seconds until a hub answers; emulated, a whole first boot takes some ten minutes
+BOOT_TIMEOUT = 1500.0  # seconds until a hub answers; emulated, a first boot takes some ten minutes in all
 TAIL = 40  # lines
 
 
 @dataclass(frozen=True)
 class Instance:
-    """`port` leads to the hub and `ssh_port` to its sshd, both on 127.0.0.1; `key` lets in as `user`."""
+    """A machine. On 127.0.0.1, `port` leads to its hub and `ssh_port` to its sshd; `key` lets `user` in."""
 
     port: int
     ssh_port: int
@@ -43,8 +43,8 @@ class Instance:
         return f"https://127.0.0.1:{self.port}/"
 
     def wait_for_hub(self) -> None:
-        """Returns when the hub answers behind its front door."""
-        end = time.monotonic() + BOOT
+        """Wait until the hub answers through the proxy."""
+        end = time.monotonic() + BOOT_TIMEOUT
         while time.monotonic() < end and self.process.poll() is None:
             try:
                 with urllib.request.urlopen(f"{self.url}hub/health", timeout=20, context=ANY_CERTIFICATE):
@@ -58,7 +58,9 @@ class Instance:
         options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"]
         argv = ["ssh", *(word for option in options for word in ("-o", option)), "-i", str(self.key)]
         argv += ["-p", str(self.ssh_port), f"{self.user}@127.0.0.1", "sudo bash -eu -s"]
-        done = subprocess.run(argv, input=script, capture_output=True, text=True, check=False, timeout=BOOT)
+        done = subprocess.run(
+            argv, input=script, capture_output=True, text=True, check=False, timeout=BOOT_TIMEOUT
+        )
         assert done.returncode == 0, f"{script}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -101,7 +103,7 @@ def instance(
 
 
 def disk_of(box: Path, folder: Path) -> Path:
-    """The disk that is in a box of libvirt's."""
+    """The disk in a box for libvirt."""
     with tarfile.open(box) as archive:
         image = archive.extractfile("box.img")
         assert image is not None

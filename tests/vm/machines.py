@@ -14,8 +14,8 @@ from provision.settings import load
 from tests.e2e.hosts import ANY_CERTIFICATE, SNAPSHOT
 from tests.e2e.operators import Operator
 
-PATIENCE = 1800.0  # seconds for one command: programs on an emulated machine are about 12 times slower
-BOOT = 600.0  # seconds
+COMMAND_TIMEOUT = 1800.0  # seconds for one command: programs on an emulated machine are about 12 times slower
+BOOT_TIMEOUT = 600.0  # seconds
 POLL = 2.0  # seconds: for an emulated machine every TLS handshake is work
 LIBVIRT = ["virsh", "--connect", "qemu:///system", "--quiet"]
 
@@ -28,7 +28,7 @@ def virsh(*arguments: str) -> str:
 
 @dataclass(frozen=True)
 class Machine:
-    """`port`, on 127.0.0.1, leads to the hub."""
+    """The tests' virtual machine. `port`, on 127.0.0.1, leads to the hub."""
 
     operator: Operator
     port: int
@@ -38,8 +38,8 @@ class Machine:
         return f"https://127.0.0.1:{self.port}/"
 
     @property
-    def patience(self) -> float:
-        """Seconds for a visitor's server; emulated, one was ready after 31 to 37 when nothing else ran."""
+    def start_timeout(self) -> float:
+        """Seconds for a visitor's server. An emulated one was ready after 31 to 37 when nothing else ran."""
         return 30.0 + load(self.operator.config).server.start_timeout
 
     @property
@@ -51,48 +51,50 @@ class Machine:
         return self._ssh(["sudo", "bash", "-eu", "-s"], script)
 
     def snapshot(self, *parts: str) -> dict[str, Any]:
-        """What stands on the machine, see snapshot.py."""
+        """The state of the machine, see snapshot.py."""
         text = self._ssh(["sudo", "python3", "-", *parts], SNAPSHOT.read_text(encoding="utf-8"))
         found: dict[str, Any] = json.loads(text)
         return found
 
     def started_at(self) -> float:
-        """When it booted, by this computer's clock; good to a second or so."""
+        """The time of its boot by this computer's clock, to a second or so."""
         return time.time() - float(self.run("cut -d' ' -f1 /proc/uptime"))
 
     def wait_for_hub(self) -> float:
-        """Returns when the hub answers behind its front door: the time of then."""
-        end = time.monotonic() + BOOT
+        """Wait until the hub answers through the proxy. Returns the time."""
+        end = time.monotonic() + BOOT_TIMEOUT
         while time.monotonic() < end:
             try:
                 with urllib.request.urlopen(f"{self.url}hub/health", timeout=20, context=ANY_CERTIFICATE):
                     return time.time()
             except OSError:
                 time.sleep(POLL)
-        raise AssertionError(f"no hub answers at {self.url} in {BOOT} s")
+        raise AssertionError(f"no hub answers at {self.url} in {BOOT_TIMEOUT} s")
 
     def wait_until_gone(self) -> None:
-        """Returns when the hub does not answer any more."""
-        end = time.monotonic() + BOOT
+        """Wait until the hub does not answer any more."""
+        end = time.monotonic() + BOOT_TIMEOUT
         while time.monotonic() < end:
             try:
                 with urllib.request.urlopen(f"{self.url}hub/health", timeout=5, context=ANY_CERTIFICATE):
                     time.sleep(0.5)
             except OSError:
                 return
-        raise AssertionError(f"a hub still answers at {self.url} after {BOOT} s")
+        raise AssertionError(f"a hub still answers at {self.url} after {BOOT_TIMEOUT} s")
 
     def wait_until_off(self) -> None:
-        """Returns when libvirt says that it is shut off."""
-        end = time.monotonic() + BOOT
+        """Wait until libvirt says that the machine is shut off."""
+        end = time.monotonic() + BOOT_TIMEOUT
         while time.monotonic() < end:
             if virsh("domstate", self.domain).strip() == "shut off":
                 return
             time.sleep(0.5)
-        raise AssertionError(f"{self.domain} still runs after {BOOT} s")
+        raise AssertionError(f"{self.domain} still runs after {BOOT_TIMEOUT} s")
 
     def _ssh(self, command: list[str], text: str) -> str:
         argv = machine_of(load(self.operator.config)).ssh_argv(command)
-        done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False, timeout=PATIENCE)
+        done = subprocess.run(
+            argv, input=text, capture_output=True, text=True, check=False, timeout=COMMAND_TIMEOUT
+        )
         assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
         return done.stdout

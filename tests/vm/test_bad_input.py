@@ -1,4 +1,4 @@
-"""Virtual machines that cannot be had: told on one screen, before anything is made."""
+"""Virtual machines that cannot be raised: explained on one screen, before anything is made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.vm.machines import virsh
 
 @pytest.fixture
 def other(operator: Operator, tmp_path: Path) -> Iterator[Operator]:
-    """Somebody beside, with settings of their own, who has no machine yet."""
+    """Another operator, with settings of their own, who has no machine yet."""
     site = (operator.folder / "site.toml").read_text(encoding="utf-8")
     (tmp_path / "site.toml").write_text(site, encoding="utf-8")
     name = f"{operator.hub['vm']['name']}-2"
@@ -67,7 +67,7 @@ def test_forwarded_port_in_use(other: Operator) -> None:
 
 
 def test_no_hypervisor_at_all(other: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What would work here is told, and how to get it."""
+    """The message names a provider that would work here, and how to get it."""
     bare = tmp_path / "bin"
     bare.mkdir()
     monkeypatch.setenv("PATH", str(bare))
@@ -84,7 +84,7 @@ def test_no_hypervisor_at_all(other: Operator, tmp_path: Path, monkeypatch: pyte
 
 
 def test_kvm_that_does_not_work_is_not_tried(other: Operator) -> None:
-    """Where KVM is asked for and runs no guest, the way around is named; where it does, this says nothing."""
+    """Where KVM runs no guest, the message names the way around; elsewhere this test proves nothing."""
     site = other.folder / "site.toml"
     text = site.read_text(encoding="utf-8")
     if 'accelerator = "emulation"' not in text:

@@ -1,4 +1,4 @@
-"""The machine as a box: what its copies share, what they do not, and how much sooner they are hubs."""
+"""The machine as a box: the things that its copies share, those they do not, and the time it saves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.vm.instances import Instance, disk_of, instance
 from tests.vm.machines import Machine
 from tests.vm.times import note
 
-INSECURE = Path("~/.vagrant.d/insecure_private_key").expanduser()  # what every box lets in
+INSECURE = Path("~/.vagrant.d/insecure_private_key").expanduser()  # the key that every box accepts
 
 
 def own(machine: Machine | Instance) -> dict[str, str]:
@@ -23,7 +23,7 @@ def own(machine: Machine | Instance) -> dict[str, str]:
 
 
 def found(content: bytes, disk: Path, folder: Path) -> bool:
-    """Whether the content is anywhere on a disk, a qcow2."""
+    """True if the content is anywhere on a disk, a qcow2."""
     raw = folder / "raw"
     subprocess.run(["qemu-img", "convert", "-O", "raw", str(disk), str(raw)], check=True)
     try:
@@ -49,7 +49,7 @@ def test_copies_of_a_baked_machine(operator: Operator, machine: Machine, tmp_pat
         note(
             "a baked machine without a network, from power on to a hub that answers", time.monotonic() - began
         )
-        seen = asyncio.run(visit(copy.url, "print(6 * 7)", patience=machine.patience))
+        seen = asyncio.run(visit(copy.url, "print(6 * 7)", timeout=machine.start_timeout))
         assert seen["printed"] == "42\n"
         note("its first visitor's JupyterLab, from the first request", seen["ready"])
         alone = own(copy)
@@ -59,7 +59,7 @@ def test_copies_of_a_baked_machine(operator: Operator, machine: Machine, tmp_pat
         operator.hubwright("up")
         note("hubwright up of a baked machine, to a hub that answers", time.monotonic() - began)
         assert operator.hubwright("plan").unchanged
-    seen = asyncio.run(visit(machine.url, "print(6 * 7)", patience=machine.patience))
+    seen = asyncio.run(visit(machine.url, "print(6 * 7)", timeout=machine.start_timeout))
     assert seen["printed"] == "42\n"
     assert machine.run("systemctl --failed --plain --no-legend") == ""
     raised = own(machine)

@@ -32,15 +32,17 @@ def test_user_data_alone_makes_a_virtual_machine_the_hub(
         (seed / "meta-data").write_text("instance-id: first\nlocal-hostname: cloud\n", encoding="utf-8")
         (seed / "vendor-data").write_text("", encoding="utf-8")
         box, user = cloud_box
-        kind = "nocloud" if user == "ubuntu" else "nocloud-net"  # its old name, all that Debian 12's knows
+        kind = (
+            "nocloud" if user == "ubuntu" else "nocloud-net"
+        )  # its old name, the only one that Debian 12's knows
         source = ["-smbios", f"type=1,serial=ds={kind};s={url}"]
         disk = disk_of(box, tmp_path)
         began = time.monotonic()
         with instance(operator, disk, user, key, options=source, ssh_port=port) as machine:
             machine.wait_for_hub()
             note(f"user-data alone ({user}), from power on to a hub that answers", time.monotonic() - began)
-            patience = 30.0 + load(operator.config).server.start_timeout
-            seen = asyncio.run(visit(machine.url, "print(6 * 7)", patience=patience))
+            timeout = 30.0 + load(operator.config).server.start_timeout
+            seen = asyncio.run(visit(machine.url, "print(6 * 7)", timeout=timeout))
             assert seen["printed"] == "42\n"
             note("its first visitor's JupyterLab, from the first request", seen["ready"])
             assert "status: done" in machine.run("cloud-init status --wait")

@@ -21,7 +21,7 @@ def test_destroy_leaves_nothing_behind(machine: Machine) -> None:
 
     assert machine.domain not in virsh("list", "--all", "--name")
     assert f"{machine.domain}.img" not in virsh("vol-list", "default")
-    if not others:  # it is every machine's
+    if not others:  # it belongs to every machine
         assert NETWORK not in virsh("net-list", "--all", "--name")
         assert not Path("/sys/class/net/virbr0").exists()
     assert {path.name for path in operator.folder.iterdir()} == theirs

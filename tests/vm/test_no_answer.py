@@ -1,4 +1,4 @@
-"""A machine that boots but never answers SSH: the time-out, with what its console said last."""
+"""A machine that boots but never answers SSH: the time-out, with the last lines of its console."""
 
 from __future__ import annotations
 

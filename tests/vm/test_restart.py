@@ -1,4 +1,4 @@
-"""A machine that restarts, from the inside or by Vagrant, has its hub back before anybody deploys again."""
+"""A machine that restarts, from the inside or by Vagrant, has its hub back without another deploy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BACK = 60.0  # seconds of the machine's uptime
 
 
 def test_hub_is_back_soon_after_a_reboot(machine: Machine) -> None:
-    """The port on this computer leads to it again, too, with no help."""
+    """The port on this computer leads to it again, too, without help."""
     booted = machine.run("cat /proc/sys/kernel/random/boot_id")
     machine.run("systemd-run --quiet --on-active=1 systemctl reboot")
     machine.wait_until_gone()
@@ -22,7 +22,7 @@ def test_hub_is_back_soon_after_a_reboot(machine: Machine) -> None:
     uptime = back - machine.started_at()
     note("the hub after a reboot, in the machine's uptime", uptime)
     assert uptime < BACK
-    seen = asyncio.run(visit(machine.url, "print(6 * 7)", patience=machine.patience))
+    seen = asyncio.run(visit(machine.url, "print(6 * 7)", timeout=machine.start_timeout))
     assert seen["printed"] == "42\n"
 
 
@@ -34,5 +34,5 @@ def test_halt_and_up(machine: Machine) -> None:
     note("vagrant up of a machine that was halted", time.monotonic() - began)
     assert "0 changed, everything holds" in done.out + done.err
     assert machine.url in done.out
-    seen = asyncio.run(visit(machine.url, "print(6 * 7)", patience=machine.patience))
+    seen = asyncio.run(visit(machine.url, "print(6 * 7)", timeout=machine.start_timeout))
     assert seen["printed"] == "42\n"

@@ -1,4 +1,4 @@
-"""Whoever works finds everything as it was after the machine has slept; its clock is right again."""
+"""After the machine has slept, visitors find everything as it was, and its clock is right again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OFF = 5.0  # seconds, with the time that it takes to ask
 
 def test_kernel_keeps_its_memory_while_the_machine_sleeps(machine: Machine) -> None:
     async def before() -> tuple[Visitor, str]:
-        visitor = Visitor(machine.url, patience=machine.patience)
+        visitor = Visitor(machine.url, timeout=machine.start_timeout)
         await visitor.arrive()
         kernel = await visitor.open_kernel()
         await kernel.run("answer = 6 * 7")
@@ -53,5 +53,5 @@ def test_kernel_keeps_its_memory_while_the_machine_sleeps(machine: Machine) -> N
 
 def test_hub_goes_on_after_it(machine: Machine) -> None:
     assert machine.operator.hubwright("apply").unchanged
-    seen = asyncio.run(visit(machine.url, "print(6 * 7)", patience=machine.patience))
+    seen = asyncio.run(visit(machine.url, "print(6 * 7)", timeout=machine.start_timeout))
     assert seen["printed"] == "42\n"

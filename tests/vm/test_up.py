@@ -36,14 +36,14 @@ def test_machine_is_as_large_as_the_settings_say(machine: Machine) -> None:
 
 
 def test_it_is_the_machine_that_docker_does_not_fake(machine: Machine) -> None:
-    """A kernel of its own, AppArmor, and control groups of version 2 alone."""
+    """The machine has a kernel of its own, AppArmor, and control groups of version 2 alone."""
     assert machine.run("stat --file-system --format=%T /sys/fs/cgroup").strip() == "cgroup2fs"
     assert machine.run("cat /sys/module/apparmor/parameters/enabled").strip() == "Y"
     assert machine.run("systemd-detect-virt").strip() in ("qemu", "kvm")
 
 
 def test_emulated_processor_can_what_programs_ask_for(machine: Machine) -> None:
-    """And Linux does not change its tables of pages at every call of it: costly in emulation."""
+    """Linux also does not switch page tables at every system call, which is costly in emulation."""
     if load(machine.operator.config).vm.accelerator == "kvm":
         pytest.skip("it has this computer's processor")
     levels = machine.run("/lib64/ld-linux-x86-64.so.2 --help")
@@ -53,7 +53,7 @@ def test_emulated_processor_can_what_programs_ask_for(machine: Machine) -> None:
 
 
 def test_visitor_gets_a_kernel_from_outside(machine: Machine) -> None:
-    seen = asyncio.run(visit(machine.url, "print(6 * 7)", patience=machine.patience))
+    seen = asyncio.run(visit(machine.url, "print(6 * 7)", timeout=machine.start_timeout))
     assert seen["printed"] == "42\n"
     note("the first visitor's JupyterLab, from the first request", seen["ready"])
     note("the first answer of a kernel, from the first request", seen["answered"])

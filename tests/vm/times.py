@@ -1,4 +1,4 @@
-"""How long things took, printed when the session ends. Nothing passes or fails by it."""
+"""Durations, printed when the session ends. No test passes or fails by them."""
 
 from __future__ import annotations
 

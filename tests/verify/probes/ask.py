@@ -1,4 +1,4 @@
-"""`ask URL HEADER=VALUE…`: status, headers and cookies' attributes of one answer; follows no redirect."""
+"""`ask URL HEADER=VALUE…`: print status, headers and cookies of one answer; follow no redirect."""
 
 from __future__ import annotations
 

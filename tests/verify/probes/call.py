@@ -1,4 +1,4 @@
-"""Asks the hub's API with a file's token: `call.py URL FILE 'METHOD /path' …` prints each status and body."""
+"""Ask the hub's API with a file's token: `call.py URL FILE 'METHOD /path' …` prints each status and body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two want the same core: `compete.py UNIT CONTAINER` prints the seconds of processor time that each got."""
+"""Let a unit and a container compete for a core: `compete.py UNIT CONTAINER` prints the seconds each got."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 GROUPS = Path("/sys/fs/cgroup")
 SECONDS = 2.0
-# Ready, it waits for a line before it begins, so that both begin at the same time.
+# Once ready, the program waits for a line, so that both begin at the same time.
 SPIN = """
 import os, sys, time
 os.sched_setaffinity(0, {int(sys.argv[1])})

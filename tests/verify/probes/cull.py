@@ -1,4 +1,4 @@
-"""Lets the culler's own code look once, as if only one user had been idle: `cull.py URL FILE USER`."""
+"""Run the culler's own code once, as if only one user had been idle: `cull.py URL FILE USER`."""
 
 from __future__ import annotations
 

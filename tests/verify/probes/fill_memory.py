@@ -1,4 +1,4 @@
-"""Takes memory and writes to all of it: `fill_memory.py BYTES`. Prints how much it got, if it lives."""
+"""Take memory and write to all of it: `fill_memory.py BYTES`. Prints how much it got, if it lives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts processes until one is refused: `fork.py MOST`. Prints how many it got, and ends them."""
+"""Start processes until one is refused: `fork.py MOST`. Prints how many it got, and ends them."""
 
 from __future__ import annotations
 

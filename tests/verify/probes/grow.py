@@ -1,4 +1,4 @@
-"""Makes a file longer, writing nothing: `grow.py BYTES…`. Prints for each length whether it may be had."""
+"""Make a file longer, writing nothing: `grow.py BYTES…`. Prints true for each length that is allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TCP ports of this machine that somebody listens on, whatever the address: a JSON list. See proc_net(5)."""
+"""Print a JSON list of the TCP ports that programs listen on, at any address. See proc_net(5)."""
 
 from __future__ import annotations
 

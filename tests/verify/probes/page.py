@@ -1,4 +1,4 @@
-"""Opens pages as a browser does: `page.py URL …` prints status, headers and text of each, redirects done.
+"""Open pages as a browser does: `page.py URL …` prints status, headers and text of each, redirects done.
 
 With `--behind` first it does so as a web server that browsers speak https with.
 """
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 
 def page(url: str, encrypted: Sequence[str]) -> list[object]:
-    """`encrypted`: schemes over which secure cookies travel."""
+    """Status, headers and text of a page. `encrypted`: schemes over which secure cookies travel."""
     anybody = ssl.create_default_context()
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE  # test_tls.py looks at the certificate
     policy = http.cookiejar.DefaultCookiePolicy(secure_protocols=encrypted)

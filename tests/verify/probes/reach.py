@@ -1,4 +1,4 @@
-"""Which of these accept a connection? `reach.py host:port …` prints the list of those that do."""
+"""Try connections: `reach.py host:port …` prints the list of those that are accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps cores busy: `spin.py PROCESSES` prints the seconds of processor time it got, and those gone by."""
+"""Keep cores busy: `spin.py PROCESSES` prints the seconds of processor time it got, and those gone by."""
 
 from __future__ import annotations
 

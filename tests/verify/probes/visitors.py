@@ -1,9 +1,9 @@
 """Several visitors: `arrive URL THROUGH N SECONDS`, `enter URL THROUGH WHO WHOSE`, `leave URL THROUGH`.
 
-`knock URL THROUGH NAME [PASSWORD]`: somebody tries to log in, without PASSWORD with the one that all share.
+`knock URL THROUGH NAME [PASSWORD]`: try to log in, by default with the password that all share.
 
-THROUGH is where they are let in, as Visitor has it, or nothing. Their cookies are noted beside this file.
-Passwords are the hub's own, so that none stands among a command's words.
+THROUGH is as for Visitor, or nothing. The visitors' cookies are kept beside this file. Passwords are read
+from the hub's settings, so that none is among a command's words.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ NOTES = Path(__file__).with_name("visitors.json")
 CODE = "print(6 * 7)"
 
 
-async def arrive(url: str, through: str, count: str, patience: str) -> list[dict[str, str]]:
-    """Everyone's user name, and what a kernel of the first one printed."""
+async def arrive(url: str, through: str, count: str, timeout: str) -> list[dict[str, str]]:
+    """Let visitors come. Returns everyone's user name, and the output of a kernel of the first one."""
     password = shared_password()
     everyone = [
-        Visitor(url, patience=float(patience), through=through, name=name, password=password)
+        Visitor(url, timeout=float(timeout), through=through, name=name, password=password)
         for name in (f"hubwright-verify-{number + 1}" if password else "" for number in range(int(count)))
     ]
     came = await asyncio.gather(*(visitor.arrive() for visitor in everyone), return_exceptions=True)
@@ -45,7 +45,7 @@ async def arrive(url: str, through: str, count: str, patience: str) -> list[dict
 
 
 async def enter(url: str, through: str, who: str, whose: str) -> int:
-    """The status with which a visitor is shown another one's server, once the hub has said who they are."""
+    """The status of the answer when a visitor, known to the hub, asks for another one's server."""
     everyone = unpack(url, through)
     response = await everyone[int(who)].get(f"{everyone[int(whose)].server}lab")
     return int(response.code)
@@ -61,12 +61,12 @@ async def knock(url: str, through: str, name: str, *password: str) -> int:
 
 
 def shared_password() -> str:
-    """What people enter with; nothing where the hub asks for none."""
+    """The password that lets people in; nothing where the hub asks for none."""
     return str(json.loads(HUB_JSON.read_text(encoding="utf-8"))["auth"].get("user_password", ""))
 
 
 async def leave(url: str, through: str) -> list[int]:
-    """Everyone ends their own server; the status that each was given."""
+    """End everyone's server, each by its own visitor. Returns the status that each was given."""
 
     async def one(visitor: Visitor) -> int:
         await visitor.get(urljoin(url, "/hub/home"))  # gives the cookie that a request to the hub needs
