@@ -1,4 +1,4 @@
-"""A browser without a screen, for tests of pages as people see them."""
+"""A headless browser, for tests of pages as people see them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from playwright.sync_api import Page, sync_playwright
 from tests.e2e.operators import PROJECT
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# It runs as root, without a screen, and calls the hub alone.
+# It runs as root, headless, and connects to the hub alone.
 OPTIONS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -20,20 +20,20 @@ OPTIONS = (
     "--disable-sync",
 )
 SCREENSHOTS = PROJECT / "build" / "screenshots"
-PATIENCE = 60_000  # milliseconds
+PAGE_TIMEOUT = 60_000  # milliseconds
 IN_THE_WAY = "[role=dialog], .jp-Dialog, .Toastify__toast"  # of JupyterLab's page
 
 
 @contextmanager
 def browsed(screenshot: str) -> Iterator[Page]:
-    """A page of a browser that knows no hub yet. At the end, a failed one too, it leaves a screenshot."""
+    """A page of a new browser. At the end, of a failed test too, it leaves a screenshot."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     assert path, "no Chromium here: `make test` installs it"
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
         page = browser.new_page(viewport={"width": 1280, "height": 800}, ignore_https_errors=True)
-        page.set_default_timeout(PATIENCE)
+        page.set_default_timeout(PAGE_TIMEOUT)
         try:
             yield page
         finally:

@@ -1,4 +1,4 @@
-"""A machine of the tests' own, from raising it to destroying it. One that `make up` raised is left alone.
+"""A machine of the tests' own, raised and destroyed by them. One that `make up` raised is left alone.
 
 `make e2e` runs two halves side by side: modules whose machines Vagrant raises, which does one thing at a time
 for each Vagrantfile, and those with bare hosts.
@@ -19,7 +19,7 @@ from tests.e2e.hosts import Host, docker, free_port
 from tests.e2e.operators import PROJECT, Done, Operator
 from tests.e2e.templates import Template, template
 
-# The machine is raised by the first that need it and destroyed by the last; what changes it comes late.
+# The first modules that need the machine raise it, and the last destroy it; those that change it come late.
 ORDER = (
     "test_deploy",
     "test_visit",
@@ -69,7 +69,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def operator() -> Iterator[Operator]:
-    """With a site.toml that `hubwright init` wrote."""
+    """An operator with a site.toml that `hubwright init` wrote."""
     name = f"hubwright-e2e-{secrets.token_hex(3)}"
     folder = Path(f"/tmp/{name}")
     folder.mkdir(mode=0o700)
@@ -90,7 +90,7 @@ def operator() -> Iterator[Operator]:
 
 @pytest.fixture(scope="session")
 def raised(operator: Operator) -> Iterator[tuple[Host, Done]]:
-    """The machine, and what `hubwright up` said while it raised and deployed it."""
+    """The machine, and the output of the `hubwright up` that raised and deployed it."""
     name, port = operator.hub["vm"]["name"], operator.hub["vm"]["port"]
     try:
         done = operator.hubwright("up")
@@ -103,7 +103,7 @@ def raised(operator: Operator) -> Iterator[tuple[Host, Done]]:
 
 @pytest.fixture(scope="session")
 def deployed(operator: Operator) -> Iterator[Template]:
-    """What hosts are copied from that a test wants deployed, and not the deploy itself."""
+    """The template of hosts for tests that need a deployed host, and not the deploy itself."""
     with template(operator) as found:
         yield found
 

@@ -1,4 +1,4 @@
-"""Hosts that the tests put up: containers on this machine. Docker's exec is the tests' way in beside SSH."""
+"""Hosts of the tests: containers on this computer. Tests enter them by SSH or by Docker's exec."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from roles import SHIPPED
 from tests.e2e.operators import PROJECT, Operator
 
 SNAPSHOT = Path(__file__).with_name("snapshot.py")
-BOOT = 180  # seconds
-# What apt, systemd and Ubuntu's logins leave or renew, whatever one does; none of it does anything.
+BOOT_TIMEOUT = 180  # seconds
+# Files that apt, systemd and Ubuntu's logins leave or renew by themselves; none has any effect.
 LEFT_BY_OTHERS = (
     "/etc/group-",
     "/etc/gshadow-",
@@ -40,7 +40,7 @@ LEFT_BY_OTHERS = (
     "/var/lib/private",
     "/var/lib/sudo",
 )
-ANY_CERTIFICATE = ssl._create_unverified_context()  # a machine's own is made when it is deployed
+ANY_CERTIFICATE = ssl._create_unverified_context()  # a host makes its own when it is deployed
 
 
 def docker(*arguments: str, stdin: str = "") -> str:
@@ -57,7 +57,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Host:
-    """`container` is its name; `ssh_port` and `port`, the hub's, are on `address`."""
+    """A host. `container` is its name; `ssh_port` and `port`, the hub's, are on `address`."""
 
     container: str
     ssh_port: int
@@ -80,7 +80,7 @@ class Host:
         return subprocess.run(argv, input=script, capture_output=True, text=True, check=False).returncode == 0
 
     def snapshot(self, *parts: str) -> dict[str, Any]:
-        """What stands on the host, see snapshot.py."""
+        """The state of the host, see snapshot.py."""
         argv = ["exec", "--interactive", self.container, "python3", "-", *parts]
         units = SHIPPED.units(Settings.model_validate({"root": Path("/"), "image": {"build": "."}}))
         program = SNAPSHOT.read_text(encoding="utf-8").replace("UNITS = ()", f"UNITS = {units!r}")
@@ -88,25 +88,25 @@ class Host:
         return found
 
     def start_time(self, unit: str) -> int:
-        """Of a unit, in microseconds since the machine's start; 0 when it does not run."""
+        """The start of a unit in microseconds since the boot; 0 when the unit does not run."""
         show = f"systemctl show {unit} --property=ActiveState,ActiveEnterTimestampMonotonic --value"
         state, moment = sorted(self.run(show).split(), reverse=True)
         return int(moment) if state == "active" else 0
 
     def wait_for_hub(self) -> None:
-        """Returns when the hub answers behind its front door."""
-        end = time.monotonic() + BOOT
+        """Wait until the hub answers through the proxy."""
+        end = time.monotonic() + BOOT_TIMEOUT
         while time.monotonic() < end:
             try:
                 with urllib.request.urlopen(f"{self.url}hub/health", timeout=5, context=ANY_CERTIFICATE):
                     return
             except OSError:
                 time.sleep(0.2)
-        raise AssertionError(f"no hub answers at {self.url} in {BOOT} s")
+        raise AssertionError(f"no hub answers at {self.url} in {BOOT_TIMEOUT} s")
 
     def wait_until_up(self) -> None:
-        """Returns when sshd greets."""
-        end = time.monotonic() + BOOT
+        """Wait until sshd greets."""
+        end = time.monotonic() + BOOT_TIMEOUT
         while time.monotonic() < end:
             try:
                 with socket.create_connection((self.address, self.ssh_port), timeout=5) as connection:
@@ -115,21 +115,21 @@ class Host:
             except OSError:
                 pass
             time.sleep(0.2)
-        raise AssertionError(f"no sshd greets at {self.login()} in {BOOT} s")
+        raise AssertionError(f"no sshd greets at {self.login()} in {BOOT_TIMEOUT} s")
 
     def wait_for_runs(self) -> None:
-        """Returns when no run of hubwright is at work there."""
+        """Wait until no run of hubwright is at work on the host."""
         self.run("touch /run/hubwright.lock; flock --timeout 120 /run/hubwright.lock true")
 
     def cut_power(self) -> None:
-        """Off at once, then on again; what was on its disk stays."""
+        """Switch the host off at once, then on again. Its disk stays."""
         docker("kill", self.container)
         docker("start", self.container)
         self.wait_until_up()
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """What came, went or changed between two snapshots of "host"; its files one by one."""
+    """All that was added, removed or changed between two snapshots of "host", file by file."""
     found: dict[str, Any] = {part: (before[part], after[part]) for part in before.keys() - {"files"}}
     old, new = before["files"], after["files"]
     found |= {path: (old.get(path), new.get(path)) for path in sorted(old.keys() | new.keys())}
@@ -154,11 +154,11 @@ def bare_host(
     network: str = "",
     own_state: bool = True,
 ) -> Iterator[Host]:
-    """A host that Vagrant knows nothing of, and that knows nothing of hubs. Gone when the block ends.
+    """A host unknown to Vagrant, without a hub. Removed when the block ends.
 
-    `image`: another one than the operator's own, see host_image. `files`: what lies on its disk at its boot.
+    `image`: another one than the operator's own, see host_image. `files`: files on its disk when it boots.
     `own_state`: a volume of its own for /var/lib, unless `options` bring one.
-    `network`: an internal one of Docker's, where it has an address of its own and nobody but this computer.
+    `network`: an internal one of Docker's, where it has an address of its own and reaches only this computer.
     """
     vagrantfile = (PROJECT / "Vagrantfile").read_text(encoding="utf-8")
     capabilities = re.search(r"CAPABILITIES = %w\[(.*?)\]", vagrantfile, re.DOTALL)

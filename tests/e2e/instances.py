@@ -1,6 +1,6 @@
-"""Cloud instances that the tests put up: host containers with the distribution's cloud-init, given user-data.
+"""Cloud instances of the tests: host containers with the distribution's cloud-init, given user-data.
 
-The data source is NoCloud's seed folder, so nothing is asked of the network. Nobody logs in to them.
+The data source is NoCloud's seed folder, so nothing is asked of the network. No one logs in to them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def instance_image(operator: Operator) -> str:
 
 @contextmanager
 def instance(operator: Operator, name: str, user_data: Path, ssh_port: int) -> Iterator[Host]:
-    """It boots with this user-data, and is gone when the block ends."""
+    """A host that boots with this user-data, and is removed when the block ends."""
     seed = {
         f"{SEED}/user-data": user_data.read_bytes(),
         f"{SEED}/meta-data": f"instance-id: {name}\nlocal-hostname: {name}\n".encode(),
@@ -57,7 +57,7 @@ def instance(operator: Operator, name: str, user_data: Path, ssh_port: int) -> I
 
 @contextmanager
 def published(operator: Operator, folder: Path) -> Iterator[str]:
-    """The URL of a folder, for containers of this machine."""
+    """The URL of a folder, for containers on this computer."""
     route = ["--entrypoint", "ip", instance_image(operator), "-4", "route", "show", "default"]
     gateway = docker("run", "--rm", *route).split()[2]
 

@@ -18,13 +18,13 @@ from provision.settings import read_toml
 
 PROJECT = Path(__file__).parents[2]
 PROGRAMS = PROJECT / ".venv" / "bin"
-PATIENCE = 600  # seconds until a command that does not end fails its test
+COMMAND_TIMEOUT = 600  # seconds until a command that does not end fails its test
 SCREEN = 24  # lines
 
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended."""
+    """The end of a command: its exit code and output."""
 
     command: str
     code: int
@@ -36,11 +36,11 @@ class Done:
 
     @property
     def unchanged(self) -> bool:
-        """An apply that found everything as it should be."""
+        """True for an apply that had nothing to change."""
         return self.code == 0 and "0 changed, everything holds" in self.err
 
     def says(self, *words: str) -> None:
-        """Fails unless the command named all of these on one screen, without a traceback."""
+        """Fail unless the command named all of these on one screen, without a traceback."""
         for word in words:
             assert word in self.err, f"nothing of {word!r} in\n{self}"
         assert "Traceback" not in self.err
@@ -51,12 +51,12 @@ class Done:
 
 @dataclass(frozen=True)
 class Operator:
-    """Somebody with a folder that holds hub.toml and site.toml."""
+    """An operator with a folder that holds hub.toml and site.toml."""
 
     folder: Path
     hub: Mapping[str, Mapping[str, Any]]
     """What hub.toml says."""
-    patience: float = PATIENCE
+    patience: float = COMMAND_TIMEOUT
 
     @property
     def config(self) -> Path:
@@ -98,7 +98,7 @@ class Operator:
 
     @contextmanager
     def started(self, *arguments: str) -> Iterator[Run]:
-        """A `hubwright` command that runs while the block does, and is killed at its end if it still does."""
+        """A `hubwright` command that runs during the block, and is killed after it if it has not ended."""
         argv = [str(PROGRAMS / "hubwright"), "--verbose", *arguments]
         with subprocess.Popen(
             argv,
@@ -165,7 +165,7 @@ class Run:
         self.lines: list[str] = []
 
     def wait_for(self, pattern: str) -> None:
-        """Returns when a line matches; fails when the command ends before."""
+        """Wait until a line matches; fail when the command ends before."""
         for line in self.process.stderr or ():
             self.lines.append(line)
             if re.search(pattern, line):
@@ -173,11 +173,11 @@ class Run:
         pytest.fail(f"it ended before {pattern!r}:\n{''.join(self.lines[-SCREEN:])}")
 
     def kill(self) -> None:
-        """As `kill -9` does: it cannot clean up."""
+        """Kill it with SIGKILL: it cannot clean up."""
         self.process.kill()
         self.process.wait()
 
     def end(self) -> int:
-        """Waits for its own end; the exit code."""
+        """Wait until it ends. Returns the exit code."""
         self.lines += self.process.stderr or ()
-        return self.process.wait(PATIENCE)
+        return self.process.wait(COMMAND_TIMEOUT)

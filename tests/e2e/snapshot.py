@@ -1,4 +1,4 @@
-"""Runs on a host: `snapshot.py PART…` prints what stands there, as JSON.
+"""Describe a host: `snapshot.py PART…`, run on it, prints its state as JSON.
 
 managed: files, units, containers and images that an apply makes
 host:    everything that could be there before an apply and should be the same after its removal
@@ -35,7 +35,7 @@ HOST = ("/etc", "/home", "/opt", "/root", "/srv", "/usr/local", "/var/lib", "/va
 DATABASE = "/var/lib/jupyterhub/jupyterhub.sqlite"
 LIVE = (DATABASE, "/var/lib/jupyterhub")
 UNITS = ()  # those of the table of roles: hosts.py puts them here
-LARGE = 1 << 20  # bytes; a time of change says enough of what is larger
+LARGE = 1 << 20  # bytes; for larger files the time of change is enough
 
 
 def ask(*argv: str) -> list[str]:
@@ -52,7 +52,7 @@ def paths(roots: Iterable[str]) -> Iterator[str]:
 
 
 def describe(path: str, times: bool) -> list[object]:
-    """Kind and mode, owner, content, and where wanted the time of change."""
+    """Kind and mode, owner, content and, if wanted, the time of change."""
     found = os.lstat(path)
     content: object = ""
     if stat.S_ISLNK(found.st_mode):

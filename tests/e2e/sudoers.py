@@ -1,4 +1,4 @@
-"""Users of a host whose sudo wants a password, and one who may not use it at all."""
+"""Users of a host who need a password for sudo, and one who may not use it at all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ done
 def with_password(
     operator: Operator, host: Host, password: str, user: str = "typing", command: str = "plan"
 ) -> tuple[int, str]:
-    """A command with --ask-sudo-password, which is typed in. Exit code, and all that was shown."""
+    """Run a command with --ask-sudo-password, and type the password. Returns exit code and output."""
     done = subprocess.run(
         [PROGRAMS / "hubwright", command, "-H", host.login(user), "-i", operator.key, "--ask-sudo-password"],
         cwd=PROJECT,

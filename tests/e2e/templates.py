@@ -1,7 +1,7 @@
-"""A deployed host, kept as a template that others start from: a copy takes seconds, a deploy a minute.
+"""A deployed host, kept as a template for other hosts: a copy takes seconds, a deploy a minute.
 
-A template is two things of Docker's on this machine: an image of the host's root file system, and a volume
-with its /var/lib, which holds the inner engine's images.
+A template has two parts in this computer's Docker: an image of the host's root file system, and a volume with
+its /var/lib, which holds the inner engine's images.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from tests.e2e.hosts import Host, bare_host, docker, host_image
 from tests.e2e.operators import Operator
 
-# What a test of something else does without, to be quick.
+# Settings without the parts that most tests do not need, to be quick.
 QUICK: dict[str, dict[str, Any]] = {"monitoring": {"graphite": False}, "python": {"provider": "system"}}
 
 
@@ -28,7 +28,7 @@ class Template:
 
     @contextmanager
     def host(self, name: str) -> Iterator[Host]:
-        """A copy, whose hub answers. Gone when the block ends."""
+        """A copy whose hub answers. Removed when the block ends."""
         volume = f"{name}-var-lib"
         docker("volume", "create", volume)
         try:
@@ -43,7 +43,7 @@ class Template:
 
 @contextmanager
 def template(operator: Operator) -> Iterator[Template]:
-    """Deploys a host and keeps it as it is then. Gone when the block ends."""
+    """A template of a host that is deployed for it. Removed when the block ends."""
     name = f"{operator.hub['vm']['name']}-template"
     docker("volume", "create", name)
     try:
@@ -53,7 +53,7 @@ def template(operator: Operator) -> Iterator[Template]:
             with operator.changed(**QUICK):
                 operator.hubwright("apply", *there)
             host.wait_for_hub()
-            docker("stop", "--time", "60", host.container)  # in order: databases are closed
+            docker("stop", "--time", "60", host.container)  # an orderly stop, so that databases are closed
             docker("commit", host.container, name)
         yield Template(operator, name)
     finally:
@@ -62,7 +62,7 @@ def template(operator: Operator) -> Iterator[Template]:
 
 
 def _copy(image: str, source: str, target: str) -> None:
-    """All of a volume, with what overlay file systems need: whiteouts and trusted attributes."""
+    """Copy all of a volume, with whiteouts and trusted attributes, which overlay file systems need."""
     mounts = ["--volume", f"{source}:/from:ro", "--volume", f"{target}:/to"]
     copy = ["--entrypoint", "cp", image, "--archive", "/from/.", "/to/"]
     docker("run", "--rm", "--cap-add", "SYS_ADMIN", *mounts, *copy)

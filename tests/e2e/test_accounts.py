@@ -28,7 +28,7 @@ TEMPORARY = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @contextmanager
 def workshop(operator: Operator) -> Iterator[None]:
-    """The operator's settings ask for a shared password, while the block runs."""
+    """Settings that ask for a shared password while the block runs."""
     secrets = operator.folder / "secrets.toml"
     secrets.touch(0o600)
     secrets.write_text(
@@ -42,12 +42,12 @@ def workshop(operator: Operator) -> Iterator[None]:
 
 
 def admins(machine: Host) -> list[str]:
-    """All who have an admin's powers, by their own mark or by the role."""
+    """All with an admin's powers, by their own mark or by the role."""
     return machine.run(ADMINS).split()
 
 
 async def left_over(machine: Host) -> list[str]:
-    """Servers' containers that are there when all should have gone; a busy host removes slowly."""
+    """Containers of servers that are still there when all should be gone; a busy host removes slowly."""
     command = "docker ps --all --filter name=^hubwright-server- --format '{{.Names}} {{.Status}}'"
     for _ in range(60):
         if not (found := machine.run(command).splitlines()):
@@ -57,7 +57,7 @@ async def left_over(machine: Host) -> list[str]:
 
 
 async def ends_at(visitor: Visitor, place: str) -> tuple[str, int]:
-    """The path and the status of the page that a visitor is shown who asks for `place`."""
+    """The path and the status of the page that a visitor sees at `place`."""
     response = await visitor.get(f"{visitor.url}{place}")
     return urlsplit(response.effective_url).path, response.code
 
@@ -75,7 +75,7 @@ async def stranger_comes(url: str) -> tuple[Visitor, Kernel]:
 
 async def workshop_goes_on(machine: Host, stranger: Visitor, kernel: Kernel) -> None:
     url = machine.url
-    assert await kernel.run("print(answer)") == "42\n", "whoever is at work goes on"
+    assert await kernel.run("print(answer)") == "42\n", "running servers go on"
     assert await ends_at(stranger, "hub/home") == ("/hub/login", 200), "an old login is worth nothing"
     assert await ends_at(Visitor(url), "") == ("/hub/login", 200)
 
@@ -100,7 +100,7 @@ async def workshop_goes_on(machine: Host, stranger: Visitor, kernel: Kernel) -> 
     ):
         assert (await Visitor(url, name=name, password=password).log_in()).code == 403, name
 
-    # Not one of the containers that the hub itself has is called like a person's.
+    # None of the hub's own containers has a name like those of servers.
     own = "docker inspect --format '{{.Id}} {{.State.StartedAt}}' hubwright-keeper hubwright-graphite"
     before = machine.run(own)
     for name in ("keeper", "graphite"):
@@ -134,7 +134,7 @@ def test_a_workshop_has_named_accounts_that_stay(operator: Operator, machine: Ho
         assert {"ada", "teacher"} <= set(users(machine))
 
     with workshop(operator):
-        # The stranger comes to the hub as it still is.
+        # The stranger comes before the hub has changed.
         asyncio.run(scenario())
     operator.hubwright("apply")
 

@@ -1,4 +1,4 @@
-"""What goes wrong before a host is touched, and hub.toml asking for what is not there."""
+"""Errors found before a host is touched, and a hub.toml that asks for things that are not there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An image of a whole hub: what its copies share, what they do not, and that they need no network."""
+"""An image of a whole hub: its copies share the hub and no secrets, and need no network."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.e2e.hosts import Host, bare_host, docker, free_port
 from tests.e2e.operators import Operator
 from tests.support.visitor import visit
 
-PATIENCE = 300  # seconds for a first boot
-# One line for each thing that no two machines may share: name and digest.
+FIRST_BOOT_TIMEOUT = 300  # seconds for a first boot
+# A line for each thing that no two machines may share: name and digest.
 OWN = """
 cd /
 for path in etc/machine-id etc/ssh/ssh_host_*_key etc/jupyterhub/secrets/* etc/jupyterhub/tls/*.pem \
@@ -40,7 +40,7 @@ def users(host: Host) -> int:
 
 
 def first_boot_ended(host: Host) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + FIRST_BOOT_TIMEOUT
     while host.succeeds("test -e /var/lib/hubwright-first-boot"):
         said = host.run("journalctl --quiet --output=cat --unit=hubwright-first-boot")
         assert time.monotonic() < end, said
@@ -50,7 +50,7 @@ def first_boot_ended(host: Host) -> None:
 
 @pytest.fixture(scope="module")
 def baker(operator: Operator) -> Iterator[Operator]:
-    """With a folder and a machine of its own, for the machine goes."""
+    """An operator with a folder and a machine of its own, as the machine is used up."""
     name = f"hubwright-e2e-{secrets.token_hex(3)}"
     folder = Path(f"/tmp/{name}")
     folder.mkdir(mode=0o700)
@@ -67,7 +67,7 @@ def baker(operator: Operator) -> Iterator[Operator]:
 
 @pytest.fixture(scope="module")
 def baked(baker: Operator) -> tuple[Path, dict[str, str]]:
-    """The file, and what the machine that it was made of had of its own."""
+    """The image file, and the secrets of the machine that it was made of."""
     name, port = baker.hub["vm"]["name"], baker.hub["vm"]["port"]
     baker.hubwright("up")
     machine = Host(name, int(docker("port", name, "22/tcp").splitlines()[0].rpartition(":")[2]), port)
@@ -85,7 +85,7 @@ def baked(baker: Operator) -> tuple[Path, dict[str, str]]:
 
 @contextmanager
 def internal_network(name: str, wanted: str) -> Iterator[str]:
-    """One whose containers reach this computer and nothing else; with the `wanted` range, if that is free."""
+    """A network whose containers reach only this computer; with the `wanted` range, if that is free."""
     create = ["docker", "network", "create", "--internal"]
     if subprocess.run([*create, f"--subnet={wanted}", name], capture_output=True, check=False).returncode:
         docker(*create[1:], name)

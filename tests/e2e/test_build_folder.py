@@ -1,4 +1,4 @@
-"""What of a folder gets into an image: the same as with `docker build`, and without its size in memory."""
+"""A build folder gets into an image just as with `docker build`, and without its size in memory."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def image() -> Iterator[str]:
 
 
 def listed(tag: str, kept: Path) -> Listing:
-    """All below /x in an image: kind, mode, size and target of a link."""
+    """All files below /x in an image: kind, mode, size and target of a link."""
     container = docker("create", tag, "none").strip()
     try:
         docker("export", "--output", str(kept), container)

@@ -14,11 +14,11 @@ from tests.e2e.hosts import Host
 from tests.e2e.operators import Operator
 from tests.support.visitor import Visitor, visit
 
-PATIENCE = 180  # seconds until a server that writes too much has ended
+END_TIMEOUT = 180  # seconds until a server that writes too much has ended
 CULLER = "hubwright-culler"
 TRACES = ("/etc/systemd/system/hubwright-culler.service", "/etc/jupyterhub/secrets/culler.env")
 
-# Lets the culler's own command look for idle servers every second, until it is stopped.
+# Run the culler's own command, which looks for idle servers every second, until it is stopped.
 CULL_AT_ONCE = """
 pid=$(systemctl show hubwright-culler --property=MainPID --value)
 mapfile -d '' command <"/proc/$pid/cmdline"
@@ -37,7 +37,7 @@ kill $culler
 
 
 def limit(machine: Host, server: str) -> int:
-    """Of memory, of the container that belongs to a server's URL."""
+    """The memory limit of the container that belongs to a server's URL."""
     user = server.rstrip("/").rpartition("/")[2]
     containers = json.loads(machine.run("docker inspect $(docker ps --quiet)"))
     [found] = [c for c in containers if f"JUPYTERHUB_USER={user}" in c["Config"]["Env"]]
@@ -45,7 +45,7 @@ def limit(machine: Host, server: str) -> int:
 
 
 def taken(machine: Host) -> int:
-    """Servers that run."""
+    """The number of servers that run."""
     return len(machine.run("docker ps --quiet --filter name=^hubwright-server-").split())
 
 
@@ -121,9 +121,9 @@ def test_server_that_writes_too_much_ends_and_no_other(operator: Operator, machi
         await another.run("answer = 42; open('part', 'wb').write(bytes(100 << 20))")
         assert container in machine.run("docker ps --quiet").split()
 
-        with contextlib.suppress(RuntimeError):  # it may end in the middle of this
+        with contextlib.suppress(RuntimeError):  # the server may end in the middle of this
             await kernel.run("for n in range(6): open(f'part {n}', 'wb').write(bytes(50 << 20))")
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + END_TIMEOUT
         while container in machine.run("docker ps --all --quiet").split():
             assert time.monotonic() < end, "it goes on"
             await asyncio.sleep(0.5)
@@ -151,7 +151,7 @@ def test_visitor_waits_while_all_places_are_taken(operator: Operator, machine: H
         assert again
         assert int(again[1]) < 60
         assert (await second.get(page.effective_url)).code == 429
-        assert len(users(machine)) == accounts + 3, "whoever waits has one account"
+        assert len(users(machine)) == accounts + 3, "a visitor who waits has one account"
 
         await first.get(f"{machine.url}hub/home")
         assert await first.leave() == 204

@@ -16,7 +16,7 @@ from tests.e2e.instances import instance, instance_image, published
 from tests.e2e.operators import Done, Operator
 from tests.support.visitor import visit
 
-PATIENCE = 300  # seconds for a first boot
+FIRST_BOOT_TIMEOUT = 300  # seconds for a first boot
 LEFT = (
     "ls -d /var/lib/hubwright-first-boot /etc/systemd/system/hubwright-first-boot*"
     " /etc/systemd/system/*/hubwright-first-boot* /var/lib/cloud/scripts/per-boot/*"
@@ -25,7 +25,7 @@ LEFT = (
 
 @dataclass(frozen=True)
 class Published:
-    """What an operator has made and put on a web server."""
+    """The files that an operator has made and put on a web server."""
 
     said: Done
     user_data: Path
@@ -55,9 +55,9 @@ def made(operator: Operator, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def outcome(host: Host) -> str:
-    """What cloud-init says of this boot, once it is over."""
+    """The state that cloud-init reports of this boot, once it is over."""
     argv = ["docker", "exec", host.container, "cloud-init", "status", "--wait", "--long"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=FIRST_BOOT_TIMEOUT, check=False)
     assert done.returncode == ("status: error" in done.stdout), done.stdout
     return done.stdout
 
@@ -67,7 +67,7 @@ def journal(host: Host) -> str:
 
 
 def wait_for(host: Host, words: str) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + FIRST_BOOT_TIMEOUT
     while words not in journal(host):
         assert time.monotonic() < end, journal(host)
         time.sleep(0.2)

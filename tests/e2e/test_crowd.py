@@ -1,4 +1,4 @@
-"""Visitors who come at once, starts that fail, and what servers said: on a hub that starts one at a time."""
+"""Visitors who come at once, failed starts, and logs of servers, on a hub that starts one at a time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.visitor import Visitor
 CROWD = 6
 TIMEOUT = 6  # seconds for a start
 
-# An image that does something else than to serve, in the notebooks' place, and a hub with other settings.
+# An image that does not serve, in place of the notebooks', and a hub with other settings.
 CHANGE = """
 cp --preserve --no-clobber /etc/jupyterhub/hub.json /run/hub.json
 python3 - {settings} {command} <<'END'
@@ -59,7 +59,7 @@ def change(machine: Host, command: list[str], **settings: Any) -> None:
 
 @contextmanager
 def other_hub(machine: Host, command: list[str] | None = None, **settings: Any) -> Iterator[None]:
-    """A hub with other settings, whose containers run `command`, while the block does."""
+    """A hub with other settings, whose containers run `command`, during the block."""
     change(machine, command or [], **settings)
     try:
         yield
@@ -73,7 +73,7 @@ def asleep(machine: Host) -> int:
 
 
 def in_thread(work: Coroutine[Any, Any, Any]) -> Any:
-    """What a coroutine returns, also beside Playwright's own event loop."""
+    """The result of a coroutine, also beside Playwright's own event loop."""
     found: list[Any] = []
     thread = threading.Thread(target=lambda: found.append(asyncio.run(work)))
     thread.start()
@@ -82,7 +82,7 @@ def in_thread(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 async def ask_for_server(machine: Host) -> Visitor:
-    """A visitor whose server has been asked for, and who waits for it."""
+    """A visitor who has asked for a server and waits for it."""
     visitor = Visitor(machine.url)
     response = await visitor.get(machine.url)
     user = re.search(r"/spawn-pending/([^/?]+)", response.effective_url)
@@ -92,7 +92,7 @@ async def ask_for_server(machine: Host) -> Visitor:
 
 
 async def told(visitor: Visitor, text: list[str]) -> None:
-    """Reads how far a server is into `text`, until the hub has nothing more to say."""
+    """Read the progress of a server's start into `text`, until the hub ends the stream."""
     url = f"{visitor.url}hub/api/users/{visitor.user}/server/progress"
     xsrf = visitor.cookie("_xsrf", url)
     await visitor.request(
@@ -109,7 +109,7 @@ async def reads(text: list[str], words: str) -> None:
 
 
 def test_a_crowd_is_served_one_after_another(machine: Host) -> None:
-    """No server is ready within the time-out when all start at once; in line each has it for itself."""
+    """If all start at once, no server is ready before the time-out; in line, each has the time for itself."""
 
     async def scenario() -> None:
         visitors = [Visitor(machine.url) for _ in range(CROWD)]
@@ -216,7 +216,7 @@ def test_the_words_of_a_server_stay_after_its_end(operator: Operator, machine: H
     argv = [str(PROGRAMS / "hubwright"), "logs", "--follow", "--server", visitor.user]
     with subprocess.Popen(argv, env=operator.environment, stdout=subprocess.PIPE, text=True) as following:
         assert following.stdout is not None
-        line = following.stdout.readline()  # it has begun
+        line = following.stdout.readline()  # the start has begun
         asyncio.run(look_for(visitor, "second.ipynb"))
         while line and "second.ipynb" not in line:
             line = following.stdout.readline()
@@ -230,7 +230,7 @@ def test_the_words_of_a_server_stay_after_its_end(operator: Operator, machine: H
 
 
 def test_statsd_s_flushes_have_a_slot_each_however_late_they_are(machine: Host) -> None:
-    """StatsD's own clock would give a late flush and the next one the same ten seconds of carbon's."""
+    """By the clock, a late flush and the next one would get the same ten seconds of carbon's."""
     script = """
     const events = new (require("events"))();
     require("/opt/hubwright/orderly.js").init(1000004, {flushInterval: 10000}, events);

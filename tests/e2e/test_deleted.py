@@ -1,4 +1,4 @@
-"""What was deleted on a disk, and an image of that disk: shown on real file systems."""
+"""Deleted files of a disk are not in an image of it: shown on real file systems."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def program(*argv: str) -> bytes:
 
 
 def data(file: Path) -> Iterator[bytes]:
-    """All that is not a hole."""
+    """All parts of a file that are no holes."""
     with file.open("rb") as source:
         end = 0
         while True:
             try:
                 start = os.lseek(source.fileno(), end, os.SEEK_DATA)
-            except OSError:  # ENXIO: there is no more
+            except OSError:  # ENXIO: no more data
                 return
             end = os.lseek(source.fileno(), start, os.SEEK_HOLE)
             yield os.pread(source.fileno(), end - start, start)
@@ -38,7 +38,7 @@ def data(file: Path) -> Iterator[bytes]:
 
 @pytest.fixture
 def ext4(tmp_path: Path) -> Path:
-    """A file system with a file, and what is left of another one that was deleted."""
+    """A file system with a file, and the remains of a deleted one."""
     files, made = tmp_path / "files", tmp_path / "ext4"
     files.mkdir()
     (files / "kept").write_bytes(KEPT)
@@ -46,7 +46,7 @@ def ext4(tmp_path: Path) -> Path:
     with made.open("wb") as file:
         file.truncate(SIZE)
     program(f"{SBIN}/mke2fs", "-q", "-t", "ext4", "-d", str(files), str(made))
-    for change in ("rm deleted", "set_inode_field kept links_count 2"):  # that is to be mended
+    for change in ("rm deleted", "set_inode_field kept links_count 2"):  # damage that fsck repairs
         program(f"{SBIN}/debugfs", "-w", "-R", change, str(made))
     assert any(SECRET in part for part in data(made)), "deleted is not gone"
     return made
@@ -54,7 +54,7 @@ def ext4(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def disk(tmp_path: Path, ext4: Path) -> Path:
-    """With GRUB's core before its one partition."""
+    """A disk with GRUB's core before its one partition."""
     made = tmp_path / "disk"
     with made.open("wb") as file:
         file.truncate(boxes.DISK)

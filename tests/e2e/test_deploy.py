@@ -43,7 +43,7 @@ def test_status_says_when_it_is_not_well(operator: Operator, machine: Host) -> N
 
 
 def test_logs_are_the_hubs_own(operator: Operator, machine: Host) -> None:
-    """The hub goes on writing: its journal, read afterwards, has these lines in one piece, and maybe more."""
+    """The hub goes on writing: its journal, read later, has the same lines in a row, and maybe more."""
     shown = operator.hubwright("logs", "--lines", "20").out.splitlines()
     read = "journalctl --no-pager --output=short-iso --unit=jupyterhub --lines=2000"
     journal = machine.run(read).splitlines()

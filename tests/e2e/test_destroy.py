@@ -12,7 +12,7 @@ from tests.e2e.operators import Operator
 
 
 def processes_that_name(text: str) -> list[str]:
-    """Command lines of processes of others that name it, in an argument or a variable."""
+    """Command lines of other processes that have the name in an argument or a variable."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:

@@ -1,6 +1,6 @@
-"""Every distribution that a host may run, where it can be had: the short way, from bare to bare again.
+"""Every distribution that a host may run and this network has: in short, from bare to bare again.
 
-This computer's own goes the long way, through all the other tests. The images of notebooks and of Graphite
+This computer's own has all the other tests. The images of notebooks and of Graphite
 are this computer's on every host.
 """
 
@@ -41,7 +41,7 @@ OTHERS = [release for release in KNOWN if release != OWN]
 
 
 def source(site: dict[str, Any], release: tuple[str, str], keys: Path) -> dict[str, Any]:
-    """What [builder] is to say for a host of that release; skips where it cannot be had. `keys`: a folder."""
+    """The [builder] for a host of that release; skips where there is none. `keys`: a folder."""
     builder: dict[str, Any] = site.get("builder", {})
     if builder.get("base") != "archive":
         name = ":".join(release)
@@ -60,7 +60,7 @@ def source(site: dict[str, Any], release: tuple[str, str], keys: Path) -> dict[s
 
 @pytest.fixture(scope="module")
 def keys() -> Iterator[Path]:
-    """A folder that everybody may read."""
+    """A folder that everyone may read."""
     with tempfile.TemporaryDirectory(prefix="hubwright-keys-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -105,14 +105,14 @@ def test_hub_from_bare_to_bare_again(operator: Operator, host: Host, there: tupl
     operator.hubwright("verify", *there[:4], "-k", "health or test_docker or test_fence")
 
     operator.hubwright("destroy", *there, "--yes")
-    host.cut_power()  # what only the kernel still holds, such as Docker's bridge, goes with the next start
+    host.cut_power()  # a restart removes all that only the kernel holds, such as Docker's bridge
     assert differences(found, host.snapshot("host")["host"]) == {}
 
 
 def test_password_of_the_other_sudo(
     operator: Operator, host: Host, there: tuple[str, ...], request: pytest.FixtureRequest
 ) -> None:
-    """sudo-rs, Ubuntu's since 25.10: what follows the password's line too soon is lost with it."""
+    """sudo-rs, Ubuntu's since 25.10, loses input that follows the password's line too soon."""
     if request.node.callspec.params["host"] not in WITH_SUDO_RS:
         pytest.skip("its sudo-rs is too old to be anybody's sudo")
     host.run(f"""{USERS}

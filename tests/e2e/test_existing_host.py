@@ -1,4 +1,4 @@
-"""A host that Vagrant did not make: let in by its key, deployed through accidents, and left as it was found.
+"""A host that Vagrant did not make: entered by SSH key, deployed despite accidents, and left as found.
 
 The tests tell one story and stand in its order.
 """
@@ -21,7 +21,7 @@ from tests.e2e.operators import Done, Operator
 from tests.support.interrupts import interruptible
 from tests.support.visitor import Visitor, visit
 
-PATIENCE = 120  # seconds
+LOCK_TIMEOUT = 120  # seconds
 
 SLOW_BOOT = """
 cat >/etc/systemd/system/slow-boot.service <<'END'
@@ -44,7 +44,7 @@ def host(operator: Operator) -> Iterator[Host]:
 
 @pytest.fixture(scope="module")
 def found(host: Host) -> dict[str, Any]:
-    """The host before anybody tried anything."""
+    """The state of the host before all tests."""
     return host.snapshot("host")["host"]  # type: ignore[no-any-return]
 
 
@@ -55,8 +55,8 @@ def there(operator: Operator, host: Host) -> tuple[str, ...]:
 
 
 def apply_until_it_may(operator: Operator, there: tuple[str, ...]) -> Done:
-    """An apply that waits for what an earlier one has left running."""
-    end = time.monotonic() + PATIENCE
+    """Apply, after waiting for the programs that an earlier apply left running."""
+    end = time.monotonic() + LOCK_TIMEOUT
     while True:
         with operator.started("apply", *there) as run:
             code = run.end()
@@ -96,7 +96,7 @@ def test_accepted_key_is_shown_and_noted(operator: Operator, host: Host, there: 
 def test_jump_host_s_key_has_to_be_known_too(
     operator: Operator, host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The host leads to itself, by the name that it has in there."""
+    """The jump host leads to itself, by its name inside."""
     config = tmp_path / ".ssh" / "config"
     config.parent.mkdir()
     config.write_text(
@@ -214,7 +214,7 @@ def test_one_after_it_changes_nothing(operator: Operator, host: Host, there: tup
 
 
 def test_power_cut_in_the_middle_of_a_change(operator: Operator, host: Host, there: tuple[str, ...]) -> None:
-    """The new settings are on the disk, and no run has yet noted that the hub was restarted for them."""
+    """The new settings are on the disk, but no run has recorded a restart of the hub for them."""
     with operator.changed(hub={"title": "Cut short"}):
         with operator.started("apply", *there) as run:
             run.wait_for("hub: .*hub.json")
@@ -240,7 +240,7 @@ def test_a_machine_that_starts_is_given_time(operator: Operator, host: Host, the
 
 
 def page(host: Host) -> str:
-    """One of the hub's own, as a visitor sees it."""
+    """A page of the hub itself, as a visitor sees it."""
     return asyncio.run(Visitor(host.url).get(f"{host.url}hub/nothing-here")).body.decode()
 
 
@@ -249,7 +249,7 @@ def test_verify_reaches_it(operator: Operator, there: tuple[str, ...]) -> None:
 
 
 def test_every_host_is_reported(operator: Operator, host: Host, there: tuple[str, ...]) -> None:
-    """One that does not answer holds up nobody."""
+    """A host that does not answer does not delay the others."""
     dead = f"vagrant@127.0.0.1:{free_port()}"
     done = operator.hubwright("apply", "-H", dead, *there, code=1)
     assert f"127.0.0.1:{host.ssh_port}: 0 changed, everything holds" in done.err
@@ -262,7 +262,7 @@ def test_uninstall_leaves_the_host_as_it_was(
     operator: Operator, host: Host, there: tuple[str, ...], found: dict[str, Any]
 ) -> None:
     operator.hubwright("destroy", *there, "--yes")
-    host.cut_power()  # what only the kernel still holds, such as Docker's bridge, goes with the next start
+    host.cut_power()  # a restart removes all that only the kernel holds, such as Docker's bridge
     assert differences(found, host.snapshot("host")["host"]) == {}
     operator.hubwright("destroy", *there, "--yes")
 

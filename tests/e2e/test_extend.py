@@ -1,4 +1,4 @@
-"""[extend] on a machine: configuration, a package, a role and commands of the operator's own."""
+"""[extend] on a host: configuration, a package, a role and commands of the operator's own."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ROLE = Role(
 
 @pytest.fixture
 def folder(operator: Operator) -> Path:
-    """With the operator's own files beside hub.toml."""
+    """A folder with the operator's own files beside hub.toml."""
     found = operator.config.parent
     (found / "own.py").write_text(CONFIG, encoding="utf-8")
     (found / "sleeper.py").write_text(ROLE, encoding="utf-8")

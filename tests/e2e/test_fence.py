@@ -1,7 +1,7 @@
-"""What a notebook reaches beside its hub: nothing of the host, of the cloud, or of a LAN that is closed.
+"""A notebook reaches its hub, and nothing of the host, of the cloud, or of a LAN that is blocked.
 
-The cloud and the LAN are a name space on the host, with listeners that the host forwards to. What is refused
-is asked for without the fence, too. The tests tell one story and stand in its order.
+The cloud and the LAN are a name space on the host, with listeners that the host forwards to. Refused
+addresses are tried without the fence, too. The tests tell one story and stand in its order.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ asked.settimeout(3)
 asked.sendto(b"question", (sys.argv[1], 53))
 print(asked.recv(512).decode())
 """
-# systemd lets Docker start three times a minute. Who starts the fence waits until it is there.
+# systemd lets Docker start three times a minute. A start of the fence returns once it is up.
 START = f"systemctl reset-failed docker; systemctl start docker.socket docker; systemctl start {FENCE}"
 RESTART = f"systemctl reset-failed docker; systemctl restart docker; systemctl start {FENCE}"
 STOP = "systemctl stop docker.socket docker"
-# Knocks at doors that nobody has opened yet until it is told that it is enough. Says how often, and who has.
+# Try refused addresses until told to stop. Print how often each was tried, and which ones answered.
 KNOCK = """
 import os, socket, sys, time
 rounds, answered, began = 0, set(), time.monotonic()
@@ -85,7 +85,7 @@ def there(operator: Operator, host: Host) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def notebook(operator: Operator, host: Host, there: tuple[str, ...]) -> str:
-    """A container with what visitors run, on their network."""
+    """A container of the visitors' image on their network."""
     with operator.changed(**QUICK):
         operator.hubwright("apply", *there)
     host.run(CLOUD)
@@ -97,12 +97,12 @@ def notebook(operator: Operator, host: Host, there: tuple[str, ...]) -> str:
 
 @pytest.fixture(scope="module")
 def address(host: Host) -> str:
-    """The host's own, towards the world."""
+    """The host's own address towards the world."""
     return host.run("hostname --all-ip-addresses").split()[0]
 
 
 def program(host: Host, surroundings: str, text: str, *arguments: str) -> str:
-    """What a Python program prints that is given to `surroundings`, a command that takes it."""
+    """The output of a Python program, run by `surroundings`, a command that reads it."""
     return host.run(f"{surroundings} {' '.join(arguments)} <<'END'\n{text}\nEND\n")
 
 
@@ -144,9 +144,9 @@ def closed(operator: Operator, there: tuple[str, ...], *ranges: str) -> Iterator
 
 @contextmanager
 def knocking(host: Host, container: str, *targets: str) -> Iterator[set[str]]:
-    """From the notebook's name space while the block runs, by a program that does not end with Docker.
+    """Try from the notebook's name space during the block, by a program that does not end with Docker.
 
-    Afterwards the set holds who has ever answered.
+    Afterwards the set holds the addresses that ever answered.
     """
     answered: set[str] = set()
     pid = host.run(f"docker inspect --format='{{{{.State.Pid}}}}' {container}").strip()
@@ -195,7 +195,7 @@ def test_the_api_is_closed_to_neighbours(host: Host) -> None:
 
 
 def test_names_resolve_in_a_notebook(host: Host, notebook: str) -> None:
-    """As on the host, through Docker's own resolver."""
+    """Names resolve as on the host, through Docker's own resolver."""
     name = (
         host.run("apt-get indextargets --format '$(SITE)' | head -n 1")
         .strip()
@@ -211,7 +211,9 @@ def test_a_closed_range_is_out_of_reach_but_for_names(
 ) -> None:
     lan, resolver = f"{LAN}:80", f"{LAN}:53"
     assert reached(host, notebook, lan) == {lan}
-    with closed(operator, there, "10.99.0.0/24", "172.16.0.0/12"):  # the second covers the notebooks' own
+    with closed(
+        operator, there, "10.99.0.0/24", "172.16.0.0/12"
+    ):  # the second includes the notebooks' own network
         assert by_host(host, lan) == {lan}
         assert reached(host, notebook, lan, resolver, API, f"{GATEWAY}:443") == {
             resolver,
@@ -225,7 +227,7 @@ def test_a_closed_range_is_out_of_reach_but_for_names(
 def test_no_moment_is_without_the_fence(
     operator: Operator, host: Host, there: tuple[str, ...], notebook: str
 ) -> None:
-    """Not while settings change, nor while Docker restarts or stands still."""
+    """The fence holds while settings change, and while Docker restarts or is stopped."""
     targets = (f"{METADATA}:80", f"{GATEWAY}:22")
     with knocking(host, notebook, *targets) as answered:
         with closed(operator, there, "10.99.0.0/24"):
@@ -258,7 +260,7 @@ def test_rules_that_are_gone_are_noticed(
             operator.hubwright("apply", *there)
             assert operator.hubwright("apply", *there).unchanged
         assert rules(host) == before
-    host.run(f"iptables --flush; {RESTART}")  # as people mend what they have flushed
+    host.run(f"iptables --flush; {RESTART}")  # as people restore rules that they have flushed
     assert rules(host) == before
     assert reached(host, notebook, f"{METADATA}:80", f"{GATEWAY}:22", f"{LAN}:80", API) == {f"{LAN}:80", API}
 

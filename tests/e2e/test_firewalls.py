@@ -1,4 +1,4 @@
-"""Hosts whose firewall drops what it does not know, and operators who tidy up: visitors still get in.
+"""Hosts with a firewall that drops unknown traffic, and operators who tidy up: visitors still get in.
 
 The tests tell one story on one host and stand in its order.
 """
@@ -16,8 +16,8 @@ from tests.e2e.operators import Operator
 from tests.e2e.templates import QUICK, Template
 from tests.support.visitor import visit
 
-PATIENCE = 90  # seconds for what the host repairs by itself, on a slow machine
-# As an administrator writes it: SSH and the web, answers, nothing else.
+REPAIR_TIMEOUT = 90  # seconds for repairs that the host makes by itself, on a slow computer
+# An administrator's usual rules: SSH and the web, answers, nothing else.
 NFTABLES = """
 table inet firewall {
   chain in {
@@ -48,7 +48,7 @@ def there(operator: Operator, host: Host) -> tuple[str, ...]:
 @pytest.fixture(scope="module")
 def _deployed(operator: Operator, host: Host, there: tuple[str, ...]) -> Iterator[None]:
     with operator.changed(**QUICK):
-        host.run("systemctl stop hubwright-fence-repair.timer")  # an apply alone should do
+        host.run("systemctl stop hubwright-fence-repair.timer")  # an apply should be enough
         host.run("nft -f /etc/nftables.conf")
         operator.hubwright("apply", *there)
         host.wait_for_hub()
@@ -60,10 +60,12 @@ def enters(host: Host) -> None:
 
 
 def comes_true(host: Host, test: Callable[[], bool]) -> float:
-    """Seconds until it did."""
+    """The seconds until it is true."""
     began = time.monotonic()
     while not test():
-        assert time.monotonic() - began < PATIENCE, host.run("systemctl list-units --failed; docker ps -a")
+        assert time.monotonic() - began < REPAIR_TIMEOUT, host.run(
+            "systemctl list-units --failed; docker ps -a"
+        )
         time.sleep(0.5)
     return time.monotonic() - began
 

@@ -1,4 +1,4 @@
-"""The page that a visitor without an account sees first: the image's, the hub's, or that of a link."""
+"""The first page of a visitor without an account: the image's, the hub's, or that of a link."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.browsers import IN_THE_WAY, PATIENCE, browsed
+from tests.e2e.browsers import IN_THE_WAY, PAGE_TIMEOUT, browsed
 from tests.e2e.hosts import Host
 from tests.e2e.operators import Operator
 from tests.support.visitor import Visitor
@@ -54,7 +54,7 @@ for words in (["init", "--initial-branch=main"], ["add", "."], [*who, "commit", 
     subprocess.run(["git", "-C", "/srv/course", *words], check=True)
 ThreadingHTTPServer(("", 8000), Forge).serve_forever()
 """
-# On a network behind the host, as any forge is for a notebook.
+# On a network behind the host, where a forge is for any notebook.
 RAISE_FORGE = """
 image=$(docker image ls --format '{{.Repository}}:{{.Tag}}' hubwright/notebook | head -n 1)
 run="docker run --detach --name=forge --network=none --user=root --entrypoint=python"
@@ -130,7 +130,9 @@ def test_a_link_to_a_repository_brings_it_and_opens_its_notebook(machine: Host, 
     target = quote("lab/tree/course/week 1/lesson.ipynb", safe="")
     with browsed("git-pull") as page:
         page.goto(f"{machine.url}hub/user-redirect/git-pull?repo={quote(course, safe='')}&urlpath={target}")
-        expect(page.locator(".jp-Notebook")).to_contain_text("A lesson from the repository", timeout=PATIENCE)
+        expect(page.locator(".jp-Notebook")).to_contain_text(
+            "A lesson from the repository", timeout=PAGE_TIMEOUT
+        )
         page.get_by_text("| Idle").wait_for()  # a kernel started without a question which one
         assert page.locator(IN_THE_WAY).count() == 0
 
@@ -156,7 +158,7 @@ def test_a_link_is_kept_while_all_places_are_taken(operator: Operator, machine: 
         full = await second.get(f"{machine.url}{LINK}")
         assert (full.code, b"All places are taken" in full.body) == (429, True)
         await first.leave()
-        await second.arrive(full.effective_url)  # as the page does by itself: it loads its own address again
+        await second.arrive(full.effective_url)  # as the page does by itself: it reloads its own address
         assert place(second) == parsed(LINK.removeprefix("hub/user-redirect/"))
         await second.leave()
 

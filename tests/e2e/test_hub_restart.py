@@ -1,4 +1,4 @@
-"""Whoever works notices nothing when the hub, or the container engine, restarts behind them."""
+"""A person at work notices nothing when the hub, or the container engine, restarts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_kernel_and_its_websocket_survive(machine: Host, unit: str) -> None:
 
 
 def test_hub_answers_while_docker_does_not(machine: Host) -> None:
-    """As after a boot, when Docker comes late: only those who have a server wait for it."""
+    """As after a boot, when Docker starts late: only visitors who have a server wait for it."""
 
     def seconds_until_it_answers() -> float:
         began = time.monotonic()
@@ -53,7 +53,7 @@ def test_hub_answers_while_docker_does_not(machine: Host) -> None:
         usual = seconds_until_it_answers()
         machine.run("systemctl kill --signal=STOP docker")
         try:
-            # A busy machine makes one start slow, and not every one; a hub that waits is slow each time.
+            # A busy computer makes some starts slow, not all; a hub that waits is slow each time.
             assert any(seconds_until_it_answers() < usual + LATER for _ in range(3))
         finally:
             machine.run("systemctl kill --signal=CONT docker")

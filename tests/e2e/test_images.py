@@ -23,7 +23,7 @@ UNITS = ("jupyterhub", "jupyterhub-proxy", "docker")
 
 @contextmanager
 def built_from(operator: Operator, folder: Path, text: str, timeout: str = "60s") -> Iterator[None]:
-    """The host builds the image of visitors' servers from this Dockerfile, while the block runs."""
+    """Settings by which the host builds the visitors' image from this Dockerfile, during the block."""
     folder.mkdir(exist_ok=True)
     (folder / "Dockerfile").write_text(text)
     with (
@@ -34,7 +34,7 @@ def built_from(operator: Operator, folder: Path, text: str, timeout: str = "60s"
 
 
 def current(machine: Host) -> str:
-    """The image that servers are made of."""
+    """The image of visitors' servers."""
     return str(json.loads(machine.run("cat /etc/jupyterhub/hub.json"))["image"])
 
 
@@ -52,7 +52,7 @@ def image_at_the_end(operator: Operator, machine: Host) -> Iterator[str]:
     ("lines", "words"),
     [
         ("USER root", ("starts as root", "USER in its Dockerfile")),
-        # A name that says nothing.
+        # A name without a meaning.
         ("USER root\nRUN echo admin:x:0:0::/:/bin/sh >>/etc/passwd\nUSER admin", ("starts as root",)),
         ('ENTRYPOINT ["sleep", "infinity"]', ("ends while it starts, with exit code 1", "invalid time")),
         (
@@ -114,7 +114,7 @@ def test_image_that_names_no_command_gets_one(operator: Operator, machine: Host,
 
 
 def archive(architecture: str) -> bytes:
-    """What `docker save` would write of an image with one empty file."""
+    """The archive that `docker save` would write of an image with one empty file."""
     layer = _tar({"file": b""})
     config = json.dumps(
         {

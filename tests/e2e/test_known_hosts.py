@@ -33,7 +33,7 @@ class NobodyIsLetIn(paramiko.ServerInterface):
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """Of the server on 127.0.0.1, which has an ECDSA key and an RSA key."""
+    """The port of the server on 127.0.0.1, which has an ECDSA key and an RSA key."""
 
     def serve() -> None:
         while True:

@@ -1,4 +1,4 @@
-"""The hub on an interpreter from conda: there, newer, and back, and what is refused on the way.
+"""The hub on an interpreter from conda: to it, to a newer one, and back, with refusals on the way.
 
 conda itself is a stand-in, see conda_stand_in, so that the tests need no channel.
 """
@@ -33,7 +33,7 @@ def conda(machine: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 @pytest.fixture(scope="module")
 def admin(operator: Operator, machine: Host) -> Iterator[Operator]:  # noqa: ARG001 - it is raised first
-    """Whose hub.toml says what site.toml may have said: that hosts take the distribution's Python."""
+    """An operator whose hub.toml asks for the distribution's Python, as site.toml may have."""
     site = operator.folder / "site.toml"
     before = site.read_text(encoding="utf-8")
     site.write_text(tomli_w.dumps({**read_toml(site), "python": {}}), encoding="utf-8")
@@ -63,7 +63,7 @@ def provided(admin: Operator, machine: Host, installer: dict[str, str]) -> Itera
 
 
 def program(machine: Host, unit: str) -> str:
-    """The file that a unit's process runs, whatever links lead to it."""
+    """The file that a unit's process runs, with links resolved."""
     return machine.run(f"readlink /proc/$(systemctl show {unit} --property=MainPID --value)/exe").strip()
 
 
@@ -72,7 +72,7 @@ def traces(machine: Host) -> list[str]:
 
 
 async def settled(url: str) -> Any:
-    """A visitor's kernel that remembers something."""
+    """A visitor's kernel with a variable set."""
     visitor = Visitor(url)
     await visitor.arrive()
     kernel = await visitor.open_kernel()
@@ -81,7 +81,7 @@ async def settled(url: str) -> Any:
 
 
 async def remembers(kernel: Any) -> bool:
-    """Over a socket of its own: the proxy has restarted too."""
+    """True if the kernel still has it. Asks over a new socket, as the proxy has restarted too."""
     await kernel.connect()
     return bool(await kernel.run("print(answer)") == "42\n")
 

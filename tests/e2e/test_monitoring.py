@@ -1,4 +1,4 @@
-"""Measuring outlives restarts, harms nobody when it is away, and shows what it found."""
+"""Measuring survives restarts, does no harm when it fails, and shows its numbers."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.support.visitor import Visitor, visit
 GRAPHITE, METRICS, STATUS = "hubwright-graphite", "hubwright-metrics", "hubwright-status"
 VOLUME = "/var/lib/docker/volumes/hubwright-graphite/_data"
 SCREENSHOTS = PROJECT / "build" / "screenshots"
-ROUND = 12  # seconds: the sender looks every ten, StatsD passes on every ten
-PATIENCE = 120  # seconds
+ROUND = 12  # seconds: the sender and StatsD take ten each
+POINT_TIMEOUT = 120  # seconds
 
 RENDER = """
 import json, sys, urllib.request
@@ -33,7 +33,7 @@ HEALTH = """
 import urllib.request
 print(urllib.request.urlopen("http://127.0.0.1:8085/health", timeout=5).read().decode())
 """
-# What /health says once the container has been asked to end. StatsD may wait ten seconds for its last flush.
+# The answers of /health once the container was asked to end. StatsD may wait ten seconds for its last flush.
 LEAVING = """
 docker kill --signal=TERM hubwright-graphite >/dev/null
 python3 - <<'END'
@@ -46,7 +46,7 @@ except urllib.error.HTTPError as error:
 print(answer.read().decode())
 END
 """
-# Takes StatsD's port until it is killed.
+# Hold StatsD's port until killed.
 TAKE_PORT = """
 cat >/run/squatter.py <<'END'
 import socket, time
@@ -68,12 +68,12 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
 
 
 def counted(machine: Host, name: str) -> float:
-    """What Graphite holds of a counter, in all."""
+    """The total of a counter in Graphite."""
     return _sum(machine, f"stats.counters.jupyterhub.{name}.count")
 
 
 def timed(machine: Host, name: str) -> float:
-    """How many times Graphite holds of a timer, in all."""
+    """The number of times of a timer in Graphite."""
     return _sum(machine, f"stats.timers.jupyterhub.{name}.count")
 
 
@@ -82,19 +82,19 @@ def _sum(machine: Host, target: str) -> float:
 
 
 def until(true: Callable[[], Any], what: str) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + POINT_TIMEOUT
     while True:
         try:
             if true():
                 return
         except AssertionError:
-            pass  # Graphite is on its way
+            pass  # Graphite is starting
         assert time.monotonic() < end, what
         time.sleep(1)
 
 
 def logins(machine: Host) -> float:
-    """How many Graphite holds, once nothing is on its way any more."""
+    """The number of logins in Graphite, once all have arrived."""
     seen, now = -1.0, counted(machine, "login.success")
     while seen != now:
         time.sleep(2 * ROUND)
@@ -146,7 +146,7 @@ def test_graphite_is_away_and_the_hub_does_not_care(machine: Host) -> None:
     time.sleep(ROUND)  # the sender has looked
     machine.run(f"until [ $(($(date +%s) % 10)) = 7 ]; do sleep 0.1; done; systemctl start {GRAPHITE}")
     until(lambda: healthy(machine), "Graphite is there again")
-    began = health(machine)["started"]  # as whole seconds tell, which may be one too early
+    began = health(machine)["started"]  # whole seconds, which may be one too early
     assert 1 <= began % 10 <= 6, "no flush is near the borders of carbon's ten seconds"
     until(lambda: counted(machine, "login.success") == before + 1, "what happened meanwhile is told later")
 
@@ -159,7 +159,7 @@ def test_a_part_of_the_container_that_dies_comes_back(machine: Host) -> None:
 
 
 def test_graphite_s_own_database_is_up_to_date(machine: Host) -> None:
-    """As it came with the image, and after another version of Graphite left one that lacks everything."""
+    """Both the one of the image, and one that another version of Graphite left without tables."""
     complete = f"docker exec {GRAPHITE} django-admin migrate --check --settings=graphite.settings"
     machine.run(complete)
     version = machine.run(f"cat {VOLUME}/version")
@@ -202,7 +202,7 @@ def test_a_port_that_is_taken_is_named_with_its_holder(operator: Operator, machi
 
 
 def status_page(machine: Host) -> str:
-    """As an operator sees it."""
+    """The status page as an operator sees it."""
     path = machine.run(
         "/opt/hubwright/current/bin/python /opt/hubwright/services/status_page.py --ticket"
     ).strip()
@@ -216,7 +216,7 @@ def status_page(machine: Host) -> str:
 
 
 def test_the_page_stands_on_every_screen(operator: Operator, machine: Host) -> None:
-    """Screenshots are kept for a person's eyes. Here: nothing is too wide, and the policy breaks nothing."""
+    """Nothing is too wide, and the policy breaks nothing. Screenshots are kept for people to look at."""
     come_and_go(machine)
     until(lambda: counted(machine, "login.success") > 0, "there is something to see")
     browser_path = next(filter(None, map(shutil.which, BROWSERS)), None)

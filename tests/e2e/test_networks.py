@@ -1,4 +1,4 @@
-"""A host without a way out: what it downloads comes through a proxy, then from mirrors; then nothing is left.
+"""A host without a way out downloads through a proxy, then from mirrors; in the end nothing is left of it.
 
 The network is a stand-in, see network_stand_in; programs, packages and the archives behind it are real.
 The tests tell one story and stand in its order.
@@ -35,7 +35,7 @@ RUN cd /tmp/build && { [ -z "$APT" ] || sh ./apt-mirrors.sh $APT; } && apt-get u
  && install --mode=0755 jupyterhub-singleuser /usr/local/bin
 USER 1000
 """
-# As much of a server as its trial looks at.
+# Just enough of a server to pass its trial.
 SERVER = """\
 #!/usr/bin/python3
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -50,7 +50,7 @@ HTTPServer(("", 8888), Server).serve_forever()
 """
 APT = "find /etc/apt -type f | sort | xargs sha256sum"
 HOLDERS = ("/etc/apt/auth.conf.d/hubwright.conf", "/etc/jupyterhub/downloads.env")
-# Notes command lines on the host that hold a password. Its own does not: the patterns stand in a file.
+# Note command lines on the host that hold a password. Its own does not, as the patterns are in a file.
 WATCH = """\
 setsid bash -c 'while [ -e /run/passwords ]; do
     cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\\0" " " | grep --text --fixed-strings --file=/run/passwords
@@ -80,7 +80,7 @@ def there(host: Host, operator: Operator) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def around(operator: Operator, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
-    """The network, and the host cut off from all that lies beyond."""
+    """The network, with the host cut off from all beyond it."""
     builder = load(operator.config).builder
     upstream = {
         "debian": builder.apt or "http://deb.debian.org/debian",
@@ -98,13 +98,13 @@ def around(operator: Operator, host: Host, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def base(operator: Operator, around: Network) -> str:
-    """The base of images as hosts pull it. Nobody has it but the mirror of Docker Hub."""
+    """The base of images as hosts pull it. Only the mirror of Docker Hub has it."""
     return around.publish(base_image_tag(load(operator.config)), "hubwright-e2e/base:1")
 
 
 @pytest.fixture(scope="module")
 def small(base: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The sections that say: an image that a host makes quickly."""
+    """Sections of settings with an image that a host builds quickly."""
     folder = tmp_path_factory.mktemp("image")
     (folder / "Dockerfile").write_text(SMALL)
     (folder / "jupyterhub-singleuser").write_text(SERVER)
@@ -113,7 +113,7 @@ def small(base: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]
 
 @pytest.fixture(scope="module")
 def notebook(operator: Operator) -> dict[str, Any]:
-    """The sections that say: what visitors have elsewhere, which knows nothing of this network."""
+    """Sections of settings with the usual image, which has nothing for this network."""
     settings = load(operator.config)
     return {
         "image": {"archive": str(ensure_archive(settings, images.notebook(settings), Reporter(quiet=True)))}
@@ -122,7 +122,7 @@ def notebook(operator: Operator) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def found(host: Host) -> str:
-    """What apt was told before anybody came."""
+    """The configuration of apt before all tests."""
     return host.run(APT)
 
 
@@ -130,7 +130,7 @@ def found(host: Host) -> str:
 def described(
     operator: Operator, image: Mapping[str, Any], mirrors: Mapping[str, Any], **sections: Mapping[str, Any]
 ) -> Iterator[None]:
-    """hub.toml, site.toml and secrets.toml of somebody who knows this network."""
+    """hub.toml, site.toml and secrets.toml of an operator in this network."""
     site, secrets = operator.folder / "site.toml", operator.folder / "secrets.toml"
     before = site.read_text(encoding="utf-8")
     known = read_toml(site).get("downloads", {}).get("ca_certificates", [])
@@ -153,7 +153,7 @@ def described(
 
 
 def through(around: Network) -> dict[str, Any]:
-    """[downloads] where there is a proxy, and of mirrors only that of Docker Hub."""
+    """[downloads] for a network with a proxy, and no mirror but that of Docker Hub."""
     return {
         "http_proxy": around.proxy,
         "proxy_credentials": f"{USER}:{PASSWORD}",
@@ -164,7 +164,7 @@ def through(around: Network) -> dict[str, Any]:
 
 
 def beside(around: Network) -> dict[str, Any]:
-    """[downloads] where there are mirrors of all, and no proxy."""
+    """[downloads] for a network with mirrors of all, and no proxy."""
     url = around.mirrors.url
     return {
         "apt": {name: f"{url}/{name}" for name in ("debian", "debian-security")},
@@ -187,7 +187,7 @@ def test_everything_comes_through_the_proxy(
     there: tuple[str, ...],
     around: Network,
     small: dict[str, Any],
-    found: str,  # noqa: ARG001 - looked at before
+    found: str,  # noqa: ARG001 - read before the test
 ) -> None:
     host.run(f"cat >/run/passwords <<'END'\n{PASSWORD}\nEND\n{WATCH}")
     telling = f"python3 -c 'import time; time.sleep(0.3)' {PASSWORD}"

@@ -16,7 +16,7 @@ import tomli_w
 
 from provision.settings import read_toml
 from tests.e2e.hosts import docker, free_port
-from tests.e2e.operators import PATIENCE, PROGRAMS, PROJECT, Done, Operator
+from tests.e2e.operators import COMMAND_TIMEOUT, PROGRAMS, PROJECT, Done, Operator
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -43,7 +43,7 @@ class Folder:
 
 
 def run(*argv: str, cwd: Path, code: int = 0) -> Done:
-    """As an operator who has no clone of this project: no program and no variable leads there."""
+    """Run a program as an operator without a clone of this project: no PATH and no variable leads there."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -62,7 +62,7 @@ def run(*argv: str, cwd: Path, code: int = 0) -> Done:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=COMMAND_TIMEOUT,
         check=False,
     )
     outcome = Done(" ".join(argv), done.returncode, done.stdout, done.stderr)
@@ -72,7 +72,7 @@ def run(*argv: str, cwd: Path, code: int = 0) -> Done:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The commands of an environment that has the wheel, what it needs, and nothing else."""
+    """The folder of commands of an environment with the wheel and its dependencies only."""
     uv, folder = str(PROGRAMS / "uv"), tmp_path_factory.mktemp("wheel")
     build = ("build", "--wheel", "--no-build-isolation", "--python", str(PROGRAMS.parent))
     run(uv, *build, "--out-dir", str(folder), str(PROJECT), cwd=folder)
@@ -93,7 +93,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def own_folder(installed: Path, operator: Operator) -> Iterator[Folder]:
-    """Made by `hubwright new`. Its site.toml is the one of the other tests, with a port of its own."""
+    """A folder made by `hubwright new`. Its site.toml is that of other tests, with another port."""
     path = Path(f"/tmp/hubwright-e2e-{secrets.token_hex(3)}")
     folder = Folder(path, installed)
     try:

@@ -22,7 +22,7 @@ SOON = 30.0  # seconds
 
 @contextmanager
 def shouting(port: int = 0) -> Iterator[int]:
-    """A server that says what it hears in capitals, once it has heard the end."""
+    """A server that answers with its input in capitals, once the input has ended."""
     with socket.create_server(("127.0.0.1", port)) as server:
 
         def serve() -> None:
@@ -47,7 +47,7 @@ def ask(port: int, words: bytes) -> bytes:
 
 
 def everything(connection: socket.socket) -> bytes:
-    """Until the other side has no more to say."""
+    """All that the other side sends until it ends."""
     return b"".join(iter(lambda: connection.recv(1 << 16), b""))
 
 
@@ -63,7 +63,7 @@ def address(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(address: Path) -> Iterator[Start]:
-    """Starts a relay; one that still runs is killed in the end."""
+    """A function that starts relays; those that still run are killed at the end."""
     started = []
 
     def relay(here: int, there: int) -> subprocess.Popen[bytes]:

@@ -29,7 +29,7 @@ def test_fab_deploy_touches_nothing(operator: Operator, machine: Host) -> None:
 
 
 def test_drift_is_planned_then_repaired(operator: Operator, machine: Host) -> None:
-    """What somebody changed by hand, and started the hub with: the plan only names it, the apply mends it."""
+    """A plan names a file that was changed by hand, with which the hub was started; an apply repairs it."""
     before = machine.snapshot("managed")
     file = "/etc/jupyterhub/jupyterhub_config.py"
     machine.run(f"echo '# by hand' >>{file}; chmod 0666 {file}; systemctl disable --quiet jupyterhub-proxy")

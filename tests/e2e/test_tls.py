@@ -1,4 +1,4 @@
-"""How visitors are met: every mode of [tls], one after the other, with a real visit in each."""
+"""Every mode of [tls], one after the other, with a real visit in each."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from tests.e2e.operators import Operator
 from tests.support.pki import Issued, authority
 from tests.support.visitor import Visitor, visit
 
-HERE = "127.0.0.1"  # what visitors of the tests call the hub: the forwarded port leads there
+HERE = "127.0.0.1"  # the hub's name for visitors of the tests: it leads to the forwarded port
 NAME = "hub.example.test"
 FORWARDED = 443  # the machine's port that the forwarded one leads to
 FILES = "/etc/jupyterhub/tls"
 PROXY = "jupyterhub-proxy"
-STRANGER = "192.0.2.1"  # an address for documentation: nobody has it
-HOSTS_KEPT = 6  # seconds that a program in Go believes what it read in /etc/hosts
-NOTICED = 30  # seconds until the front door has read a new certificate
-PATIENCE = 60  # seconds until a visit stands in the hub's log
+STRANGER = "192.0.2.1"  # an address for documentation, which no machine has
+HOSTS_KEPT = 6  # seconds for which a program in Go remembers /etc/hosts
+NOTICED = 30  # seconds until the proxy has read a new certificate
+LOG_TIMEOUT = 60  # seconds until a visit is in the hub's log
 
 INSTALL = "DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends"
 PURGE = "DEBIAN_FRONTEND=noninteractive apt-get purge -qy --autoremove"
 
-# A web server as an operator sets it up: from the distribution, with the vhost that Hubwright prints.
+# An operator's web server: the distribution's, with the vhost that Hubwright prints.
 SERVERS = {
     "nginx": (
         "nginx-light",
@@ -57,7 +57,7 @@ SERVERS = {
 
 
 def served(host: Host) -> x509.Certificate:
-    """The certificate that a visitor is shown."""
+    """The certificate that a visitor gets."""
     with (
         socket.create_connection((HERE, host.port), timeout=10) as connection,
         ANY_CERTIFICATE.wrap_socket(connection, server_hostname=NAME) as encrypted,
@@ -86,14 +86,14 @@ def put(host: Host, path: str, text: str) -> None:
 
 
 def works(url: str, ca: Path | None = None) -> None:
-    """A whole visit, kernel and websocket included; it never leaves the address that visitors know."""
+    """Make a complete visit, kernel and websocket included, that never leaves the visitors' address."""
     seen = asyncio.run(visit(url, "print(6 * 7)", str(ca) if ca else None))
     assert seen["printed"] == "42\n"
     assert seen["server"].startswith(url)
 
 
 def renews_without_dropping_anyone(host: Host, old: Issued) -> None:
-    """An old certificate takes the place of the hub's; the timer's unit renews it under an open kernel."""
+    """Put an old certificate in place of the hub's; the timer's unit renews it under an open kernel."""
 
     async def scenario() -> None:
         visitor = Visitor(f"https://{HERE}:{host.port}/")
@@ -115,12 +115,12 @@ def renews_without_dropping_anyone(host: Host, old: Issued) -> None:
 
 
 def address_that_the_hub_sees(host: Host, url: str, ca: Path | None = None) -> str:
-    """Of a visitor who claims to be somebody else."""
+    """The hub's record of the address of a visitor who claims another one."""
     path = f"hub/verify-{secrets.token_hex(4)}"
     claims = {"X-Forwarded-For": STRANGER, "X-Real-Ip": STRANGER, "Forwarded": f"for={STRANGER}"}
     visitor = Visitor(url, ca=str(ca) if ca else None)
     asyncio.run(visitor.request("GET", f"{url}{path}", headers=claims))
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + LOG_TIMEOUT
     while time.monotonic() < end:
         log = host.run("journalctl --unit=jupyterhub --since=-1hour --output=cat --no-pager")
         if found := re.search(rf"{path}\S* \(\S*@([0-9a-f.:]+)\)", log):
@@ -175,7 +175,7 @@ def test_new_domain_makes_a_new_certificate_and_is_where_port_80_leads(
 
 @contextmanager
 def files(operator: Operator, certificate: str, key: str, domain: str = HERE) -> Iterator[None]:
-    """tls.mode files with these."""
+    """Settings with tls.mode files and these files."""
     (operator.folder / "hub.crt").write_text(certificate)
     (operator.folder / "hub.key").write_text(key)
     tls = {"mode": "files", "certificate": "hub.crt", "key": "hub.key"}
@@ -252,7 +252,7 @@ def test_behind_a_web_server(
 
 
 def test_taken_ports_are_named_by_a_plan(operator: Operator, machine: Host) -> None:
-    """Everything off first, so that the ports of https are free for somebody else."""
+    """All is removed first, so that another program can take the ports of https."""
     with operator.changed(hub={"port": 8000}, tls={"mode": "off"}):
         operator.hubwright("apply")
         assert operator.hubwright("apply").unchanged
@@ -283,7 +283,7 @@ def test_off_is_plain_http_on_the_port_of_the_redirect(operator: Operator, machi
 
 
 def forget_name(machine: Host) -> None:
-    """In place: a container's /etc/hosts is a mount."""
+    """Remove the name from /etc/hosts in place: in a container the file is a mount."""
     machine.run(f"grep -v {NAME} /etc/hosts >/tmp/hosts; cat /tmp/hosts >/etc/hosts; rm /tmp/hosts")
 
 
@@ -291,7 +291,7 @@ def forget_name(machine: Host) -> None:
 def acme(machine: Host, ca: Issued) -> Iterator[dict[str, object]]:
     """An ACME server (Pebble, Let's Encrypt's own for tests) on the machine, and the [tls] that names it.
 
-    It validates in earnest: it comes to port 80 of the name, as the machine's own /etc/hosts resolves it.
+    It really validates: it connects to port 80 of the name, as the machine's own /etc/hosts resolves it.
     """
     folder = "/root/acme"
     listens = {"listenAddress": "127.0.0.1:14000", "managementListenAddress": "127.0.0.1:15000"}

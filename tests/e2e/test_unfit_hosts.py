@@ -30,7 +30,7 @@ def apply(operator: Operator, host: Host, *options: str, user: str = "vagrant", 
 
 
 def refused(operator: Operator, host: Host, *options: str, user: str = "vagrant") -> Done:
-    """What was said when nothing was applied."""
+    """The output of an apply that was refused."""
     done = apply(operator, host, *options, user=user)
     assert not host.succeeds("test -e /var/lib/hubwright")
     return done
@@ -84,7 +84,7 @@ def test_unsupported_distribution(operator: Operator, host: Host) -> None:
 
 
 def test_operator_s_machine_is_one_that_hosts_may_be_or_later(host: Host) -> None:
-    """`make setup` has the list of the agent's: what is refused here would be refused there."""
+    """`make setup` has the agent's list: it refuses the systems that the agent would."""
     docker("cp", str(PROJECT / "provision"), f"{host.container}:/root/provision")
     try:
         for id_, version in (("fedora", "42"), ("debian", "11"), ("ubuntu", "20.10")):

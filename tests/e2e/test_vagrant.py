@@ -35,7 +35,7 @@ def test_ssh(operator: Operator, machine: Host) -> None:
 
 
 def test_up_after_a_power_cut(operator: Operator, machine: Host) -> None:
-    """The machine starts by itself; the hub with it, before anybody deploys again."""
+    """The machine starts by itself, and the hub with it, without another deploy."""
     machine.cut_power()
     machine.wait_for_hub()
     assert operator.hubwright("up").unchanged
@@ -51,7 +51,7 @@ VIRTUALBOX = """\
 def test_stanza_of_virtualbox_is_valid(
     operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Debian has no VirtualBox; for Vagrant to check the keys, a program with a version is enough."""
+    """Debian has no VirtualBox; a program with a version is enough for Vagrant to check the keys."""
     program = tmp_path / "VBoxManage"
     program.write_text(VIRTUALBOX)
     program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""`hubwright verify` is content with a good machine and names what is wrong with a broken one."""
+"""`hubwright verify` passes a good machine and names the faults of a broken one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LOGINS = "journalctl --quiet --unit=ssh --output=cat | grep --count '^Accepted p
 
 
 def failed(done: Done) -> set[str]:
-    """Names of the checks that did not hold."""
+    """Names of the checks that failed."""
     return set(re.findall(r"^(?:FAILED|ERROR) \S+::(\w+)", done.out, re.MULTILINE))
 
 

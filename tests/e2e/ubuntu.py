@@ -1,4 +1,4 @@
-"""Ubuntu's archive, at its public address, for where no registry has its images."""
+"""Ubuntu's archive at its public address, for networks without a registry that has its images."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ KEYS_SHA256 = "36de43b15853ccae0028e9a767613770c704833f82586f28eb262f0311adb8a8"
 
 
 def builder(suite: str, folder: Path) -> dict[str, str]:
-    """What [builder] is to say. Raises OSError where the archive does not answer.
+    """The [builder] for the archive. Raises OSError where it does not answer.
 
-    `folder`, which everybody may read, gets the keys that sign it: apt asks as a user of its own.
+    `folder`, which everyone may read, gets the keys that sign the archive: apt runs as a user of its own.
     """
     with urllib.request.urlopen(f"{ARCHIVE}/{KEYS}", timeout=30) as answer:
         content = answer.read()

@@ -40,7 +40,7 @@ class Issued:
     def issue(
         self, *names: str, begins: float = -1, ends: float = 90, bits: int = 0, ca: bool = False
     ) -> Issued:
-        """A certificate for names and addresses. `begins`, `ends`: days from now. `bits`: of an RSA key."""
+        """A certificate for names and addresses. `begins`, `ends`: days from now. `bits`: of RSA, else EC."""
         return _issue(names, begins, ends, bits, ca, self)
 
 

@@ -1,9 +1,9 @@
 """Installers that stand in for Miniconda's, behind a web server of the tests' own.
 
-They are not Miniconda. So that the tests need no conda channel, they bring
-an installer that behaves like the real ones in the ways that the project relies on: `installer.sh` and
-`conda.py` say which. The interpreter and the Node that come out of it are real. What they cannot prove: that
-conda solves the specifications which it is given, and that its packages hold what the project expects.
+They are not Miniconda, so that the tests need no conda channel. They behave like the real ones in the ways
+that the project relies on, which `installer.sh` and `conda.py` list. The interpreter and the Node that they
+install are real. They cannot prove that conda solves the specifications which it is given, and that its
+packages hold the parts that the project expects.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from tests.e2e.hosts import Host
 
 HERE = Path(__file__).parent
 
-# Python's own installer of pip, which Debian keeps in a package of its own, and Node: what conda's packages
-# hold and the host's python3 does not. Both stand on a host whose interpreter is the distribution's.
+# Python's own installer of pip, which Debian keeps in a package of its own, and Node: conda's
+# packages hold both and the host's python3 does not. A host with the distribution's interpreter has both.
 PACK = """
 folder=$(mktemp --directory)
 mkdir --parents "$folder/payload/bin" "$folder/payload/lib/node_modules"
@@ -41,7 +41,7 @@ rm --recursive "$folder"
 
 @dataclass
 class Shelf:
-    """What the server hands out. `asked`: how often each file was fetched."""
+    """The files that the server offers. `asked`: how often each was fetched."""
 
     url: str
     folder: Path
@@ -59,13 +59,13 @@ class Shelf:
         return {"installer": f"{self.url}/{name}", "sha256": hashlib.sha256(content).hexdigest()}
 
     def cut(self, name: str) -> None:
-        """From now on only half of it arrives."""
+        """Send only half of the file from now on."""
         (self.folder / f"{name}.cut").touch()
 
 
 @contextmanager
 def shelf(machine: Host, folder: Path) -> Iterator[Shelf]:
-    """A server that the machine reaches, and other machines do not: on the gateway of Docker's network."""
+    """A server that only hosts on this computer reach: on the gateway of Docker's network."""
     pack = ["docker", "exec", "--interactive", machine.container, "bash", "-eu", "-c", PACK]
     payload = subprocess.run(pack, capture_output=True, check=True).stdout
     gateway = machine.run("ip -4 route show default").split()[2]

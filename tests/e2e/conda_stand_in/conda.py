@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """conda, as far as the project calls it: `--version`, and `create` of a prefix with Python and Node.
 
-Python is the host's own and its standard library, copied to the prefix; what the distribution leaves out of
-it, and Node, come with the installer. Refuses what conda would, and what the project should never ask for.
+Python is the host's own and its standard library, copied to the prefix; the parts that the distribution
+leaves out, and Node, come with the installer. Refuses all that conda would, and all that the project should
+never ask for.
 """
 
 from __future__ import annotations

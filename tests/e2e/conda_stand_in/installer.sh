@@ -10,7 +10,7 @@ while getopts bp: option; do
         *) exit 1 ;;
     esac
 done
-[ -n "$batch" ] || { echo "ERROR: nobody is here to accept the licence" >&2; exit 1; }
+[ -n "$batch" ] || { echo "ERROR: no one can accept the licence in a batch run" >&2; exit 1; }
 [ -n "$prefix" ] || { echo "ERROR: no prefix" >&2; exit 1; }
 [ ! -e "$prefix" ] || { echo "ERROR: File or directory already exists: '$prefix'" >&2; exit 1; }
 mkdir -p "$prefix" "$HOME/.conda"

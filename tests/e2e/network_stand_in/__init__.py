@@ -1,8 +1,8 @@
-"""A network as they are: a proxy that wants a password, a mirror of Docker Hub, and mirrors of packages.
+"""A network like those of institutions: a proxy with a password, a mirror of Docker Hub, mirrors of packages.
 
 The first two are containers, with Debian's tinyproxy and docker-registry. The mirrors are a web server of the
-tests' own that hands on what the real archives give. An authority that nobody knows vouches for all that
-speaks TLS. Hosts reach all of it without a way out of their own.
+tests' own that passes on the real archives' answers. An authority that no system trusts issues all
+certificates. Hosts reach all of it without a way out of their own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FROM {base}
 RUN apt-get update && apt-get install --yes --no-install-recommends tinyproxy-bin docker-registry
 ENTRYPOINT []
 """
-USER, PASSWORD = "campus", "tell.nobody-of-it"  # as far as tinyproxy knows letters
+USER, PASSWORD = "campus", "tell.nobody-of-it"  # of characters that tinyproxy can take
 TINYPROXY = f"""\
 Port 3128
 Listen 0.0.0.0
@@ -38,12 +38,12 @@ version: 0.1
 storage: {filesystem: {rootdirectory: /var/lib/registry}}
 http: {addr: ":5000", tls: {certificate: /tls/certificate.pem, key: /tls/key.pem}}
 """
-PATIENCE = 20  # seconds
+PORT_TIMEOUT = 20  # seconds
 
 
 @dataclass(frozen=True)
 class Network:
-    """`proxy` and `registry`: their addresses as hosts see them. `ca`: the file with the authority."""
+    """The network. `proxy` and `registry`: their addresses for hosts. `ca`: the file of the authority."""
 
     folder: Path
     proxy: str
@@ -54,14 +54,14 @@ class Network:
     push_port: int
 
     def asked_of_proxy(self) -> list[str]:
-        """Method and target of all that the proxy was asked so far, as `CONNECT pypi.org:443`."""
+        """Methods and targets of the proxy's requests so far, as `CONNECT pypi.org:443`."""
         return re.findall(r"Request \(file descriptor \d+\): (\S+ \S+)", self._log("proxy"))
 
     def asked_of_registry(self) -> list[str]:
         return re.findall(r'"GET (/v2/\S+) HTTP', self._log("registry"))
 
     def publish(self, image: str, name: str) -> str:
-        """Puts an image of this computer into the registry; the reference that hosts pull."""
+        """Push an image of this computer to the registry. Returns the reference that hosts pull."""
         there = f"127.0.0.1:{self.push_port}/{name}"
         docker("tag", image, there)
         try:
@@ -84,7 +84,7 @@ class Network:
 
 @contextmanager
 def network(host: Host, folder: Path, upstream: dict[str, str]) -> Iterator[Network]:
-    """Puts all of it up, where `host` reaches it. `upstream`: what the mirrors hand on, see mirrors.py."""
+    """The network, started where `host` reaches it. `upstream`: the mirrors' sources, see mirrors.py."""
     image = json.loads(docker("container", "inspect", host.container))[0]["Config"]["Image"]
     docker("build", "--tag", IMAGE, "-", stdin=DOCKERFILE.format(base=image))
     trusted, port, name = authority("Test network"), free_port(), f"{host.container}-network"
@@ -112,7 +112,7 @@ def network(host: Host, folder: Path, upstream: dict[str, str]) -> Iterator[Netw
 
 
 def _container(name: str, *options: str) -> str:
-    """Starts a container that waits to be told more; its address. Its log is what `_start` starts says."""
+    """Start a container that waits for `_start`, whose program writes its log. Returns its address."""
     wait = "until [ -e /run/command ]; do sleep 0.1; done; exec sh /run/command"
     docker("run", "--detach", "--name", name, *options, IMAGE, "sh", "-c", wait)
     found: str = json.loads(docker("container", "inspect", name))[0]["NetworkSettings"]["IPAddress"]
@@ -125,9 +125,9 @@ def _put(container: str, path: str, text: str) -> None:
 
 
 def _start(container: str, command: str, port: int) -> None:
-    """Returns when its port answers."""
+    """Start the container's program, and wait until its port answers."""
     _put(container, "/run/command", f"exec {command} 2>&1\n")
-    end, probe = time.monotonic() + PATIENCE, f"exec 3<>/dev/tcp/127.0.0.1/{port}"
+    end, probe = time.monotonic() + PORT_TIMEOUT, f"exec 3<>/dev/tcp/127.0.0.1/{port}"
     while subprocess.run(["docker", "exec", container, "bash", "-c", probe], capture_output=True).returncode:
         assert time.monotonic() < end, docker("logs", container)
         time.sleep(0.2)

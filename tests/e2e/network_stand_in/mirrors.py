@@ -1,4 +1,4 @@
-"""Mirrors of packages: a web server that hands on what real archives give, and notes what it was asked."""
+"""Mirrors of packages: a web server that passes on real archives' answers, and notes all requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INDEXES = ("json", "html")  # kinds of answers that name other addresses of the 
 
 @dataclass(frozen=True)
 class Shelves:
-    """`url` is the server's own; the mirrors are folders of it. `asked`: paths, in order."""
+    """The mirrors, folders of the server at `url`. `asked`: paths, in order."""
 
     url: str
     asked: list[str] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Shelves:
 
 @contextmanager
 def shelves(address: str, issued: Issued, folder: Path, upstream: dict[str, str]) -> Iterator[Shelves]:
-    """`upstream`: the folder of each mirror, and the address that it stands for."""
+    """A server of mirrors. `upstream`: the folder of each, and the address of its archive."""
     certificate = folder / "downloads.pem"
     certificate.write_text(issued.key() + issued.pem)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -73,7 +73,7 @@ def shelves(address: str, issued: Issued, folder: Path, upstream: dict[str, str]
         daemon_threads = True
 
         def get_request(self) -> tuple[ssl.SSLSocket, object]:
-            """The handshake is left to the connection's own thread: a slow one holds up nobody."""
+            """Leave the handshake to the connection's own thread, so that a slow one delays no other."""
             connection, client = super().get_request()
             return context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), client
 
