@@ -55,7 +55,7 @@ def there(operator: Operator, host: Host) -> tuple[str, ...]:
 
 
 def apply_until_it_may(operator: Operator, there: tuple[str, ...]) -> Done:
-    """Apply, after waiting for the programs that an earlier apply left running."""
+    """Apply again and again until no earlier run holds the lock."""
     end = time.monotonic() + LOCK_TIMEOUT
     while True:
         with operator.started("apply", *there) as run:
