@@ -1,4 +1,4 @@
-"""What JupyterHub loads on the host. Thin: every choice stands in /etc/jupyterhub/hub.json."""
+"""JupyterHub's configuration on the host. Thin: every choice is in /etc/jupyterhub/hub.json."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 HUB_JSON = Path(os.environ.get("HUBWRIGHT_HUB_JSON", "/etc/jupyterhub/hub.json"))
 ACCOUNT_NAME = r"[\w@+][\w .@+-]{0,63}\Z"  # people choose them
-PATIENCE = 60.0  # seconds for Docker to make its bridge
+BRIDGE_TIMEOUT = 60.0  # seconds for Docker to make its bridge
 
 
 def configure(c: Any, hub: dict[str, Any]) -> None:
@@ -41,8 +41,8 @@ def _front_door(c: Any, hub: dict[str, Any]) -> None:
     c.JupyterHub.db_url = f"sqlite:///{hub['state']}/jupyterhub.sqlite"
     c.PeriodicMetricsCollector.active_users_update_interval = 300  # seconds; it is one query
     c.JupyterHub.upgrade_db = True  # backs the database up first
-    # A hub that starts looks for visitors' servers. After this it lets people in meanwhile: after a boot
-    # Docker comes late, and only who has a server needs it found.
+    # A hub that starts looks for visitors' servers. After this time it lets people in anyway: after a boot
+    # Docker starts late, and only visitors who have a server need it found.
     c.JupyterHub.init_spawners_timeout = 1  # seconds
 
 
@@ -59,7 +59,7 @@ def _look(c: Any, hub: dict[str, Any]) -> None:
 
 def _accounts(c: Any, hub: dict[str, Any]) -> None:
     kind = hub["auth"]["type"]
-    # Since JupyterHub 5 nobody may enter without a rule that allows it.
+    # Since JupyterHub 5 no one may enter without a rule that allows it.
     c.Authenticator.allow_all = True
     # Cookies are signed with this. A login of one kind is worth nothing once the hub has accounts of another.
     suffix = "" if kind == "tmp" else f"-{kind}"
@@ -84,7 +84,7 @@ def _shared_password(c: Any, auth: dict[str, Any]) -> None:
 def _servers(c: Any, hub: dict[str, Any]) -> None:
     c.JupyterHub.spawner_class = "ready_spawner.ReadySpawner"
     c.JupyterHub.active_server_limit = hub["max_servers"]  # those in line count, so the line has an end
-    # The spawner lets servers start a few at a time. The hub's own limit would turn away who waits in line.
+    # The spawner lets servers start a few at a time. The hub's own limit would turn away visitors in line.
     c.JupyterHub.concurrent_spawn_limit = 0
     c.ReadySpawner.starts_at_once = hub["starts_at_once"]
     if hub["open"]:
@@ -129,12 +129,12 @@ def _services(c: Any, hub: dict[str, Any]) -> None:
     c.JupyterHub.services = [
         {"name": service["name"], "api_token": _token(service["token_file"])} for service in callers
     ] + [
-        # The hub waits for it before it lets anybody in, and would for 30 s: longer than the hub's own start.
+        # The hub waits for it before it lets anyone in, and would for 30 s: longer than the hub's own start.
         {"name": service["name"], "url": service["url"], "display": service["display"], "timeout": 1}
         for service in hub["services"]
         if "url" in service
     ]
-    # The admins are those of the settings and no others. Without a list the hub keeps whoever once was one.
+    # The admins are those of the settings and no others. Without a list the hub keeps all who once were.
     admins = {"name": "admin", "users": hub["auth"].get("admins", [])}
     c.JupyterHub.load_roles = [
         admins,
@@ -151,12 +151,12 @@ def _token(path: str) -> str:
 
 
 def wait_for(address: str) -> None:
-    """Returns when this machine has the address, or patience ends and the hub may say what is wrong.
+    """Wait until this host has the address, or time is up and the hub may say what is wrong.
 
     After a boot the hub's programs load while Docker still starts; the bridge that the hub listens on is
     there only then.
     """
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + BRIDGE_TIMEOUT
     while not _is_here(address) and time.monotonic() < end:
         time.sleep(0.1)
 

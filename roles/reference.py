@@ -33,7 +33,7 @@ OPEN_TO = {
     "host": "programs of the host",
 }
 FILES = (Directory, File, GeneratedSecret, JsonKeys, KeptCertificate)
-# What an image is called does not matter here, but roles ask for one.
+# Roles ask for an image; its name does not matter here.
 IMAGES = {name: ImageSource("0" * 64, context="0" * 64) for name in (NOTEBOOK, GRAPHITE)}
 
 

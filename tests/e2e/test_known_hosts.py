@@ -1,6 +1,6 @@
 """Runs and `hubwright verify` believe the same host keys: Hubwright's reader beside OpenSSH's.
 
-A server of the test's own, in place of a machine, shows its keys and then lets nobody in: how far a client
+A server of the test's own, in place of a machine, shows its keys and then lets no one in: how far a client
 gets says which keys it believed.
 """
 

@@ -121,7 +121,7 @@ def test_no_login_is_lost_when_a_part_restarts(machine: Host) -> None:
     until(lambda: healthy(machine), "Graphite is there, however short before the machine was started")
     before = logins(machine)
     come_and_go(machine)
-    until(lambda: counted(machine, "login.success") == before + 1, "what nobody has seen goes with the hub")
+    until(lambda: counted(machine, "login.success") == before + 1, "unseen logins end with the hub")
     for unit in ("jupyterhub", METRICS, GRAPHITE, "docker"):
         machine.run(f"systemctl restart {unit}")
         machine.wait_for_hub()
@@ -135,7 +135,7 @@ def test_statsd_takes_nothing_more_that_it_might_not_pass_on(machine: Host) -> N
     said = json.loads(machine.run(LEAVING))
     assert said["carbon"]
     assert not said["statsd"]
-    until(lambda: healthy(machine), "it has started anew")
+    until(lambda: healthy(machine), "it has started again")
 
 
 def test_graphite_is_away_and_the_hub_does_not_care(machine: Host) -> None:
@@ -165,7 +165,7 @@ def test_graphite_s_own_database_is_up_to_date(machine: Host) -> None:
     version = machine.run(f"cat {VOLUME}/version")
     machine.run(f"systemctl stop {GRAPHITE}; cd {VOLUME}; echo 1.0 >version; : >graphite.db")
     machine.run(f"systemctl start {GRAPHITE}")
-    until(lambda: healthy(machine), "it has started anew")
+    until(lambda: healthy(machine), "it has started again")
     assert machine.run(f"cat {VOLUME}/version") == version
     machine.run(complete)
 

@@ -99,7 +99,7 @@ def test_a_machine_that_restarts_is_reached_again(start: Start) -> None:
     with shouting() as there:
         assert answer(start(here, there)) == "ready"
         assert ask(here, b"before") == b"BEFORE"
-    assert ask(here, b"") == b"", "nobody is there"
+    assert ask(here, b"") == b"", "no machine is there"
     with shouting(there):
         assert ask(here, b"after") == b"AFTER"
 

@@ -31,7 +31,7 @@ IMAGE = f'\n[image]\nreference = "quay.io/group/notebook@sha256:{"0a" * 32}"\n'
 SOURCES = {NOTEBOOK: ImageSource("notebook"), GRAPHITE: ImageSource("graphite")}
 PASSWORDS = f'[auth]\nuser_password = "{"u" * 8}"\nadmin_password = "{"a" * 32}"\n'
 HUBS = {
-    "as it comes": "",
+    "default": "",
     "without what can be left out": (
         "[monitoring]\ngraphite = false\n[server]\ndisk = 0\nidle_timeout = 0\n[tls]\nmode = 'off'\n"
     ),

@@ -42,7 +42,7 @@ def _no_processes_no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """A made-up machine in a folder of its own, on which the test's user is root."""
+    """A made-up host in a folder of its own, on which the test's user is root."""
     made_up = Host(tmp_path / "host")
     made_up.install(monkeypatch)
     return made_up

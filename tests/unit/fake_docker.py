@@ -1,4 +1,4 @@
-"""A made-up host's Docker: what its command line makes and lists."""
+"""A made-up host's Docker, with the things that its command line makes and lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a resource is given to work with, over a made-up host."""
+"""The machine that resources work with, over a made-up host."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ R = TypeVar("R", bound=Resource)
 
 @dataclass
 class FakeMachine:
-    """resources.Machine over a made-up host: claims and looks in memory, blobs given by the test."""
+    """A resources.Machine over a made-up host: claims and cached looks in memory, blobs of the test."""
 
     host: Host
     resources: tuple[Resource, ...] = ()
@@ -79,7 +79,7 @@ class FakeMachine:
 
 
 def machine_for(host: Host, *resources: Resource) -> FakeMachine:
-    """A machine of that host with these resources, and with an engine if they want one."""
+    """A machine of the host with these resources, and with an engine if they need one."""
     if any(resource.id.startswith("docker-") for resource in resources):
         host.installed.add("docker.io")
         host.units.setdefault("docker", Unit("active", enabled=True))
@@ -88,7 +88,7 @@ def machine_for(host: Host, *resources: Resource) -> FakeMachine:
 
 
 def converge(machine: FakeMachine, *resources: Resource) -> list[str]:
-    """What the loop does; the summaries of what was changed."""
+    """Apply resources as the loop does. Returns the summaries of the changes."""
     changes = []
     for resource in resources:
         change = resource.check(machine)

@@ -1,4 +1,4 @@
-"""A made-up host's systemd: as strict as the real one about files that it has not read yet."""
+"""A made-up host's systemd, as strict as the real one about files that it has not read yet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _full(name: str) -> str:
 
 @dataclass(kw_only=True)
 class Systemd:
-    """Units by name, and `read_units`: path and text of what it has read."""
+    """Units by name. `read_units`: path and text of the files that it has read."""
 
     units: dict[str, Unit] = field(default_factory=dict)
     read_units: dict[str, str] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from tests.unit.programs import Programs, failed
 
 
 def inspected(*, running: bool = True, port: int = 8000, hub_port: int = 443) -> str:
-    """What Docker tells of a machine."""
+    """Docker's description of a machine."""
     bindings = {
         "22/tcp": [{"HostIp": "127.0.0.1", "HostPort": "2222"}],
         f"{hub_port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}],
@@ -27,7 +27,7 @@ def inspected(*, running: bool = True, port: int = 8000, hub_port: int = 443) ->
 
 
 def made(notes: Path, provider: str) -> None:
-    """Vagrant's notes say from now on that it has made the machine."""
+    """Write Vagrant's notes that it has made the machine."""
     folder = notes / "machines" / "default" / provider
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "id").write_text("0123456789ab")
@@ -49,7 +49,7 @@ def machine_programs(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Programs:
 
 
 class Vagrant:
-    """python-vagrant, as far as it is used. `up` makes the machine that Docker then tells of."""
+    """A python-vagrant, as far as it is used. `up` makes the machine that Docker then describes."""
 
     def __init__(self, programs: Programs) -> None:
         self.programs = programs
@@ -80,7 +80,7 @@ class Vagrant:
 
     @classmethod
     def install(cls, monkeypatch: pytest.MonkeyPatch, programs: Programs) -> Vagrant:
-        """In place of the real one; what else would reach a machine is noted here, or does nothing."""
+        """Replace the real one. Other calls that would reach a machine are noted here, or do nothing."""
         fake = cls(programs)
 
         @contextmanager

@@ -50,7 +50,7 @@ deb http://deb.debian.org/debian bookworm-updates main
 deb http://deb.debian.org/debian-security bookworm-security main
 """
 DISTRIBUTION = Distribution("Made-up 1")
-BRINGS = {  # what a package of the made-up distribution brings beside itself
+BRINGS = {  # the packages that one of the made-up distribution brings along
     "docker.io": ("containerd", "runc"),
     "python3-venv": ("python3.11-venv",),
 }
@@ -61,7 +61,7 @@ LOCK = "jupyterhub==6.1.1 --hash=sha256:00\nnodejs-wheel==24.19 --hash=sha256:01
 
 @dataclass
 class Host(Systemd, Docker):
-    """Its root is `folder`; whoever runs the test is root there. `commands` are all that ran, in order."""
+    """A host with its root in `folder`; the test's user is root there. `commands`: all that ran, in order."""
 
     folder: Path
     users: dict[str, int] = field(default_factory=lambda: {"root": 0, "nobody": 65534})
@@ -69,7 +69,7 @@ class Host(Systemd, Docker):
     installed: set[str] = field(default_factory=lambda: {"base-files", "ca-certificates"})
     half_installed: set[str] = field(default_factory=set)
     taken_ports: set[int] = field(default_factory=set)
-    unreachable: str = ""  # why containers do not reach the hub
+    unreachable: str = ""  # the reason why containers do not reach the hub
     answering: bool = True
     commands: list[list[str]] = field(default_factory=list)
     scripted: list[tuple[tuple[str, ...], Answer]] = field(default_factory=list)
@@ -86,14 +86,14 @@ class Host(Systemd, Docker):
         return f"{self.folder}{absolute}"
 
     def script(self, *prefix: str, answer: Answer) -> None:
-        """Commands that begin with `prefix` answer (or raise) this from now on."""
+        """Let commands that begin with `prefix` answer (or raise) this from now on."""
         self.scripted.insert(0, (prefix, answer))
 
     def ran(self, *prefix: str) -> list[list[str]]:
         return [argv for argv in self.commands if tuple(argv[: len(prefix)]) == prefix]
 
     def tree(self) -> dict[str, tuple[int, int, str]]:
-        """Everything in the folder but apt's own notes: path → mode, time of change, content."""
+        """All of the folder but apt's own notes: path → mode, time of change, content."""
         found = {}
         for path in sorted(self.folder.rglob("*")):
             name = path.relative_to(self.folder).as_posix()
@@ -121,7 +121,7 @@ class Host(Systemd, Docker):
         replace(
             ports,
             "find_holder",
-            lambda _, port: ports.Holder("somebody", 7, "") if port in self.taken_ports else None,
+            lambda _, port: ports.Holder("another", 7, "") if port in self.taken_ports else None,
         )
         replace(state, "LOCK", self.path("/run/hubwright.lock"))
         replace(os, "chown", self._chown)
@@ -160,7 +160,7 @@ class Host(Systemd, Docker):
         return program in ("docker", "dockerd") and "docker.io" in self.installed
 
     def open(self, url: str, timeout: float) -> IO[bytes]:  # noqa: ARG002
-        """urllib's opener: what a service answers when it is asked whether it is ready."""
+        """The answer of a service that is asked if it is ready, in place of urllib's opener."""
         if not self.answering:
             raise urllib.error.URLError("connection refused")
         return io.BytesIO(b"ok")
@@ -234,7 +234,7 @@ class Host(Systemd, Docker):
 
     def _bash(self, _installer: str, *words: str) -> str:
         assert words[:2] == ("-b", "-p")
-        assert not Path(words[2]).exists()  # as the real ones refuse
+        assert not Path(words[2]).exists()  # refuse what the real ones refuse
         self._write(f"{words[2]}/bin/conda")
         Path(f"{words[2]}/bin/conda").chmod(0o755)
         return self._write(f"{words[2]}/envs/.conda_envs_dir_test")
@@ -294,7 +294,7 @@ class Host(Systemd, Docker):
 
 
 def relocated(value: Any, host: Host) -> Any:
-    """A manifest, or a part of one, with every place on the host moved into the made-up one."""
+    """A manifest, or a part of one, with every path moved into the made-up host."""
     if isinstance(value, dict):
         return {key: relocated(item, host) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -303,7 +303,7 @@ def relocated(value: Any, host: Host) -> Any:
 
 
 def inputs(settings: Settings) -> Inputs:
-    """What roles are made from, with images that would be built on the host."""
+    """Inputs of roles, with images that would be built on the host."""
     sources = {
         name: ImageSource(digit * 64, context=f"0{digit}" * 32, arguments=(("BASE", "ubuntu"),))
         for name, digit in (("notebook", "a"), ("graphite", "c"))
@@ -312,7 +312,7 @@ def inputs(settings: Settings) -> Inputs:
 
 
 def theirs(host: Host, path: str, text: str, mode: int = 0o644) -> Path:
-    """A file of somebody else's on the host."""
+    """A file on the host that is not Hubwright's."""
     file = Path(host.path(path))
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)

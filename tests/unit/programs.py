@@ -1,4 +1,4 @@
-"""A stand-in for the programs of this machine: answers that a test sets, and what was asked."""
+"""A stand-in for the programs of this computer: answers that a test sets, and the commands asked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Answer = str | Exception | Callable[..., str]
 
 
 class Programs:
-    """In place of process.run. The answer with the longest fitting beginning of the command holds."""
+    """A stand-in for process.run. The answer with the longest matching prefix of the command holds."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}

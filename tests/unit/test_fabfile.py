@@ -1,4 +1,4 @@
-"""Fabric's way in: which hosts its tasks work on."""
+"""Fabric's tasks, and the hosts that they work on."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def module(path: Path) -> str:
 
 
 def imports(path: Path, text: str | None = None) -> Iterator[tuple[int, str]]:
-    """Line and full name of everything that a file imports, wherever in the file it does."""
+    """Line and full name of everything that a file imports, anywhere in the file."""
     tree = ast.parse(path.read_text(encoding="utf-8") if text is None else text)
     package = module(path) if path.name == "__init__.py" else module(path).rpartition(".")[0]
     for node in ast.walk(tree):
@@ -88,7 +88,7 @@ def within(name: str, room: str) -> bool:
 
 
 def level(name: str) -> int | None:
-    """The level that a module stands on; None for a name that is no module of ours."""
+    """The level of a module; None for a name that is no module of ours."""
     for number, names in enumerate(LEVELS):
         if any(within(name, known) for known in names):
             return number

@@ -12,7 +12,7 @@ LOCKS = ("roles/locks/hub.txt", "images/notebook/requirements.txt")
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_no_start_waits_for_a_grammar_that_nobody_needs(lock: str) -> None:
-    """jsonschema takes rfc3987-syntax when it is there, which parses its grammar at every import."""
+    """jsonschema uses rfc3987-syntax where installed, which parses its grammar at every import."""
     names = {line.partition("==")[0] for line in (PROJECT / lock).read_text().splitlines() if "==" in line}
     assert {"jupyterhub", "jsonschema"} <= names
     assert not names & {"rfc3987-syntax", "lark"}

@@ -1,4 +1,4 @@
-"""A wheel takes along all that the program reads from the project."""
+"""A wheel contains all that the program reads from the project."""
 
 from __future__ import annotations
 

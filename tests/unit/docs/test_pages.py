@@ -99,7 +99,7 @@ def test_places_in_the_project_that_pages_name_are_there() -> None:
     lost = {
         f"{page.relative_to(PROJECT)}: {place}"
         for page in pages()
-        if page.name != "CHANGELOG.md"  # tells of what was
+        if page.name != "CHANGELOG.md"  # tells of earlier versions
         for place in PLACE.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
         if not (PROJECT / place).exists()
     }
@@ -122,7 +122,7 @@ def wrong_commands(text: str) -> Iterator[str]:
             group, command = command, command.commands.get(words[1])
         if words and command is None:
             yield f"hubwright {line}: there is no such command"
-        elif command is not None and not command.context_settings:  # others hand words on
+        elif command is not None and not command.context_settings:  # other commands pass words on
             options = {word.partition("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)}
             yield from (f"hubwright {line}: {name}" for name in options - known_options(command))
 
@@ -140,7 +140,7 @@ def test_pages_name_commands_and_keys_that_exist() -> None:
         for page in pages()
         for find in (wrong_commands, wrong_keys)
         for fault in find(page.read_text(encoding="utf-8"))
-        if "add-a-" not in page.name  # tells of what is not there yet
+        if "add-a-" not in page.name  # tells of keys that do not exist yet
         and page.name != "commands.md"  # is the program's own
     ]
     assert wrong == []

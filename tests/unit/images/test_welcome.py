@@ -1,4 +1,4 @@
-"""The welcome notebook says what holds for the server that it lies on."""
+"""The welcome notebook describes the server that it is on."""
 
 from __future__ import annotations
 

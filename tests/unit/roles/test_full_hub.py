@@ -1,4 +1,4 @@
-"""All roles of the shipped description, converged on a made-up host by the real loop."""
+"""All roles of the shipped description, applied to a made-up host by the real loop."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ UNITS = ("jupyterhub", "jupyterhub-proxy", "hubwright-culler", FENCE)
 
 
 class Service:
-    """Plans and applies descriptions on one host; `said` is every event of the last run, as text."""
+    """A service that plans and applies descriptions on one host. `said`: events of the last run, as text."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
         self.said = ""
 
     def __call__(self, mode: str, settings: Settings, only: set[str] | None = None) -> dict[str, str]:
-        """Status by id of all that was not true."""
+        """Run. Returns the status by id of all that was not true."""
         given = inputs(settings)
         chosen = roles.SHIPPED.with_needs(only) if only is not None else roles.SHIPPED
         steps = [RoleSteps(role.name, role.needs, role.resources(given)) for role in chosen]
@@ -139,7 +139,7 @@ def test_uninstalling_gives_the_host_back_as_it_was(service: Service, hub: Calla
 
 
 def test_uninstalling_leaves_what_was_there_before(service: Service, hub: Callable[..., Settings]) -> None:
-    """Somebody else's Docker, with settings and an image of theirs."""
+    """The host has a Docker of its own, with other settings and an image."""
     host = service.host
     host.installed |= {"docker.io"}
     host.units["docker"] = Unit("active", enabled=True)
@@ -315,7 +315,7 @@ def test_one_role_alone_takes_what_it_needs_and_leaves_the_rest(
 def test_a_run_killed_anywhere_is_finished_by_the_next_and_uninstalls_whole(
     service: Service, hub: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, kill_at: int, done: bool
 ) -> None:
-    """Killed when the next changing command is about to run, or has just run and nobody noticed."""
+    """The run is killed just before a changing command, or just after it, before it is recorded."""
     host, settings = service.host, hub()
     before = set(host.tree())
     changing = ("apt-get", "useradd", "usermod", "docker", "systemctl")
@@ -336,7 +336,7 @@ def test_a_run_killed_anywhere_is_finished_by_the_next_and_uninstalls_whole(
 
     monkeypatch.setattr(host, "run", run)
     monkeypatch.setattr("threading.excepthook", lambda *_: None)
-    # The threads of the loop die one by one; what needs a dead one is skipped.
+    # The threads of the loop die one by one; roles that need a dead one are skipped.
     with contextlib.suppress(AssertionError):
         service("apply", settings)
     assert count > kill_at

@@ -346,10 +346,10 @@ def test_the_hub_is_configured_from_what_the_roles_write(
     assert c.JupyterHub.bind_url == f"{described.tls.scheme}://127.0.0.1:{described.hub.port}"
     secure = c.JupyterHub.get("tornado_settings", {}).get("xsrf_cookie_kwargs", {}).get("secure", False)
     assert secure is (described.tls.scheme == "https")
-    # Restarting the hub drops nobody.
+    # Restarting the hub drops no one.
     assert (c.JupyterHub.cleanup_servers, c.JupyterHub.cleanup_proxy) == (False, False)
     assert c.ConfigurableHTTPProxy.should_start is False
-    # Nobody may enter without a rule that allows it.
+    # No one may enter without a rule that allows it.
     assert c.Authenticator.allow_all is True
 
 
@@ -377,7 +377,7 @@ def test_a_server_is_told_what_holds_for_it(
     given = configured(hub(text)).Spawner.environment
     assert {key: value for key, value in given.items() if key.startswith("HUBWRIGHT_")} == {
         "HUBWRIGHT_TITLE": "Try it",
-        "HUBWRIGHT_HOME": "kept elsewhere",  # a value of the operator's own is stronger
+        "HUBWRIGHT_HOME": "kept elsewhere",  # a value of the operator's own wins
         "HUBWRIGHT_IDLE_TIMEOUT": "7200",
         "HUBWRIGHT_MAX_AGE": "86400",
         "HUBWRIGHT_DISK_LIMIT": str(1 << 30),
@@ -424,7 +424,7 @@ def test_accounts_are_temporary_as_shipped(
     c = configured(hub())
     assert c.JupyterHub.authenticator_class == "tmp"
     assert c.JupyterHub.cookie_secret_file == "/var/lib/jupyterhub/cookie_secret"
-    assert c.JupyterHub.load_roles[0] == {"name": "admin", "users": []}, "nobody is left from before"
+    assert c.JupyterHub.load_roles[0] == {"name": "admin", "users": []}, "no admin is left from before"
     assert "admin_users" not in c.Authenticator
     assert c.JupyterHub.template_vars["accounts"] == "tmp"
 
@@ -443,7 +443,7 @@ def test_a_shared_password_lets_people_in(
     assert c.JupyterHub.cookie_max_age_days == 1, "those who know an old password are out by then"
     assert c.JupyterHub.load_roles[0] == {"name": "admin", "users": ["ada", "bob"]}
     assert c.JupyterHub.template_vars["accounts"] == "shared-password"
-    # Who came while the hub had temporary accounts has no login any more.
+    # A visitor from the time of temporary accounts has no login any more.
     assert c.JupyterHub.cookie_secret_file != before.JupyterHub.cookie_secret_file
 
 
@@ -475,7 +475,7 @@ def test_without_admins_nobody_is_one(
     ],
 )
 def test_people_choose_names_of_letters(name: str, fits: bool) -> None:
-    """The way that JupyterHub matches."""
+    """Names are matched in the way of JupyterHub."""
     assert bool(re.compile(jupyterhub_config.ACCOUNT_NAME).match(name)) is fits
 
 
@@ -586,4 +586,4 @@ def test_the_hub_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     monkeypatch.setattr("time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
     jupyterhub_config.wait_for("172.30.0.1")
-    assert jupyterhub_config.PATIENCE <= clock[0] < jupyterhub_config.PATIENCE + 1
+    assert jupyterhub_config.BRIDGE_TIMEOUT <= clock[0] < jupyterhub_config.BRIDGE_TIMEOUT + 1

@@ -22,7 +22,7 @@ from provision.agent.state import State
 
 
 class Driver:
-    """What the driver writes, and what it hears."""
+    """The driver's end: it writes, and keeps all that it hears."""
 
     def __init__(self, folder: Path) -> None:
         reader, writer = os.pipe()

@@ -1,4 +1,4 @@
-"""Which distributions a host may run, and what differs between them."""
+"""The distributions that a host may run, and their differences."""
 
 from __future__ import annotations
 

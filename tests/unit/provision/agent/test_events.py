@@ -115,14 +115,14 @@ def test_a_newer_agent_s_words_are_shown(
 
 # --- defined once ---------------------------------------------------------------------------------
 
-# These write files and JSON for programs, whose keys are names of their own.
+# These write files and JSON for programs, with keys of their own.
 OTHER_FORMATS = {"as_json", "_write_journal"}
 WORDS = {*events.KNOWN, *map(str, Status)}
 DISTINCTIVE = {"would-change", "would-remove", "hello", "entered"}  # in no other sense anywhere
 
 
 def bare_words(path: Path, text: str) -> Iterator[str]:
-    """The strings of a file that are words of events, where it is a file that deals with events."""
+    """The strings that are words of events, in a file that deals with events."""
     deals = any(name.startswith("provision.agent.events.") for _, name in imports(path, text))
     tree = ast.parse(text)
     excused = {

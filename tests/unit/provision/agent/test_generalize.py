@@ -26,7 +26,7 @@ OF_THE_NETWORK = ("apt-get", "download", "conda", "pip", "uv", "npm", "node", "b
 
 
 def generalized(host: Host, settings: Settings, *files: dict[str, Any]) -> list[dict[str, Any]]:
-    """What went, as events."""
+    """The events of all that was removed."""
     sink = io.BytesIO()
     content = relocated(json.loads(json.dumps(manifest(settings, [], mode="generalize"))), host)
     Run(
@@ -37,7 +37,7 @@ def generalized(host: Host, settings: Settings, *files: dict[str, Any]) -> list[
 
 @pytest.fixture
 def machine(host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """With what machines have of their own beside a hub."""
+    """A host with the things that every machine has of its own beside a hub."""
     own = tuple((name, *map(host.path, patterns)) for name, *patterns in generalize.OWN)
     monkeypatch.setattr(generalize, "OWN", own)
     for name in ("MACHINE_ID", "JOURNAL"):

@@ -1,4 +1,4 @@
-"""The agent's loop, with things that are true or not in memory in place of resources of a real machine."""
+"""The agent's loop, with things in memory in place of resources of a real host."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.unit.fakes import DISTRIBUTION
 
 @dataclass(frozen=True)
 class Thing(Resource):
-    """True when `world` says so. `behaviour` names what its apply does besides, see below."""
+    """A resource that holds when `world` says so. `behaviour` names a side effect of apply, see below."""
 
     name: str
     value: str = "x"
@@ -83,7 +83,7 @@ class Thing(Resource):
 
 
 class Driver:
-    """Runs manifests against one folder of state, and keeps what the last run said."""
+    """A driver that runs manifests against one folder of state, and keeps the last run's events."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -253,7 +253,7 @@ def test_what_cannot_go_yet_is_kept_and_tried_again(driver: Driver) -> None:
 
 
 def test_what_another_one_uses_goes_after_it(driver: Driver) -> None:
-    """It was made later, and would go first: an image that was renewed after the unit that runs it."""
+    """Such as an image renewed after the unit that runs it: made later, it would be removed first."""
     driver(one=[A, Thing("b", behaviour="in use by a")])
     assert driver(one=[]) == {"a": "removed", "b": "removed"}
     assert driver.applied == []
@@ -382,7 +382,7 @@ def test_two_runs_at_once_are_refused_with_who_and_since_when(driver: Driver) ->
 
 
 def test_a_lock_whose_file_was_taken_away_is_taken_again(driver: Driver) -> None:  # noqa: ARG001
-    """The run that uninstalls removes the file; whoever waited for it must not hold a lock on nothing."""
+    """The run that uninstalls removes the file; a run that waited for it must not hold a lock on nothing."""
     State.lock()
     Path(state.LOCK).unlink()
     State.lock()
@@ -481,7 +481,7 @@ def test_a_plan_needs_no_lock(program: Callable[..., Any]) -> None:
 def test_the_lock_is_taken_before_the_state_is_read(
     program: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a run that ends in between would be forgotten."""
+    """A run that ends in between must not be forgotten."""
     seen = []
     read = State.__init__
 

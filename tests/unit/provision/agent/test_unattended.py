@@ -1,4 +1,4 @@
-"""A run without a driver: how it begins, where its inputs come from, and what it leaves when it ends."""
+"""A run without a driver: its start, the sources of its inputs, and the state at its end."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SECRET = File("/etc/x/secret", "hunter2\n", mode=0o600, secret=True)
 ROLES = [RoleSteps("one", (), (File("/etc/x/open", "open\n"), SECRET))]
 
 
-# --- what it says ---------------------------------------------------------------------------------
+# --- its events -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_secret_that_the_machine_was_not_given_is_a_problem(
 
 @pytest.fixture
 def machine(host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """With what a first boot needs lying there."""
+    """A host with the files that a first boot needs."""
     monkeypatch.setattr(first_boot, "FOLDER", host.path(first_boot.FOLDER))
     monkeypatch.setattr(first_boot, "FILES", tuple(map(host.path, first_boot.FILES)))
     for path in (*first_boot.FILES, f"{first_boot.FOLDER}/x"):
@@ -238,13 +238,13 @@ def test_a_first_boot_that_fails_says_so_and_is_there_at_the_next(
 def test_a_driver_that_makes_the_machine_whole_takes_the_first_boot_s_place(
     machine: Host, options: dict[str, Any], stays: bool
 ) -> None:
-    """Else the next boot would bring older settings back."""
+    """The next boot must not bring older settings back."""
     assert run(machine, File(machine.path("/etc/x"), "x\n"), driver=True, **options) == 0
     assert bool(left(machine)) == stays
 
 
 def test_a_driver_s_run_that_fails_still_ends_with_code_0(machine: Host) -> None:
-    """The events say it."""
+    """The events tell of the failure."""
     assert run(machine, File(machine.path("/nowhere/x"), "x\n"), driver=True) == 0
     assert left(machine)
 
@@ -262,7 +262,7 @@ TOLD = {
 
 
 class Web:
-    """urllib's opener: each answer in its turn."""
+    """A urllib opener that gives each answer in turn."""
 
     def __init__(self, *answers: Exception | bytes) -> None:
         self.answers = list(answers)
@@ -291,7 +291,7 @@ def status(code: int) -> urllib.error.HTTPError:
 
 @pytest.fixture
 def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Web]:
-    """A web that answers this, and a folder of the program's own."""
+    """A web with these answers, and a folder for the program."""
 
     def make(*answers: Exception | bytes) -> Web:
         made = Web(*answers)
@@ -314,7 +314,7 @@ def test_the_bundle_is_fetched_until_it_arrives_whole(
     assert begin.bundle({**TOLD, "trusted": "PEM"}) == CONTENT
     assert there.answers == []
     assert there.trusts == ["PEM"]
-    web()  # from now on nobody answers: the next boot has what this one fetched
+    web()  # from now on no server answers: the next boot has all that this one fetched
     assert begin.bundle(TOLD) == CONTENT
     (tmp_path / "bundle.xz").write_bytes(PACKED[:9])
     web(PACKED)

@@ -1,4 +1,4 @@
-"""From a machine to an image of it: what is refused, and in which order the rest happens."""
+"""From a machine to an image of it: the refusals, and the order of the steps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HUB = f'[monitoring]\ngraphite = false\n[image]\nreference = "quay.io/a/b@sha256
 
 @pytest.fixture
 def happened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What was done to the machine, in order."""
+    """The steps done to the machine, in order."""
     log: list[Any] = []
 
     def generalize(_: Settings, target: Target, files: list[PlacedFile], **__: Any) -> Outcome:

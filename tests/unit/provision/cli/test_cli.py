@@ -1,4 +1,4 @@
-"""The command line: what it says of itself, its exit codes, and what an error looks like."""
+"""The command line: its help, its exit codes, and the form of its errors."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ FAILED = Result("one", "file:/x", "failed", "disk is full", seconds=1.26, hint="
 
 @pytest.fixture
 def ends(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    """Hosts on which every run ends so; returns what the run was asked for."""
+    """Make every run on hosts end so. Returns the arguments of the run."""
 
     def so(*outcomes: Outcome) -> dict[str, Any]:
         asked: dict[str, Any] = {}

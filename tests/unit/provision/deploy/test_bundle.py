@@ -1,4 +1,4 @@
-"""What is sent to a host: manifest and agent in one byte string."""
+"""The bundle for a host: manifest and agent in one byte string."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_manifest_says_all_that_the_agent_needs(hub: Callable[..., Settings]) 
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Room for the loader to run in this process: what it changes is put back."""
+    """Let the loader run in this process, and undo all that it changes."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
@@ -82,7 +82,7 @@ def test_the_loader_runs_the_agent_from_the_bundle(
     capfdbinary: pytest.CaptureFixture[bytes],
     before: bytes,
 ) -> None:
-    """Whatever this machine is, the agent answers in its own words to the end."""
+    """On any computer, the agent answers with its own events to the end."""
     packed = before + pack(manifest(hub(), [], mode="plan"))
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(packed)))
     with pytest.raises(SystemExit) as ended:

@@ -21,7 +21,7 @@ TEXT = "[extend]\nbefore_apply = ['./before --now \"a b\"']\nafter_apply = ['aft
 
 
 class Process:
-    """Ends with the code that its program's name asks for."""
+    """A process that ends with the code that its program's name asks for."""
 
     def __init__(self, argv: list[str], **options: Any) -> None:
         self.argv, self.options = argv, options
@@ -42,7 +42,7 @@ log: list[tuple[list[str], str]] = []
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What happened, in its order: programs, and the run on hosts."""
+    """The programs and the run on hosts, in order."""
     log.clear()
     happened: list[str] = []
 

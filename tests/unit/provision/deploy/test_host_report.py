@@ -1,4 +1,4 @@
-"""The program that says on a host how it is, with the host's programs and files made up."""
+"""The program that reports a host's state, with made-up programs and files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WELL = {
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Its programs' answers, to be changed by a test. `door`: the hub's answer, or what goes wrong."""
+    """The programs' answers, for tests to change. `door`: the hub's answer, or its failure."""
     answers: dict[str, Any] = {**WELL, "door": 200}
 
     def ask(*argv: str) -> tuple[bool, str]:

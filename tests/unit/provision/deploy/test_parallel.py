@@ -1,4 +1,4 @@
-"""Work on many hosts at once: its results, its interruption, and what is asked of many hosts that way."""
+"""Work on many hosts at once: its results, its interruption, and the commands that use it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_results_come_in_the_order_of_the_hosts() -> None:
 def test_no_more_hosts_than_the_bound_are_worked_on_at_once(
     monkeypatch: pytest.MonkeyPatch, bound: int
 ) -> None:
-    """Each host keeps its place until as many as may be are at work, and one more would have been seen."""
+    """Each host keeps its place until the bound is reached and one more would have been noticed."""
     monkeypatch.setattr(parallel, "AT_ONCE", bound)
     lock, full = threading.Lock(), threading.Event()
     at_work, most = 0, 0
@@ -104,7 +104,7 @@ def test_ctrl_c_is_noticed_whichever_thread_the_kernel_gives_it_to() -> None:
 
 
 def test_nothing_of_it_keeps_the_program_from_ending() -> None:
-    """An executor's threads would: it is waited for when the interpreter ends."""
+    """An executor would, as the interpreter waits for its threads at the end."""
 
     def work(_: Target) -> bool:
         return threading.current_thread().daemon
@@ -137,7 +137,7 @@ def test_a_fault_on_one_host_is_not_the_others_(
 
 @pytest.fixture
 def journals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of every host but `two`, which is away. With --follow, each goes on until all have begun."""
+    """Journals of all hosts but `two`, which is away. With --follow, each goes on until all have begun."""
     together = threading.Barrier(2)
 
     def command(target: Target, _: Access, line: str, show: Callable[[str], None]) -> str:

@@ -18,7 +18,7 @@ ONE, TWO = Target("one", None, "root"), Target("two", None, "root")
 
 @pytest.fixture
 def hosts(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str] | HubwrightError]:
-    """What each host answers, line by line; `asked` is what it was asked last."""
+    """The answers of hosts, line by line; `asked` is the last question to them."""
     answers: dict[str, Any] = {}
 
     def command(target: Target, _: Access, line: str, show: Callable[[str], None]) -> str:

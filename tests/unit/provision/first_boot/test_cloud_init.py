@@ -1,4 +1,4 @@
-"""User-data: what stands in it, what does not, and what is refused."""
+"""User-data: its contents, the things kept out of it, and the refusals."""
 
 from __future__ import annotations
 

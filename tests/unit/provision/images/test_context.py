@@ -1,4 +1,4 @@
-"""What of a folder is sent to be built, and how much memory that takes."""
+"""The files of a folder that are sent to be built, and the memory that it takes."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ ARCHIVE = '[builder]\nbase = "archive"\napt = "http://deb.example/debian"\nsuite
 
 @pytest.fixture
 def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
-    """Docker has no image, and writes what it is told to save."""
+    """Programs with a Docker that has no image, and writes those it is told to save."""
     monkeypatch.setenv("HUBWRIGHT_CACHE", str(tmp_path / "cache"))
     programs = Programs.install(monkeypatch, base)
 
@@ -73,7 +73,7 @@ def archive_of(settings: Settings, reporter: Reporter) -> Path:
 
 
 def names(write: Write) -> list[str]:
-    """Of the files of a build context, as it is written to Docker."""
+    """Names of the files of a build context, as it is written to Docker."""
     write(buffer := io.BytesIO())
     with tarfile.open(fileobj=io.BytesIO(buffer.getvalue())) as archive:
         return archive.getnames()

@@ -84,7 +84,7 @@ def test_what_goes_in_names_the_box(hub: Hub, programs: Programs) -> None:  # no
 
 
 def test_the_hook_is_not_part_of_another_one(hub: Hub, programs: Programs) -> None:  # noqa: ARG001
-    """mmdebstrap hands a hook to a shell: a folder's name must not become a word of it."""
+    """mmdebstrap passes a hook to a shell: a folder's name must not become a word of it."""
     settings = hub(site=MADE)
     command = boxes._bootstrap(settings.builder, (), Path("/tmp/a/disk"), Path("/tmp/a/mount"))
     [hook] = [word for word in command if word.startswith("--customize-hook=DISK=")]

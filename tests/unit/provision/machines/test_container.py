@@ -1,4 +1,4 @@
-"""The machine of the provider docker: a container, of which Docker itself is asked."""
+"""The machine of the provider docker: a container, asked about with Docker itself."""
 
 from __future__ import annotations
 

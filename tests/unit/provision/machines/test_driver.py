@@ -1,4 +1,4 @@
-"""What goes to Vagrant, and what its words mean; a console's come with them."""
+"""Calls of Vagrant, and the meaning of its output, with that of a console."""
 
 from __future__ import annotations
 

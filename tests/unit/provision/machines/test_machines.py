@@ -1,4 +1,4 @@
-"""The machine that Vagrant raises, whatever its provider."""
+"""The machine that Vagrant raises, with any provider."""
 
 from __future__ import annotations
 

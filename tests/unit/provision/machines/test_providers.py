@@ -1,4 +1,4 @@
-"""One class for each provider, and nothing else that asks which one it is."""
+"""Each provider has its class, and no other code asks for the provider."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOSTS = PROJECT / "provision" / "agent"  # where docker is a program, and nothin
 
 
 def questions(tree: ast.AST) -> Iterator[ast.AST]:
-    """The parts that decide by a value: comparisons, cases, keys of tables and what is looked up there."""
+    """The parts that decide by a value: comparisons, cases, and keys and look-ups of tables."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare | ast.match_case):
             yield node if isinstance(node, ast.Compare) else node.pattern
@@ -37,7 +37,7 @@ def questions(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_literal_type(node: ast.Subscript) -> bool:
-    """True for the type that lists what a setting may be."""
+    """True for the type that lists a setting's possible values."""
     return isinstance(node.value, ast.Name) and node.value.id == "Literal"
 
 

@@ -1,4 +1,4 @@
-"""What a virtual machine asks of this computer, and what is said when it cannot be had."""
+"""The needs of a virtual machine, and the messages when this computer does not meet them."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_emulation_is_told(hub: Hub, programs: Programs, capsys: pytest.CaptureF
 
 @pytest.fixture
 def computer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, programs: Programs) -> Programs:
-    """With 8 GiB of memory free, and 30 GiB on its disk."""
+    """A computer with 8 GiB of memory free, and 30 GiB on its disk."""
     (tmp_path / "meminfo").write_text(f"MemTotal: 99999999 kB\nMemAvailable: {8 * GIB // 1024} kB\n")
     monkeypatch.setattr(virtual, "MEMINFO", tmp_path / "meminfo")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=30 * GIB))
@@ -160,7 +160,7 @@ def test_a_computer_that_tells_nothing_of_its_memory(
     assert virtual.parse_available("MemFree: 12 kB\n") is None
 
 
-# --- what a killed run left ----------------------------------------------------------------------
+# --- leftovers of a killed run -------------------------------------------------------------------
 
 VIRSH = "virsh --connect qemu:///system --quiet"
 

@@ -1,4 +1,4 @@
-"""`hubwright new`: what it writes, where it refuses to, and what the commands make of the folder."""
+"""`hubwright new`: its files, its refusals, and the commands in the new folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees in a pipe and on a terminal, and how pytest is told which hosts to check."""
+"""The output in a pipe and on a terminal, and the way pytest is told the hosts to check."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ globalknownhostsfile /dev/null
 
 @pytest.fixture
 def checked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What pytest was started with, instead of starting it. `returncode` is what it ends with."""
+    """The arguments of a pytest that is not really started. `returncode` is its exit code."""
     seen: dict[str, Any] = {"returncode": 0, "hung_up": [], "asked": []}
     seen["way"] = {"returncode": 0, "stdout": WAY, "stderr": ""}
 

@@ -1,4 +1,4 @@
-"""[downloads]: what it takes, what it refuses, and that the proxy's password is shown to nobody."""
+"""[downloads]: valid and refused values, and the proxy's password, which is never shown."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ HIDDEN = "correct-horse-battery"
 
 
 def refusal(folder: Path, text: str, **layers: str) -> str:
-    """What a person reads when hub.toml has `text`; `layers` are site and secrets."""
+    """The message when hub.toml has `text`; `layers` are site and secrets."""
     if "[image]" not in text:
         text += f"\n[image]\n{IMAGE}\n"
     (folder / "hub.toml").write_text(text, encoding="utf-8")

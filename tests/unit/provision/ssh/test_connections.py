@@ -1,4 +1,4 @@
-"""The way in, past jump hosts and through what ssh's configuration says; nothing is connected."""
+"""Connections by jump hosts and ssh's configuration; nothing is really connected."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ Configured = Callable[[str], None]
 
 @pytest.fixture
 def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configured:
-    """Writes the operator's ~/.ssh/config."""
+    """A function that writes the operator's ~/.ssh/config."""
 
     def write(text: str) -> None:
         (tmp_path / ".ssh").mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Which host keys are believed: the files are read as OpenSSH reads them."""
+"""The host keys that are trusted: the files are read as OpenSSH reads them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def text(key: paramiko.PKey) -> str:
 def meet(
     path: Path, key: paramiko.PKey = KEY, *, accept: bool = False, system: Path | None = None
 ) -> list[Any]:
-    """The host shows a key; returns the events. The files are the system's, if any, and the operator's."""
+    """Let the host show a key. Returns the events. The files are the system's, if any, and the operator's."""
     events: list[Any] = []
     read = (path,) if system is None else (system, path)
     access = Access(accept_new_host_key=accept, known_hosts=path)

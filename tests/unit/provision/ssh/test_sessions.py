@@ -1,4 +1,4 @@
-"""What is said to a host; the other end of the line is a fake."""
+"""The conversation with a host; its end of the line is a fake."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OTHER_KEY = paramiko.ECDSAKey.generate()
 TARGET = Target("host", 2222, "me")
 
 
-# --- what the host's shell is asked to do ---------------------------------------------------------
+# --- commands for the host's shell ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("with_password", [False, True])

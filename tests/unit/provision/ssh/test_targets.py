@@ -1,4 +1,4 @@
-"""How hosts are named."""
+"""The names of hosts."""
 
 from __future__ import annotations
 

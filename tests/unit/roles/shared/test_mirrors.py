@@ -1,4 +1,4 @@
-"""What [downloads] becomes: surroundings of downloads, files for apt and dockerd, a visitor's variables."""
+"""[downloads] on hosts: variables of downloads, files for apt and dockerd, a visitor's variables."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def test_visitors_get_mirrors_proxy_and_certificates(hub: Hub, tmp_path: Any) ->
     config = server(proxied(hub, text))
     given = config.Spawner.environment
     assert given["UV_DEFAULT_INDEX"] == "https://m"
-    assert given["PIP_INDEX_URL"] == "https://mine"  # what the operator says of servers holds
+    assert given["PIP_INDEX_URL"] == "https://mine"  # the operator's variables of servers win
     assert given["https_proxy"] == "http://proxy.example:3128"
     assert "172.30.0.1" in given["no_proxy"].split(",")
     trusted = {key for key, value in given.items() if value == BUNDLE}

@@ -13,7 +13,7 @@ import pytest
 
 
 class IdleCuller:
-    """jupyterhub_idle_culler's, as far as ours leans on it: what it ends stands in its log alone."""
+    """jupyterhub_idle_culler's, as far as ours uses it: only its log says what it ends."""
 
     log = logging.getLogger("test of the idle culler")
 

@@ -1,4 +1,4 @@
-"""What is said of a file of JupyterHub configuration before a hub loads it."""
+"""The errors found in a file of JupyterHub configuration before a hub loads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last words of servers: what is kept, for how long, and how much."""
+"""The ends of servers' logs are kept, for some time, up to a size."""
 
 from __future__ import annotations
 

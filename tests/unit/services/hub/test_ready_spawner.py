@@ -18,11 +18,11 @@ from traitlets import HasTraits
 
 
 class DockerSpawner(HasTraits):
-    """dockerspawner's, as far as ours leans on it."""
+    """dockerspawner's, as far as ours uses it."""
 
     start_timeout = http_timeout = 60
     hooked = 0
-    starts: Any = None  # what start() raises, or an event to wait for
+    starts: Any = None  # the error of start(), or an event to wait for
     _spawn_future: Any = None
     ready = True  # as JupyterHub has it as soon as nothing is pending
     container_id = object_id = "c1"
@@ -78,7 +78,7 @@ class DockerSpawner(HasTraits):
 
 
 class Summary:
-    """prometheus_client's, as far as ours leans on it."""
+    """prometheus_client's, as far as ours uses it."""
 
     def __init__(self, *_: Any) -> None:
         self.observed: list[tuple[str, float]] = []
@@ -198,7 +198,7 @@ def test_a_port_answers_or_not(module: Any, monkeypatch: pytest.MonkeyPatch, err
 class Hub:
     """JupyterHub's part in a start, as user.py and handlers/base.py of 6.1.1 play it.
 
-    `answer`: what the hub's own question over HTTP comes to, once the spawner says that the server answers.
+    `answer`: the outcome of the hub's own question over HTTP, once the spawner says that the server answers.
     """
 
     def __init__(self, module: Any, answer: Exception | None = None) -> None:
@@ -223,7 +223,7 @@ class Hub:
 
 
 async def ended(*starts: asyncio.Future[None]) -> list[BaseException | None]:
-    """How starts ended, after the callbacks on their ends."""
+    """The outcomes of starts, after the callbacks on their ends."""
     await asyncio.wait(starts, timeout=10)
     await asyncio.sleep(0)
     return [None if start.cancelled() else start.exception() for start in starts]
@@ -239,7 +239,7 @@ def never() -> Any:
     return asyncio.Event()
 
 
-# --- why a server did not start -------------------------------------------------------------------
+# --- reasons of failed starts ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ def test_a_start_that_is_called_off_between_its_turn_and_its_start_frees_the_pla
 
         async def spawn() -> None:
             await spawner.run_pre_spawn_hook()
-            await asyncio.sleep(10)  # what else the hub prepares
+            await asyncio.sleep(10)  # other preparations of the hub
 
         spawner._spawn_future = start = asyncio.ensure_future(spawn())
         await asyncio.sleep(0)
@@ -523,14 +523,14 @@ def test_a_container_goes_even_when_its_words_cannot_be_kept(
     assert "The last words of ada's server are not kept: No space left on device" in caplog.text
 
 
-# --- what a server writes -------------------------------------------------------------------------
+# --- files of a server ----------------------------------------------------------------------------
 
 LOOK = ("GET", "/containers/c1/json?size=1")
 END = ("DELETE", "/containers/c1?force=1&v=1")
 
 
 class Engine:
-    """Docker, asked over its socket. `written`: bytes of every container, or what happens to who asks."""
+    """Docker, asked over its socket. `written`: bytes of every container, or the error for a question."""
 
     def __init__(self, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.module = module
@@ -552,7 +552,7 @@ class Engine:
     def poll(self) -> Any:
         async def scenario() -> Any:
             status = await self.spawner.poll_and_notify()
-            assert self.asked == before, "nobody waits for the look"
+            assert self.asked == before, "the hub does not wait for the look"
             if self.spawner._look is not None:
                 await self.spawner._look
             return status

@@ -1,4 +1,4 @@
-"""What `hubwright logs --server` finds on a host."""
+"""The logs that `hubwright logs --server` finds on a host."""
 
 from __future__ import annotations
 

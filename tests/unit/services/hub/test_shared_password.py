@@ -1,4 +1,4 @@
-"""The authenticator of a shared password, over a parent that does what JupyterHub's own does."""
+"""The authenticator of a shared password, over a parent that behaves like JupyterHub's own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 
 class SharedPasswordAuthenticator:
-    """jupyterhub's, as far as ours leans on it."""
+    """jupyterhub's, as far as ours uses it."""
 
     username_regex = re.compile(r"\w+")
     added: list[str]

@@ -1,4 +1,4 @@
-"""The line of servers that want to start."""
+"""The line of servers that are to start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_places_follow_the_cores(cores: int, places: int) -> None:
 
 
 class Crowd:
-    """Servers that come to a line in the order of their names. `started`: who had a turn so far."""
+    """Servers that come to a line in the order of their names. `started`: those that had a turn so far."""
 
     def __init__(self, places: int, names: str) -> None:
         self.line = start_line.StartLine(places)

@@ -19,7 +19,7 @@ TOKEN = "correct-horse-battery"
 
 @dataclass
 class World:
-    """What answers, and what StatsD was told. An answer that is an exception is raised."""
+    """Answers to the sender, and all that StatsD was told. An answer that is an exception is raised."""
 
     hub: Any = ""
     health: Any = WELL
@@ -75,7 +75,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def sender(world: World, folder: Path) -> hub_metrics.Sender:
-    """A program that has just started, and remembers what the one before it left."""
+    """A program that has just started, with the ledger of the one before it."""
     return hub_metrics.Sender(world.fetch, world, folder / "ledger.json", URLS, TOKEN, world.said.append)
 
 

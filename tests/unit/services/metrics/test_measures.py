@@ -1,4 +1,4 @@
-"""From Prometheus' text to what StatsD is told."""
+"""From Prometheus' text to the numbers for StatsD."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_reading_has_the_old_names() -> None:
     }
 
 
-# What a hub of JupyterHub 6.1.1 and prometheus_client 0.26 says before and after this: a start that succeeds,
+# Metrics of a hub of JupyterHub 6.1.1 and prometheus_client 0.26, before and after: a start that succeeds,
 # three that were not ready in time, a container that ended at once, a visitor for whom there was no place,
 # and one who asked twice. Lines of other metrics are left out.
 CALM = """\
@@ -170,7 +170,7 @@ def reading(started: float, count: float, times: tuple[float, float] = (0.0, 0.0
         "grown twice",
         "a restart of the hub",
         "a restart that is past the old count already",
-        "a restart that nobody noticed",
+        "a restart between two rounds",
         "a restart to nothing",
         "two restarts",
     ],

@@ -38,7 +38,7 @@ def saved(table: Table) -> str:
 
 
 def restored(table: Table, text: str) -> Table:
-    """What iptables-restore --noflush makes of a table. AssertionError where it would refuse all of it."""
+    """The table after iptables-restore --noflush. Raises AssertionError where that would refuse all of it."""
     table = copy(table)
     first, *lines, last = text.splitlines()
     assert (first, last) == ("*filter", "COMMIT")
@@ -74,7 +74,7 @@ def put_up(table: Table, wanted: fence.Fence = FENCE) -> Table:
 
 
 def fits(rule: str, packet: dict[str, Any]) -> bool:
-    """Whether a packet is one that a rule of ours speaks of."""
+    """True if a rule of ours matches a packet."""
     words, wanted, fitting = rule.split(), True, True
     while words and words[0] != "-j":
         word = words.pop(0)
@@ -96,7 +96,7 @@ def fits(rule: str, packet: dict[str, Any]) -> bool:
 
 
 def verdict(table: Table, chain: str, packet: dict[str, Any]) -> str:
-    """What becomes of a packet in one of our chains, and in those that it leads to."""
+    """The verdict on a packet in one of our chains, and in those that it leads to."""
     for rule in table[chain]:
         if fits(rule, packet):
             target = rule.split("-j ")[1].split()[0]

@@ -1,4 +1,4 @@
-"""Doors in other people's chains of nftables, from rulesets as `nft --json list ruleset` prints them."""
+"""Doors in other programs' chains of nftables, from rulesets as `nft --json list ruleset` prints them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs at the front door, as far as it is pure; tests/e2e/test_tls.py has the rest."""
+"""Redirect, certificate and ports of the proxy, as far as they are pure; the rest is in e2e/test_tls.py."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROGRAMS = Path(__file__).parents[4] / "services" / "system"
 
 
 def program(name: str) -> ModuleType:
-    """A program that stands alone on the host."""
+    """A program of the host, loaded by itself."""
     spec = importlib.util.spec_from_file_location(f"front_door_{name}", PROGRAMS / f"{name}.py")
     assert spec
     assert spec.loader
@@ -81,7 +81,7 @@ def test_only_challenges_are_shown(path: str, token: str | None) -> None:
 
 
 def asked(sent: bytes, webroot: Path | None = None) -> bytes:
-    """What port 80 answers to this, which ends in the middle when it is no whole request."""
+    """Port 80's answer to a text, which ends in the middle when it is no complete request."""
     said = bytearray()
     writer = SimpleNamespace(write=said.extend, close=lambda: None)
 
@@ -232,7 +232,7 @@ def test_the_unit_of_a_process(text: str, unit: str) -> None:
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Lets a program of a unit listen on port 80."""
+    """A function that lets a program of a unit listen on port 80."""
 
     def hold(program: str, unit: str) -> None:
         monkeypatch.setattr(ports, "find_holder", lambda *_: Holder(program, 7, unit))

@@ -1,4 +1,4 @@
-"""Every kind of resource: what it sees, makes, takes away again, and leaves alone."""
+"""Every kind of resource sees, makes and removes its own, and leaves the rest alone."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ CONDITIONS = {
     "FreePort",
     "ReachableFromContainer",
     "ResolvableName",
-}  # which hold or do not; nobody makes them
+}  # those that only hold or do not, and are never made
 
 
 def every_kind(host: Host) -> dict[str, Resource]:
-    """One of each kind, as it would stand in a manifest."""
+    """One of each kind, as in a manifest."""
     host.images.add("theirs/image:1")
     return {
         "AptPackages": AptPackages("docker", ("docker.io", "iptables"), unless=("dockerd", "docker")),

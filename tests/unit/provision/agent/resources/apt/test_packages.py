@@ -1,4 +1,4 @@
-"""Packages: what is missing, what came with an installation, and apt's everyday failures."""
+"""Packages: those missing, those that came with others, and apt's everyday failures."""
 
 from __future__ import annotations
 

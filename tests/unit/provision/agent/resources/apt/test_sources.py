@@ -88,7 +88,7 @@ def test_which_archive_an_entry_means(uris: str, components: str, signed_by: str
 
 @pytest.fixture
 def files(host: Host) -> list[Path]:
-    """Lines, stanzas, and somebody else's."""
+    """Files of sources: lines, stanzas, and those of another archive."""
     folder = Path(host.path("/etc/apt/sources.list.d"))
     folder.mkdir()
     (folder / "debian.sources").write_text(STANZAS)

@@ -1,4 +1,4 @@
-"""Images that servers are made of are tried once, and refused with the reason."""
+"""Images of servers are tried once, and refused with the reason."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def words(host: Host) -> list[str]:
 
 
 def refused(machine: FakeMachine) -> Problem:
-    """The reason. Nothing is left of the trial, and the next run tries again."""
+    """The reason of a refusal. Nothing is left of the trial, and the next run tries again."""
     with pytest.raises(Problem) as caught:
         IMAGE.apply(machine)
     host = machine.host

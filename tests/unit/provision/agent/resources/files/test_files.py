@@ -1,4 +1,4 @@
-"""Files, directories, secrets, keys of JSON files: what is made, what comes back, what is never touched."""
+"""Files, directories, secrets and keys of JSON files are made, given back, and else never touched."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_a_key_that_is_wanted_no_longer_goes_back_to_what_it_was(host: Host) -> 
 def test_keys_of_a_run_that_was_cut_short_go_back_too(
     host: Host, monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:
-    """`moment`: at which claim the power went."""
+    """`moment`: the claim at which the power fails."""
     theirs(host, "/etc/d.json", '{"a": "theirs"}')
     machine, path = FakeMachine(host), host.path("/etc/d.json")
     converge(machine, JsonKeys(path, {"b": 2}))

@@ -45,7 +45,7 @@ def test_a_port_that_somebody_has_is_named_before_anything_is_done(host: Host, s
     service = Service("ours", UNIT, ports=PORTS)
     with pytest.raises(Problem) as caught:
         service.check(FakeMachine(host, (service,)))
-    assert caught.value.what == "ours needs UDP port 8125 of 127.0.0.1, which somebody (pid 7) has taken"
+    assert caught.value.what == "ours needs UDP port 8125 of 127.0.0.1, which another (pid 7) has taken"
     assert "[monitoring] statsd_port" in caught.value.hint
     assert not host.ran("systemctl", "restart")
 

@@ -47,7 +47,7 @@ def test_a_container_that_does_not_come_is_told(host: Host, monkeypatch: pytest.
 
 
 def test_the_attempt_is_made_in_the_other_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a thread of its own, which alone changes its network."""
+    """A thread of its own makes the attempt: only that thread changes its network."""
     seen: list[tuple[str, object]] = []
     here = threading.get_ident()
 

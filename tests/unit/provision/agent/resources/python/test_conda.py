@@ -1,4 +1,4 @@
-"""conda and what is made of its packages: on a made-up host, with installers that a fake web gives out."""
+"""conda and the prefixes of its packages, on a made-up host with installers from a fake web."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_checked_installer_is_run_in_a_home_of_its_own(
 
     def run(argv: Any, *, env: dict[str, str], **_: Any) -> str:
         homes.append(env["HOME"])
-        assert machine.claims(prefix(host)) == {"installing": True}  # whatever happens from here on is ours
+        assert machine.claims(prefix(host)) == {"installing": True}  # all that happens from here on is ours
         return real(argv)
 
     monkeypatch.setattr(host, "run", run)
@@ -170,7 +170,7 @@ def test_a_machine_that_no_installer_is_for(host: Host, monkeypatch: pytest.Monk
 
 
 class Web:
-    """urllib's opener: each answer in its turn. An answer promises `length` bytes and gives `content`."""
+    """A urllib opener that gives each answer in turn: it promises `length` bytes and gives `content`."""
 
     def __init__(self, *answers: Exception | tuple[bytes, int]) -> None:
         self.answers = list(answers)
@@ -233,7 +233,7 @@ def test_what_breaks_off_is_fetched_again(fetch: Callable[..., tuple[Path, Web]]
 def test_what_cannot_be_had_leaves_no_file(
     fetch: Callable[..., tuple[Path, Web]], answers: list[Any], message: str
 ) -> None:
-    """`fetch` sees to the file. Asked once more, the web would have no answer."""
+    """`fetch` removes the file. The web has no answer to a second question."""
     with pytest.raises(Problem, match=message) as caught:
         fetch(*answers)
     assert "[python] installer and sha256" in caught.value.hint

@@ -1,4 +1,4 @@
-"""Units of systemd: when they start, restart and stop, and whose they are."""
+"""Units of systemd: their starts, restarts, stops, and their owners."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_what_an_active_unit_has_made_and_somebody_took_away_is_made_anew(host: 
 
 
 def test_what_a_unit_has_made_goes_with_it_though_it_does_not_run(host: Host) -> None:
-    """Only its stop takes that away, and systemd stops nothing that is not active."""
+    """Only stopping the unit removes it, and systemd stops no unit that is not active."""
     service = Service("ours", "[Service]\n", still_there=("/opt/fence.py", "check"))
     machine = FakeMachine(host, (service,))
     converge(machine, service)
@@ -230,7 +230,7 @@ def test_a_service_of_an_earlier_manifest_is_stopped_though_nobody_asked_for_it(
     machine, file, service = watched
     machine.resources = (file, Service("other"))
     machine.looks.clear()
-    Service("other").check(machine)  # a look that is shared, and does not ask for ours
+    Service("other").check(machine)  # a shared look, which did not ask for ours
     service.remove(machine)
     assert (host.units["ours"].active, host.units["ours"].enabled) == ("inactive", False)
 
