@@ -111,3 +111,9 @@ def deployed(operator: Operator) -> Iterator[Template]:
 @pytest.fixture(scope="session")
 def machine(raised: tuple[Host, Done]) -> Host:
     return raised[0]
+
+
+@pytest.fixture(scope="module")
+def there(operator: Operator, host: Host) -> tuple[str, ...]:
+    """The options that name the `host` of a module, with any host key."""
+    return ("-H", host.login(), "-i", str(operator.key), "--accept-new-host-key")

@@ -97,11 +97,9 @@ class Host:
         """Wait until the hub answers through the proxy."""
         end = time.monotonic() + BOOT_TIMEOUT
         while time.monotonic() < end:
-            try:
-                with urllib.request.urlopen(f"{self.url}hub/health", timeout=5, context=ANY_CERTIFICATE):
-                    return
-            except OSError:
-                time.sleep(0.2)
+            if hub_answers(self.url):
+                return
+            time.sleep(0.2)
         raise AssertionError(f"no hub answers at {self.url} in {BOOT_TIMEOUT} s")
 
     def wait_until_up(self) -> None:
@@ -126,6 +124,15 @@ class Host:
         docker("kill", self.container)
         docker("start", self.container)
         self.wait_until_up()
+
+
+def hub_answers(url: str, timeout: float = 5) -> bool:
+    """True if a hub answers at its URL for visitors, through the proxy."""
+    try:
+        with urllib.request.urlopen(f"{url}hub/health", timeout=timeout, context=ANY_CERTIFICATE):
+            return True
+    except OSError:
+        return False
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

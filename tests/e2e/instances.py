@@ -60,15 +60,22 @@ def published(operator: Operator, folder: Path) -> Iterator[str]:
     """The URL of a folder, for containers on this computer."""
     route = ["--entrypoint", "ip", instance_image(operator), "-4", "route", "show", "default"]
     gateway = docker("run", "--rm", *route).split()[2]
+    with served(folder, gateway) as port:
+        yield f"http://{gateway}:{port}"
+
+
+@contextmanager
+def served(folder: Path, address: str) -> Iterator[int]:
+    """A web server with a folder on one of this computer's addresses; its port."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
 
     serve: Any = partial(Quiet, directory=str(folder))
-    with ThreadingHTTPServer((gateway, 0), serve) as server:
+    with ThreadingHTTPServer((address, 0), serve) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
-            yield f"http://{gateway}:{server.server_port}"
+            yield server.server_port
         finally:
             server.shutdown()

@@ -86,12 +86,6 @@ def host(
         yield host
 
 
-@pytest.fixture(scope="module")
-def there(operator: Operator, host: Host) -> tuple[str, ...]:
-    """The options that name the host."""
-    return ("-H", host.login(), "-i", str(operator.key), "--accept-new-host-key")
-
-
 def test_hub_from_bare_to_bare_again(operator: Operator, host: Host, there: tuple[str, ...]) -> None:
     found = host.snapshot("host")["host"]
 

@@ -79,11 +79,6 @@ def host(operator: Operator, deployed: Template) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="module")
-def there(operator: Operator, host: Host) -> tuple[str, ...]:
-    return ("-H", host.login(), "-i", str(operator.key), "--accept-new-host-key")
-
-
-@pytest.fixture(scope="module")
 def notebook(operator: Operator, host: Host, there: tuple[str, ...]) -> str:
     """A container of the visitors' image on their network."""
     with operator.changed(**QUICK):

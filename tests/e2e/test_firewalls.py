@@ -41,11 +41,6 @@ def host(operator: Operator, deployed: Template) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="module")
-def there(operator: Operator, host: Host) -> tuple[str, ...]:
-    return ("-H", host.login(), "-i", str(operator.key), "--accept-new-host-key")
-
-
-@pytest.fixture(scope="module")
 def _deployed(operator: Operator, host: Host, there: tuple[str, ...]) -> Iterator[None]:
     with operator.changed(**QUICK):
         host.run("systemctl stop hubwright-fence-repair.timer")  # an apply should be enough

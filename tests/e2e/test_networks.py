@@ -74,11 +74,6 @@ def host(operator: Operator) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="module")
-def there(host: Host, operator: Operator) -> tuple[str, ...]:
-    return ("-H", host.login(), "-i", str(operator.key), "--accept-new-host-key")
-
-
-@pytest.fixture(scope="module")
 def around(operator: Operator, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     """The network, with the host cut off from all beyond it."""
     builder = load(operator.config).builder

@@ -5,20 +5,16 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tarfile
-import threading
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 from provision.machines.libvirt import EMULATED_CPU, EMULATED_FEATURES
 from provision.settings import load
-from tests.e2e.hosts import ANY_CERTIFICATE, free_port
+from tests.e2e.hosts import free_port, hub_answers
+from tests.e2e.instances import served
 from tests.e2e.operators import Operator
 from tests.vm.machines import POLL
 
@@ -46,11 +42,9 @@ class Instance:
         """Wait until the hub answers through the proxy."""
         end = time.monotonic() + BOOT_TIMEOUT
         while time.monotonic() < end and self.process.poll() is None:
-            try:
-                with urllib.request.urlopen(f"{self.url}hub/health", timeout=20, context=ANY_CERTIFICATE):
-                    return
-            except OSError:
-                time.sleep(POLL)
+            if hub_answers(self.url, timeout=20):
+                return
+            time.sleep(POLL)
         raise AssertionError(f"no hub answers at {self.url}; the console's last lines:\n{self.last_words()}")
 
     def run(self, script: str) -> str:
@@ -115,15 +109,5 @@ def disk_of(box: Path, folder: Path) -> Path:
 @contextmanager
 def published(folder: Path) -> Iterator[str]:
     """The URL of a folder, for machines that are not alone. It ends in a slash."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    serve: Any = partial(Quiet, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://{HERE_FOR_IT}:{server.server_port}/"
-        finally:
-            server.shutdown()
+    with served(folder, "127.0.0.1") as port:
+        yield f"http://{HERE_FOR_IT}:{port}/"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
 from provision.machines import machine_of
 from provision.settings import load
-from tests.e2e.hosts import ANY_CERTIFICATE, SNAPSHOT
+from tests.e2e.hosts import SNAPSHOT, hub_answers
 from tests.e2e.operators import Operator
 
 COMMAND_TIMEOUT = 1800.0  # seconds for one command: programs on an emulated machine are about 12 times slower
@@ -64,22 +63,18 @@ class Machine:
         """Wait until the hub answers through the proxy. Returns the time."""
         end = time.monotonic() + BOOT_TIMEOUT
         while time.monotonic() < end:
-            try:
-                with urllib.request.urlopen(f"{self.url}hub/health", timeout=20, context=ANY_CERTIFICATE):
-                    return time.time()
-            except OSError:
-                time.sleep(POLL)
+            if hub_answers(self.url, timeout=20):
+                return time.time()
+            time.sleep(POLL)
         raise AssertionError(f"no hub answers at {self.url} in {BOOT_TIMEOUT} s")
 
     def wait_until_gone(self) -> None:
         """Wait until the hub does not answer any more."""
         end = time.monotonic() + BOOT_TIMEOUT
         while time.monotonic() < end:
-            try:
-                with urllib.request.urlopen(f"{self.url}hub/health", timeout=5, context=ANY_CERTIFICATE):
-                    time.sleep(0.5)
-            except OSError:
+            if not hub_answers(self.url):
                 return
+            time.sleep(0.5)
         raise AssertionError(f"a hub still answers at {self.url} after {BOOT_TIMEOUT} s")
 
     def wait_until_off(self) -> None:

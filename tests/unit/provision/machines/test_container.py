@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,21 +12,11 @@ from provision.machines import docker, machine_of
 from provision.machines.docker import Container
 from provision.report.reporter import Reporter
 from provision.settings import Settings
-from tests.unit.fake_vagrant import Vagrant, inspected, machine_programs, made
+from tests.unit.fake_vagrant import Vagrant, inspected, made
 from tests.unit.programs import Programs, failed
 
 Hub = Callable[..., Settings]
 QUIET = Reporter(quiet=True)
-
-
-@pytest.fixture
-def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
-    return machine_programs(monkeypatch, tmp_path / "cache")
-
-
-@pytest.fixture
-def vagrant(monkeypatch: pytest.MonkeyPatch, programs: Programs) -> Vagrant:
-    return Vagrant.install(monkeypatch, programs)
 
 
 @pytest.mark.parametrize(

@@ -18,21 +18,11 @@ from provision.machines import machine, machine_of, vagrant_facts
 from provision.report.reporter import Reporter
 from provision.settings import Settings
 from provision.tools.project import PROJECT
-from tests.unit.fake_vagrant import Vagrant, inspected, machine_programs, made
+from tests.unit.fake_vagrant import Vagrant, inspected, made
 from tests.unit.programs import Programs
 
 Hub = Callable[..., Settings]
 QUIET = Reporter(quiet=True)
-
-
-@pytest.fixture
-def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
-    return machine_programs(monkeypatch, tmp_path / "cache")
-
-
-@pytest.fixture
-def vagrant(monkeypatch: pytest.MonkeyPatch, programs: Programs) -> Vagrant:
-    return Vagrant.install(monkeypatch, programs)
 
 
 def test_the_vagrantfile_uses_what_it_is_given(hub: Hub) -> None:

@@ -1,0 +1,20 @@
+"""The programs and the Vagrant of a computer on which machines are raised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.fake_vagrant import Vagrant, machine_programs
+from tests.unit.programs import Programs
+
+
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
+    return machine_programs(monkeypatch, tmp_path / "cache")
+
+
+@pytest.fixture
+def vagrant(monkeypatch: pytest.MonkeyPatch, programs: Programs) -> Vagrant:
+    return Vagrant.install(monkeypatch, programs)
