@@ -24,7 +24,7 @@ from provision.report.reporter import Reporter
 from provision.settings import Settings, load
 from provision.tools.project import PROJECT
 from roles.shared import paths
-from tests.e2e.hosts import Host, bare_host
+from tests.support.hosts.containers import Host, bare_host
 from tests.support.visitor import visit
 
 ROUNDS = 3

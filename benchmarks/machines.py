@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import free_port, run
-from tests.e2e.operators import Operator
+from tests.support.operators import Operator
 
 PROJECT = Path(__file__).parent.parent
 HUBWRIGHT = Path(sys.executable).parent / "hubwright"

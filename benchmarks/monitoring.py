@@ -9,7 +9,7 @@ from benchmarks.machines import bench
 from benchmarks.timing import conditions, run, say
 from provision.machines import machine_of
 from provision.settings import load
-from tests.e2e.hosts import Host
+from tests.support.hosts.containers import Host
 from tests.support.visitor import Visitor, visit
 
 VISITS = 3

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.hosts import Host, docker, free_port
-from tests.e2e.operators import PROJECT, Done, Operator
-from tests.e2e.templates import Template, template
+from tests.support.hosts.containers import Host, docker, free_port
+from tests.support.hosts.templates import Template, template
+from tests.support.operators import PROJECT, Done, Operator
 
 # The first modules that need the machine raise it, and the last destroy it; those that change it come late.
 ORDER = (

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from tests.e2e.hosts import Host
-from tests.e2e.operators import Operator
 from tests.e2e.test_changes import CULL_AT_ONCE, users
+from tests.support.hosts.containers import Host
+from tests.support.operators import Operator
 from tests.support.visitor import Kernel, Visitor
 
 PASSWORD = "open-sesame-2000"

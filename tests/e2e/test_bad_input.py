@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.hosts import Host, free_port
-from tests.e2e.operators import Operator
+from tests.support.hosts.containers import Host, free_port
+from tests.support.operators import Operator
 from tests.support.visitor import visit
 
 NOWHERE = f"127.0.0.1:1/nothing@sha256:{'0' * 64}"

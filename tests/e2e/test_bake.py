@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.hosts import Host, bare_host, docker, free_port
-from tests.e2e.operators import Operator
+from tests.support.hosts.containers import Host, bare_host, docker, free_port
+from tests.support.operators import Operator
 from tests.support.visitor import visit
 
 FIRST_BOOT_TIMEOUT = 300  # seconds for a first boot

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.browsers import IN_THE_WAY, PAGE_TIMEOUT, browsed
-from tests.e2e.hosts import Host
+from tests.support.browsers import IN_THE_WAY, PAGE_TIMEOUT, browsed
+from tests.support.hosts.containers import Host
 
 
 def wait_for_kernel(page: Page) -> None:

@@ -15,8 +15,8 @@ import pytest
 
 from provision.images import context
 from provision.tools.process import docker as docker_here
-from tests.e2e.hosts import docker
-from tests.e2e.operators import PROJECT
+from tests.support.hosts.containers import docker
+from tests.support.operators import PROJECT
 
 Listing = dict[str, tuple[bytes, int, int, str]]
 BOUND = 256 << 20  # bytes of memory for a process that sends a folder of twice as much

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from tests.e2e.hosts import Host
-from tests.e2e.operators import Operator
+from tests.support.hosts.containers import Host
+from tests.support.operators import Operator
 from tests.support.visitor import Visitor, visit
 
 END_TIMEOUT = 180  # seconds until a server that writes too much has ended

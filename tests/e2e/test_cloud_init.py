@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.hosts import Host, docker, free_port
-from tests.e2e.instances import instance, instance_image, published
-from tests.e2e.operators import Done, Operator
+from tests.support.hosts.containers import Host, docker, free_port
+from tests.support.hosts.instances import instance, instance_image, published
+from tests.support.operators import Done, Operator
 from tests.support.visitor import visit
 
 FIRST_BOOT_TIMEOUT = 300  # seconds for a first boot

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.e2e.browsers import BROWSERS, OPTIONS
-from tests.e2e.hosts import Host
-from tests.e2e.operators import PROGRAMS, PROJECT, Operator
 from tests.e2e.test_monitoring import counted, timed, until
+from tests.support.browsers import BROWSERS, OPTIONS
+from tests.support.hosts.containers import Host
+from tests.support.operators import PROGRAMS, PROJECT, Operator
 from tests.support.visitor import Visitor
 
 CROWD = 6

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from tests.e2e.hosts import Host
-from tests.e2e.operators import Done, Operator
+from tests.support.hosts.containers import Host
+from tests.support.operators import Done, Operator
 
 
 def test_up_raises_deploys_once_and_prints_the_url(raised: tuple[Host, Done]) -> None:

@@ -7,8 +7,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.e2e.hosts import Host, docker
-from tests.e2e.operators import Operator
+from tests.support.hosts.containers import Host, docker
+from tests.support.operators import Operator
 
 
 def processes_that_name(text: str) -> list[str]:

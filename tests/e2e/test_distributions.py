@@ -20,10 +20,10 @@ import tomli_w
 
 from provision.agent.distributions import KNOWN
 from provision.settings import read_toml
-from tests.e2e import ubuntu
-from tests.e2e.hosts import Host, bare_host, differences, docker, free_port, host_image
-from tests.e2e.operators import Operator
-from tests.e2e.sudoers import PASSWORD, USERS, with_password
+from tests.support.hosts import ubuntu
+from tests.support.hosts.containers import Host, bare_host, differences, docker, free_port, host_image
+from tests.support.hosts.sudoers import PASSWORD, USERS, with_password
+from tests.support.operators import Operator
 from tests.support.visitor import visit
 
 SUITES = {

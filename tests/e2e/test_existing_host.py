@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.hosts import Host, bare_host, differences, free_port
-from tests.e2e.operators import Done, Operator
+from tests.support.hosts.containers import Host, bare_host, differences, free_port
 from tests.support.interrupts import interruptible
+from tests.support.operators import Done, Operator
 from tests.support.visitor import Visitor, visit
 
 LOCK_TIMEOUT = 120  # seconds

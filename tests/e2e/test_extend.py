@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.hosts import Host
-from tests.e2e.operators import Operator
+from tests.support.hosts.containers import Host
+from tests.support.operators import Operator
 
 CONFIG = (
     "c.JupyterHub.template_vars.update({'own': 1})\nc.Spawner.args.append('--ServerApp.max_body_size=9999999')\n"

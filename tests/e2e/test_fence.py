@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.hosts import Host
-from tests.e2e.operators import PROJECT, Operator
-from tests.e2e.templates import QUICK, Template
+from tests.support.hosts.containers import Host
+from tests.support.hosts.templates import QUICK, Template
+from tests.support.operators import PROJECT, Operator
 
 FENCE = "hubwright-fence"
 GATEWAY = "172.30.0.1"

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.e2e.hosts import Host
-from tests.e2e.operators import Operator
-from tests.e2e.templates import QUICK, Template
+from tests.support.hosts.containers import Host
+from tests.support.hosts.templates import QUICK, Template
+from tests.support.operators import Operator
 from tests.support.visitor import visit
 
 REPAIR_TIMEOUT = 90  # seconds for repairs that the host makes by itself, on a slow computer

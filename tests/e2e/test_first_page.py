@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, quote
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.browsers import IN_THE_WAY, PAGE_TIMEOUT, browsed
-from tests.e2e.hosts import Host
-from tests.e2e.operators import Operator
+from tests.support.browsers import IN_THE_WAY, PAGE_TIMEOUT, browsed
+from tests.support.hosts.containers import Host
+from tests.support.operators import Operator
 from tests.support.visitor import Visitor
 
 LINK = "hub/user-redirect/lab/tree/welcome.ipynb?factory=Notebook&a=b%20c"

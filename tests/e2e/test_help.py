@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.e2e.operators import PROGRAMS, PROJECT
+from tests.support.operators import PROGRAMS, PROJECT
 
 # Each takes a noticeable part of a second, or brings one that does.
 SLOW = {

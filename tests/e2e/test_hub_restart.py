@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.e2e.hosts import Host
+from tests.support.hosts.containers import Host
 from tests.support.visitor import Visitor
 
 LATER = 5.0  # seconds; JupyterHub itself would wait for 10

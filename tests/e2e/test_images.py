@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.hosts import Host
-from tests.e2e.operators import Operator
+from tests.support.hosts.containers import Host
+from tests.support.operators import Operator
 from tests.support.visitor import visit
 
 WITHOUT = "USER root\nRUN rm /opt/notebook/bin/jupyterhub-singleuser\nUSER jovyan"

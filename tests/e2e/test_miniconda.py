@@ -1,6 +1,6 @@
 """The hub on an interpreter from conda: to it, to a newer one, and back, with refusals on the way.
 
-conda itself is a stand-in, see conda_stand_in, so that the tests need no channel.
+conda itself is a stand-in, see stand_ins/conda, so that the tests need no channel.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import pytest
 import tomli_w
 
 from provision.settings import read_toml
-from tests.e2e.conda_stand_in import Shelf, shelf
-from tests.e2e.hosts import Host
-from tests.e2e.operators import Done, Operator
+from tests.support.hosts.containers import Host
+from tests.support.operators import Done, Operator
+from tests.support.stand_ins.conda import Shelf, shelf
 from tests.support.visitor import Visitor, visit
 
 PREFIX = "/opt/miniconda3"

@@ -12,9 +12,9 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from tests.e2e.browsers import BROWSERS, OPTIONS
-from tests.e2e.hosts import Host
-from tests.e2e.operators import PROJECT, Operator
+from tests.support.browsers import BROWSERS, OPTIONS
+from tests.support.hosts.containers import Host
+from tests.support.operators import PROJECT, Operator
 from tests.support.visitor import Visitor, visit
 
 GRAPHITE, METRICS, STATUS = "hubwright-graphite", "hubwright-metrics", "hubwright-status"

@@ -1,6 +1,6 @@
 """A host without a way out downloads through a proxy, then from mirrors; in the end nothing is left of it.
 
-The network is a stand-in, see network_stand_in; programs, packages and the archives behind it are real.
+The network is a stand-in, see stand_ins/network; programs, packages and the archives behind it are real.
 The tests tell one story and stand in its order.
 """
 
@@ -20,9 +20,9 @@ from provision import images
 from provision.images import base_image_tag, ensure_archive
 from provision.report.reporter import Reporter
 from provision.settings import load, read_toml
-from tests.e2e.hosts import Host, bare_host
-from tests.e2e.network_stand_in import PASSWORD, USER, Network, network
-from tests.e2e.operators import Operator
+from tests.support.hosts.containers import Host, bare_host
+from tests.support.operators import Operator
+from tests.support.stand_ins.network import PASSWORD, USER, Network, network
 from tests.support.visitor import visit
 
 SMALL = """\

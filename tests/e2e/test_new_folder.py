@@ -15,8 +15,8 @@ import pytest
 import tomli_w
 
 from provision.settings import read_toml
-from tests.e2e.hosts import docker, free_port
-from tests.e2e.operators import COMMAND_TIMEOUT, PROGRAMS, PROJECT, Done, Operator
+from tests.support.hosts.containers import docker, free_port
+from tests.support.operators import COMMAND_TIMEOUT, PROGRAMS, PROJECT, Done, Operator
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 

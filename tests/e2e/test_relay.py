@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.hosts import free_port
-from tests.e2e.operators import PROJECT
+from tests.support.hosts.containers import free_port
+from tests.support.operators import PROJECT
 
 SOON = 30.0  # seconds
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from tests.e2e.hosts import Host
-from tests.e2e.operators import Operator
+from tests.support.hosts.containers import Host
+from tests.support.operators import Operator
 
 
 def test_plan_has_nothing_to_do(operator: Operator, machine: Host) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from tests.e2e.hosts import ANY_CERTIFICATE, Host
-from tests.e2e.operators import Operator
+from tests.support.hosts.containers import ANY_CERTIFICATE, Host
+from tests.support.operators import Operator
 from tests.support.pki import Issued, authority
 from tests.support.visitor import Visitor, visit
 

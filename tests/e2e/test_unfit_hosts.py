@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from provision.agent.distributions import KNOWN
-from tests.e2e.hosts import Host, bare_host, docker
-from tests.e2e.operators import PROJECT, Done, Operator
-from tests.e2e.sudoers import PASSWORD, USERS, with_password
+from tests.support.hosts.containers import Host, bare_host, docker
+from tests.support.hosts.sudoers import PASSWORD, USERS, with_password
+from tests.support.operators import PROJECT, Done, Operator
 
 
 @pytest.fixture(scope="module")

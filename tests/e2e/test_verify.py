@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tests.e2e.hosts import Host
-from tests.e2e.operators import Done, Operator
+from tests.support.hosts.containers import Host
+from tests.support.operators import Done, Operator
 
 LOGINS = "journalctl --quiet --unit=ssh --output=cat | grep --count '^Accepted publickey for vagrant' || true"
 

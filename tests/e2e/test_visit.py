@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.e2e.hosts import Host
+from tests.support.hosts.containers import Host
 from tests.support.visitor import Visitor, visit
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from provision import settings
-from tests.unit.fakes import Host
+from tests.support.fakes.host import Host
 
 PROGRAMS = ("exec", "spawn", "posix_spawn", "fork")
 CONNECTIONS = ("connect", "connect_ex", "bind", "sendto")

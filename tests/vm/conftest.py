@@ -25,9 +25,9 @@ from provision.machines.boxes import ensure_box
 from provision.report.reporter import Reporter
 from provision.settings import Settings, read_toml
 from provision.survey import computer
-from tests.e2e import ubuntu
-from tests.e2e.hosts import free_port
-from tests.e2e.operators import PROJECT, Done, Operator
+from tests.support.hosts import ubuntu
+from tests.support.hosts.containers import free_port
+from tests.support.operators import PROJECT, Done, Operator
 from tests.vm import times
 from tests.vm.machines import COMMAND_TIMEOUT, LIBVIRT, Machine, virsh
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from provision.machines.libvirt import EMULATED_CPU, EMULATED_FEATURES
 from provision.settings import load
-from tests.e2e.hosts import free_port, hub_answers
-from tests.e2e.instances import served
-from tests.e2e.operators import Operator
+from tests.support.hosts.containers import free_port, hub_answers
+from tests.support.hosts.instances import served
+from tests.support.operators import Operator
 from tests.vm.machines import POLL
 
 HERE_FOR_IT = "10.0.2.2"  # QEMU's name for this computer's loopback

@@ -10,8 +10,8 @@ from typing import Any
 
 from provision.machines import machine_of
 from provision.settings import load
-from tests.e2e.hosts import SNAPSHOT, hub_answers
-from tests.e2e.operators import Operator
+from tests.support.hosts.containers import SNAPSHOT, hub_answers
+from tests.support.operators import Operator
 
 COMMAND_TIMEOUT = 1800.0  # seconds for one command: programs on an emulated machine are about 12 times slower
 BOOT_TIMEOUT = 600.0  # seconds

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.operators import PROGRAMS, Operator
+from tests.support.operators import PROGRAMS, Operator
 from tests.vm.machines import virsh
 
 

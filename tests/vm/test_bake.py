@@ -8,8 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.e2e.operators import Operator
 from tests.e2e.test_bake import OWN
+from tests.support.operators import Operator
 from tests.support.visitor import visit
 from tests.vm.instances import Instance, disk_of, instance
 from tests.vm.machines import Machine

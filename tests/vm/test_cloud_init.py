@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from provision.settings import load
-from tests.e2e.hosts import free_port
-from tests.e2e.operators import Operator
+from tests.support.hosts.containers import free_port
+from tests.support.operators import Operator
 from tests.support.visitor import visit
 from tests.vm.instances import disk_of, instance, published
 from tests.vm.times import note

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from provision.settings import load
-from tests.e2e.operators import Done
+from tests.support.operators import Done
 from tests.support.visitor import visit
 from tests.vm.machines import Machine
 from tests.vm.times import note

@@ -16,8 +16,8 @@ from provision.agent.loop import Run
 from provision.agent.state import State
 from provision.deploy.bundle import RoleSteps, manifest
 from provision.settings import Settings
-from tests.unit.fake_systemd import Unit
-from tests.unit.fakes import DISTRIBUTION, Host, inputs, relocated
+from tests.support.fakes.host import DISTRIBUTION, Host, inputs, relocated
+from tests.support.fakes.systemd import Unit
 
 HIDDEN = "correct-horse-battery"
 FENCE = "hubwright-fence"
@@ -63,7 +63,7 @@ class _Line(Channel):
         self.host = host
 
     def blob(self, digest: str) -> Any:
-        from tests.unit.fake_machine import FakeMachine
+        from tests.support.fakes.machine import FakeMachine
 
         machine = FakeMachine(self.host, blobs={digest: b"a build context"})
         return machine.blob(digest)

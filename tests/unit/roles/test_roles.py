@@ -32,7 +32,7 @@ from provision.settings import Settings
 from roles import graphite, keeper
 from roles.shared import render
 from roles.shared.inputs import ImageSource
-from tests.unit.fakes import inputs
+from tests.support.fakes.host import inputs
 
 HIDDEN = "correct-horse-battery"
 SHARED = '[auth]\ntype = "shared-password"\n'

@@ -18,8 +18,8 @@ from provision.agent.resources import Directory, DockerNetwork, File, Service
 from provision.agent.state import State
 from provision.deploy.bundle import manifest
 from provision.settings import Settings
-from tests.unit.fake_machine import FakeMachine
-from tests.unit.fakes import DISTRIBUTION, Host, relocated
+from tests.support.fakes.host import DISTRIBUTION, Host, relocated
+from tests.support.fakes.machine import FakeMachine
 from tests.unit.roles.test_full_hub import Service as Hub
 
 OF_THE_NETWORK = ("apt-get", "download", "conda", "pip", "uv", "npm", "node", "bash")

@@ -26,7 +26,7 @@ from provision.agent.loop import Run
 from provision.agent.machine import LocalMachine
 from provision.agent.resources import KINDS, Change, File, Machine, Problem, Resource
 from provision.agent.state import State
-from tests.unit.fakes import DISTRIBUTION
+from tests.support.fakes.host import DISTRIBUTION
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from provision.deploy.bundle import RoleSteps, manifest
 from provision.first_boot import begin
 from provision.settings import Settings
 from provision.ssh.loader import START
-from tests.unit.fakes import DISTRIBUTION, Host
+from tests.support.fakes.host import DISTRIBUTION, Host
 
 CONTENT = b"what is large"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

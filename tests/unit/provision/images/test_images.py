@@ -26,7 +26,7 @@ from provision.images import (
 from provision.report.reporter import Reporter
 from provision.settings import Settings
 from provision.tools.process import explain_docker
-from tests.unit.programs import Programs, failed
+from tests.support.fakes.programs import Programs, failed
 
 Hub = Callable[..., Settings]
 Write = Callable[[IO[bytes]], None]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.fake_vagrant import Vagrant, machine_programs
-from tests.unit.programs import Programs
+from tests.support.fakes.programs import Programs
+from tests.support.fakes.vagrant import Vagrant, machine_programs
 
 
 @pytest.fixture

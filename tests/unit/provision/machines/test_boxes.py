@@ -16,7 +16,7 @@ from provision.machines import boxes, machine_of
 from provision.machines.virtual import VirtualMachine
 from provision.report.reporter import Reporter
 from provision.settings import Settings
-from tests.unit.programs import Programs, failed
+from tests.support.fakes.programs import Programs, failed
 
 Hub = Callable[..., Settings]
 QUIET = Reporter(quiet=True)

@@ -12,8 +12,8 @@ from provision.machines import docker, machine_of
 from provision.machines.docker import Container
 from provision.report.reporter import Reporter
 from provision.settings import Settings
-from tests.unit.fake_vagrant import Vagrant, inspected, made
-from tests.unit.programs import Programs, failed
+from tests.support.fakes.programs import Programs, failed
+from tests.support.fakes.vagrant import Vagrant, inspected, made
 
 Hub = Callable[..., Settings]
 QUIET = Reporter(quiet=True)

@@ -18,8 +18,8 @@ from provision.machines import machine, machine_of, vagrant_facts
 from provision.report.reporter import Reporter
 from provision.settings import Settings
 from provision.tools.project import PROJECT
-from tests.unit.fake_vagrant import Vagrant, inspected, made
-from tests.unit.programs import Programs
+from tests.support.fakes.programs import Programs
+from tests.support.fakes.vagrant import Vagrant, inspected, made
 
 Hub = Callable[..., Settings]
 QUIET = Reporter(quiet=True)

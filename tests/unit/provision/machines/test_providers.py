@@ -15,7 +15,7 @@ from provision.errors import SettingsError
 from provision.machines import KINDS, machine_of
 from provision.settings import Settings
 from provision.tools.project import PROJECT
-from tests.unit.fake_vagrant import made
+from tests.support.fakes.vagrant import made
 
 Hub = Callable[..., Settings]
 PROVIDERS = tuple(kind.provider for kind in KINDS)

@@ -16,7 +16,7 @@ from provision.machines.libvirt import LibvirtMachine
 from provision.machines.virtual import VirtualMachine
 from provision.report.reporter import Reporter
 from provision.settings import Settings
-from tests.unit.programs import Programs, failed, not_installed
+from tests.support.fakes.programs import Programs, failed, not_installed
 
 Hub = Callable[..., Settings]
 GIB = 1024**3

@@ -20,7 +20,7 @@ from provision.pins.renew import LOCKS, Renewal, differences, renew, versions
 from provision.report.reporter import Reporter
 from provision.settings import Builder
 from provision.settings.installers import PINNED
-from tests.unit.programs import Programs, failed
+from tests.support.fakes.programs import Programs, failed
 
 PROJECT = Path(__file__).parents[4]
 PINNED_FILES = (renewing.BUILDER, renewing.INSTALLERS, "docs/reference/settings.md", "docs/howto/python.md")

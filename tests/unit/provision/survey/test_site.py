@@ -21,7 +21,7 @@ from provision.survey.computer import Finding, Survey, survey
 from provision.survey.package_sources import Archive
 from provision.survey.proxies import Proxies
 from provision.survey.site import decisions, init, site_toml
-from tests.unit.programs import Programs, failed, not_installed
+from tests.support.fakes.programs import Programs, failed, not_installed
 
 Hub = Callable[..., Settings]
 QUIET = Reporter(quiet=True)

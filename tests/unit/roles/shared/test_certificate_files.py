@@ -11,8 +11,8 @@ import pytest
 from provision.errors import SettingsError
 from provision.settings import Settings
 from roles.shared.certificate_files import covers, read
+from tests.support.fakes.host import inputs
 from tests.support.pki import Issued, authority
-from tests.unit.fakes import inputs
 
 NAME = "hub.example.org"
 CA = authority()

@@ -13,8 +13,8 @@ from provision.agent.resources import CommandFailed, File, Problem, PythonEnv
 from provision.deploy import converge
 from provision.errors import SettingsError
 from provision.settings import Settings
-from tests.unit.fake_machine import FakeMachine
-from tests.unit.fakes import Host, inputs
+from tests.support.fakes.host import Host, inputs
+from tests.support.fakes.machine import FakeMachine
 
 Hub = Callable[..., Settings]
 HASH = "--hash=sha256:" + "0a" * 32

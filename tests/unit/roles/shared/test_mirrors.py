@@ -25,7 +25,7 @@ from provision.agent.resources import (
 from provision.deploy.bundle import manifest
 from provision.settings import Settings, downloads
 from roles.shared import mirrors
-from tests.unit.fakes import inputs
+from tests.support.fakes.host import inputs
 
 Hub = Callable[..., Settings]
 HIDDEN = "correct-horse-battery"

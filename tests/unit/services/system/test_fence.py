@@ -12,7 +12,7 @@ import pytest
 import roles
 from provision.agent.resources import Service
 from provision.settings import Settings
-from tests.unit.fakes import inputs
+from tests.support.fakes.host import inputs
 
 Table = dict[str, list[str]]
 

@@ -18,8 +18,8 @@ from provision.agent.resources.network.ports import Holder, parse_sockets, parse
 from provision.deploy.vhost import vhost
 from provision.errors import SettingsError
 from provision.settings import Settings
-from tests.unit.fake_machine import FakeMachine
-from tests.unit.fakes import Host
+from tests.support.fakes.host import Host
+from tests.support.fakes.machine import FakeMachine
 
 PROGRAMS = Path(__file__).parents[4] / "services" / "system"
 

@@ -34,8 +34,8 @@ from provision.agent.resources import (
     User,
     from_json,
 )
-from tests.unit.fake_machine import FakeMachine, converge, machine_for
-from tests.unit.fakes import LOCK, Host
+from tests.support.fakes.host import LOCK, Host
+from tests.support.fakes.machine import FakeMachine, converge, machine_for
 
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 CONDITIONS = {

@@ -13,8 +13,8 @@ from provision.agent.distributions import Distribution
 from provision.agent.resources import AptPackages, Problem
 from provision.agent.resources.apt import packages
 from provision.agent.resources.apt.packages import parse_dpkg, parse_lock_holder, parse_simulation
-from tests.unit.fake_machine import FakeMachine, converge
-from tests.unit.fakes import Host, theirs
+from tests.support.fakes.host import Host, theirs
+from tests.support.fakes.machine import FakeMachine, converge
 
 
 @pytest.mark.parametrize(

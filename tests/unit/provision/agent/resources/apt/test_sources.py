@@ -8,8 +8,8 @@ import pytest
 
 from provision.agent.resources import AptSources, Problem
 from provision.agent.resources.apt.sources import Entry, archive_name, entries
-from tests.unit.fake_machine import FakeMachine
-from tests.unit.fakes import SOURCES, Host
+from tests.support.fakes.host import SOURCES, Host
+from tests.support.fakes.machine import FakeMachine
 
 MIRROR = "http://mirror.example/debian"
 SECURITY = "http://mirror.example/debian-security"

@@ -9,8 +9,8 @@ import pytest
 
 from provision.agent.resources import DockerImage, DockerNetwork, Problem
 from provision.agent.resources.docker import parse_loaded, parse_networks
-from tests.unit.fake_machine import FakeMachine, converge, machine_for
-from tests.unit.fakes import Host
+from tests.support.fakes.host import Host
+from tests.support.fakes.machine import FakeMachine, converge, machine_for
 from tests.unit.provision.agent.resources.test_resources import every_kind
 
 

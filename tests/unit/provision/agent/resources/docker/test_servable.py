@@ -9,8 +9,8 @@ import pytest
 from provision.agent.resources import Problem, ServableImage
 from provision.agent.resources.docker import servable
 from provision.agent.resources.docker.servable import refuse_unfit
-from tests.unit.fake_machine import FakeMachine, converge, machine_for
-from tests.unit.fakes import Host
+from tests.support.fakes.host import Host
+from tests.support.fakes.machine import FakeMachine, converge, machine_for
 
 TAG = "ours/image:1"
 IMAGE = ServableImage(TAG, memory=256 << 20, cpu=0.5, pids=64, disk=1 << 30, patience=7)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from provision.agent.resources import Directory, File, GeneratedSecret, JsonKeys, Problem, Resource
-from tests.unit.fake_machine import FakeMachine, converge
-from tests.unit.fakes import Host, theirs
+from tests.support.fakes.host import Host, theirs
+from tests.support.fakes.machine import FakeMachine, converge
 
 
 def test_a_file_that_was_there_comes_back_as_it_was(host: Host) -> None:

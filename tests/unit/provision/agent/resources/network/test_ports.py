@@ -4,9 +4,9 @@ import pytest
 
 from provision.agent.resources import Problem, Service
 from provision.agent.resources.network import ports
-from tests.unit.fake_machine import FakeMachine
-from tests.unit.fake_systemd import Unit
-from tests.unit.fakes import Host
+from tests.support.fakes.host import Host
+from tests.support.fakes.machine import FakeMachine
+from tests.support.fakes.systemd import Unit
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

@@ -11,8 +11,8 @@ import pytest
 
 from provision.agent.resources import CommandFailed, Problem, ReachableFromContainer
 from provision.agent.resources.network import reach
-from tests.unit.fake_machine import FakeMachine
-from tests.unit.fakes import Host
+from tests.support.fakes.host import Host
+from tests.support.fakes.machine import FakeMachine
 
 API = ReachableFromContainer("keeper", "172.30.0.1", 8081, "the hub's API")
 

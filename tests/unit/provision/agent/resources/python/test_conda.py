@@ -25,8 +25,8 @@ from provision.settings import Downloads, Python, Settings
 from provision.settings.installers import installers
 from roles import python as role
 from roles.python import miniconda
-from tests.unit.fake_machine import FakeMachine, converge
-from tests.unit.fakes import LOCK, Host, inputs
+from tests.support.fakes.host import LOCK, Host, inputs
+from tests.support.fakes.machine import FakeMachine, converge
 from tests.unit.roles.test_full_hub import Service
 
 URL = "https://x.example/Miniconda3-{}.sh"

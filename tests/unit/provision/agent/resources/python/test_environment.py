@@ -10,8 +10,8 @@ import pytest
 
 from provision.agent.resources import Problem, PythonEnv
 from provision.agent.resources.python import environment as python_env
-from tests.unit.fake_machine import FakeMachine, converge
-from tests.unit.fakes import LOCK, Host
+from tests.support.fakes.host import LOCK, Host
+from tests.support.fakes.machine import FakeMachine, converge
 
 
 def test_an_environment_is_switched_at_once_and_the_one_before_is_kept(host: Host) -> None:

@@ -11,9 +11,9 @@ import pytest
 from provision.agent.resources import File, Problem, Service, Timer
 from provision.agent.resources.systemd import service as systemd
 from provision.agent.resources.systemd.service import parse_show
-from tests.unit.fake_machine import FakeMachine, converge
-from tests.unit.fake_systemd import Unit
-from tests.unit.fakes import Host, theirs
+from tests.support.fakes.host import Host, theirs
+from tests.support.fakes.machine import FakeMachine, converge
+from tests.support.fakes.systemd import Unit
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from typing import Any
 
 from provision.settings import Settings
 from roles import SHIPPED
-from tests.e2e.operators import PROJECT, Operator
+from tests.support.operators import PROJECT, Operator
 
 SNAPSHOT = Path(__file__).with_name("snapshot.py")
 BOOT_TIMEOUT = 180  # seconds

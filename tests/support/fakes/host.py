@@ -30,8 +30,8 @@ from provision.agent.resources.python import conda
 from provision.agent.resources.systemd import service as systemd
 from provision.settings import Settings
 from roles.shared.inputs import ImageSource, Inputs
-from tests.unit.fake_docker import Docker
-from tests.unit.fake_systemd import Systemd, Unit
+from tests.support.fakes.docker import Docker
+from tests.support.fakes.systemd import Systemd, Unit
 
 Answer = str | Exception | Callable[[], str]
 

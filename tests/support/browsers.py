@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Page, sync_playwright
 
-from tests.e2e.operators import PROJECT
+from tests.support.operators import PROJECT
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # It runs as root, headless, and connects to the hub alone.

@@ -14,8 +14,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.hosts import Host, bare_host, docker
-from tests.e2e.operators import Operator
+from tests.support.hosts.containers import Host, bare_host, docker
+from tests.support.operators import Operator
 
 SEED = "/var/lib/cloud/seed/nocloud"
 # Such a container leaves its network, its name and /etc/hosts to Docker, and has no locales.

@@ -34,7 +34,7 @@ HOST = ("/etc", "/home", "/opt", "/root", "/srv", "/usr/local", "/var/lib", "/va
 # The hub writes to its database whenever it likes, with a journal that comes and goes beside it.
 DATABASE = "/var/lib/jupyterhub/jupyterhub.sqlite"
 LIVE = (DATABASE, "/var/lib/jupyterhub")
-UNITS = ()  # those of the table of roles: hosts.py puts them here
+UNITS = ()  # those of the table of roles: containers.py puts them here
 LARGE = 1 << 20  # bytes; for larger files the time of change is enough
 
 

@@ -16,9 +16,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.hosts import Host, docker, free_port
-from tests.e2e.network_stand_in.mirrors import Shelves, shelves
+from tests.support.hosts.containers import Host, docker, free_port
 from tests.support.pki import Issued, authority
+from tests.support.stand_ins.network.mirrors import Shelves, shelves
 
 IMAGE = "hubwright/e2e-network:latest"
 DOCKERFILE = """\

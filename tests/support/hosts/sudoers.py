@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
-from tests.e2e.hosts import Host
-from tests.e2e.operators import PROGRAMS, PROJECT, Operator
+from tests.support.hosts.containers import Host
+from tests.support.operators import PROGRAMS, PROJECT, Operator
 
 PASSWORD = "correct horse"
 USERS = """

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.e2e.hosts import Host, bare_host, docker, host_image
-from tests.e2e.operators import Operator
+from tests.support.hosts.containers import Host, bare_host, docker, host_image
+from tests.support.operators import Operator
 
 # Settings without the parts that most tests do not need, to be quick.
 QUICK: dict[str, dict[str, Any]] = {"monitoring": {"graphite": False}, "python": {"provider": "system"}}

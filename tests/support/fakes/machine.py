@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from provision.agent.distributions import Distribution
 from provision.agent.resources import Problem, Resource
-from tests.unit.fake_systemd import Unit
-from tests.unit.fakes import DISTRIBUTION, Host
+from tests.support.fakes.host import DISTRIBUTION, Host
+from tests.support.fakes.systemd import Unit
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Resource)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.e2e.hosts import Host
+from tests.support.hosts.containers import Host
 
 HERE = Path(__file__).parent
 

@@ -14,7 +14,7 @@ from provision.images import base
 from provision.machines import docker, kvm, libvirt, machine, virsh, virtual, virtualbox
 from provision.machines.driver import Driver
 from provision.machines.forward import Forwarding
-from tests.unit.programs import Programs, failed
+from tests.support.fakes.programs import Programs, failed
 
 
 def inspected(*, running: bool = True, port: int = 8000, hub_port: int = 443) -> str:

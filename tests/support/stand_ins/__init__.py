@@ -1,0 +1,1 @@
+"""Stand-ins for services of the internet, for end-to-end tests."""
