@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def measure_round_trips(here: Bench) -> None:
-    """The time that a delay adds, divided by the delay there and back, is the number of round trips."""
+    """Count round trips: the time that a delay adds, divided by the delay there and back."""
     target = machine_of(load(here.config)).target()
     assert target.port is not None
     for only in ([], ["--only", "base"]):

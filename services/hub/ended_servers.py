@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path("/var/lib/jupyterhub/ended-servers")
-LINES = 1000  # of each log
-LARGEST = 64 << 10  # bytes of each log
-MOST = 200  # logs
-OLDEST = 7 * 86400  # seconds
+MAX_LINES = 1000  # of each log
+MAX_SIZE = 64 << 10  # bytes of each log
+MAX_LOGS = 200  # logs
+MAX_AGE = 7 * 86400  # seconds
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,16 @@ def keep(user: str, server: str, log: bytes, folder: Path = FOLDER) -> None:
 
 def forget(folder: Path = FOLDER) -> None:
     """Remove the logs that are too old, and the oldest ones where there are too many."""
-    border = time.time_ns() - OLDEST * 1_000_000_000
+    border = time.time_ns() - MAX_AGE * 1_000_000_000
     newest_first = sorted(_files(folder), key=_moment, reverse=True)
     for place, file in enumerate(newest_first):
-        if place >= MOST or _moment(file) < border:
+        if place >= MAX_LOGS or _moment(file) < border:
             file.unlink(missing_ok=True)
 
 
 def found(folder: Path = FOLDER) -> list[Ended]:
     """The servers whose logs are kept, in the order of their ends. Other files are passed over."""
-    border = time.time() - OLDEST
+    border = time.time() - MAX_AGE
     servers = []
     for file in sorted(_files(folder), key=_moment):
         try:
@@ -86,7 +86,7 @@ def _moment(file: Path) -> int:
 
 def _end(log: bytes) -> bytes:
     """The last complete lines that fit."""
-    if len(log) <= LARGEST:
+    if len(log) <= MAX_SIZE:
         return log
-    _, _, lines = log[-LARGEST:].partition(b"\n")
+    _, _, lines = log[-MAX_SIZE:].partition(b"\n")
     return lines

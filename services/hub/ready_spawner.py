@@ -228,7 +228,7 @@ class ReadySpawner(DockerSpawner):  # type: ignore[misc]
     async def _keep_last_words(self) -> None:
         """Keep the end of the log. A failure to do so does not keep a server from ending."""
         try:
-            said: Any = await self.docker("logs", self.object_id, tail=ended_servers.LINES)
+            said: Any = await self.docker("logs", self.object_id, tail=ended_servers.MAX_LINES)
             said = said if isinstance(said, bytes) else str(said).encode()
             await asyncio.to_thread(ended_servers.keep, self.user.name, self.name, said)
         except Exception as error:

@@ -12,15 +12,18 @@ from typing import Any
 from jupyterhub import log
 from tornado.httpserver import HTTPServer
 
-LARGEST = 1 << 20  # bytes; forms and calls of the API are a few hundred
-SLOWEST = 20.0  # seconds for a body
-IDLE = 75.0  # seconds until a connection that asks for nothing is closed
+MAX_BODY = 1 << 20  # bytes; forms and calls of the API are a few hundred
+BODY_TIMEOUT = 20.0  # seconds for a body
+IDLE_TIMEOUT = 75.0  # seconds until a connection that asks for nothing is closed
 
 
 def bound_requests() -> None:
     """Make every HTTPServer of this process from now on keep to these bounds."""
     HTTPServer.initialize = functools.partialmethod(  # type: ignore[method-assign, assignment]
-        HTTPServer.initialize, max_body_size=LARGEST, body_timeout=SLOWEST, idle_connection_timeout=IDLE
+        HTTPServer.initialize,
+        max_body_size=MAX_BODY,
+        body_timeout=BODY_TIMEOUT,
+        idle_connection_timeout=IDLE_TIMEOUT,
     )
 
 

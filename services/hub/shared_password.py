@@ -25,7 +25,7 @@ class SharedPassword(SharedPasswordAuthenticator):  # type: ignore[misc]
         return not TEMPORARY.fullmatch(username) and bool(super().validate_username(username))
 
     def add_user(self, user: Any) -> None:
-        """Raise ValueError for an account that the hub, at its start, should delete.
+        """Add a user. Raises ValueError for an account that the hub, at its start, should delete.
 
         A stranger's temporary account may have tokens of its own, for which no password is asked. One whose
         server still runs stays until the hub starts again, as that server would be left without its owner.

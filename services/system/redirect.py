@@ -16,8 +16,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 CHALLENGE = re.compile(r"/\.well-known/acme-challenge/([A-Za-z0-9_-]+)")  # tokens: RFC 8555, section 8
-DEADLINE = 5.0  # seconds for a complete request
-LONGEST = 16384  # bytes of a request
+REQUEST_TIMEOUT = 5.0  # seconds for a complete request
+MAX_REQUEST = 16384  # bytes of a request
 UNFINISHED = (OSError, ValueError, EOFError, asyncio.LimitOverrunError, asyncio.TimeoutError)
 HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?")
 
@@ -60,7 +60,7 @@ class Redirect:
         internet comes by here.
         """
         with contextlib.suppress(*UNFINISHED):
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE)
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), REQUEST_TIMEOUT)
             writer.write(self.answer(*parse_request(head.decode("latin-1"))))
         writer.close()
 
@@ -83,7 +83,7 @@ def reply(method: str, status: HTTPStatus, body: bytes, *headers: str) -> bytes:
 
 async def listen(redirect: Redirect, port: int) -> None:
     """Serve on every address of both families, until the end."""
-    server = await asyncio.start_server(redirect.serve, None, port, limit=LONGEST)
+    server = await asyncio.start_server(redirect.serve, None, port, limit=MAX_REQUEST)
     async with server:
         await server.serve_forever()
 

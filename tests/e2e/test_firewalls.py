@@ -111,7 +111,7 @@ def test_ufw_lets_visitors_in(operator: Operator, host: Host, there: tuple[str, 
 
 @pytest.mark.usefixtures("_deployed")
 @pytest.mark.parametrize("words", ["", "--all --volumes"])
-def test_a_prune_while_no_visitor_is_there_harms_nobody(host: Host, words: str) -> None:
+def test_a_prune_while_no_visitor_is_there_does_no_harm(host: Host, words: str) -> None:
     host.run("docker ps --quiet --filter name=^hubwright-server- | xargs --no-run-if-empty docker rm --force")
     host.run(f"docker system prune --force {words}")
     enters(host)

@@ -26,7 +26,7 @@ ECDSA, RSA = paramiko.ECDSAKey.generate(), paramiko.RSAKey.generate(2048)
 OTHER = paramiko.ECDSAKey.generate()
 
 
-class NobodyIsLetIn(paramiko.ServerInterface):
+class RefuseEveryone(paramiko.ServerInterface):
     def get_allowed_auths(self, username: str) -> str:  # noqa: ARG002
         return "publickey"
 
@@ -45,7 +45,7 @@ def port() -> Iterator[int]:
                 transport = paramiko.Transport(connection)
                 transport.add_server_key(ECDSA)
                 transport.add_server_key(RSA)
-                transport.start_server(server=NobodyIsLetIn(), event=threading.Event())
+                transport.start_server(server=RefuseEveryone(), event=threading.Event())
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=serve, daemon=True).start()

@@ -125,7 +125,7 @@ def test_bad_installer_is_refused_and_leaves_nothing(
     assert admin.hubwright("apply").unchanged
 
 
-def test_prefix_of_somebody_else_is_refused(admin: Operator, machine: Host, first: dict[str, str]) -> None:
+def test_foreign_prefix_is_refused(admin: Operator, machine: Host, first: dict[str, str]) -> None:
     machine.run(f"mkdir -p {PREFIX}/envs/theirs && echo theirs >{PREFIX}/note")
     with provided(admin, machine, first):
         for command in ("plan", "apply"):
@@ -137,7 +137,7 @@ def test_prefix_of_somebody_else_is_refused(admin: Operator, machine: Host, firs
     machine.run(f"rm -r {PREFIX}")
 
 
-def test_installation_cut_off_is_made_anew(
+def test_installation_cut_off_is_made_again(
     admin: Operator, machine: Host, conda: Shelf, first: dict[str, str]
 ) -> None:
     slow = conda.installer("slow", "sleep 60")

@@ -205,7 +205,7 @@ def test_everything_comes_through_the_proxy(
     assert PASSWORD not in f"{first}"
 
 
-def test_nobody_but_root_finds_the_password(host: Host) -> None:
+def test_only_root_finds_the_password(host: Host) -> None:
     places = "/etc /opt/hubwright /var/lib/hubwright /var/lib/jupyterhub /var/log /run /tmp /root"
     holders = host.run(
         f"grep --recursive --files-with-matches --fixed-strings -s {PASSWORD} {places} || true"

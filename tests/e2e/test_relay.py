@@ -17,7 +17,7 @@ import pytest
 from tests.support.hosts.containers import free_port
 from tests.support.operators import PROJECT
 
-SOON = 30.0  # seconds
+ANSWER_TIMEOUT = 30.0  # seconds
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def shouting(port: int = 0) -> Iterator[int]:
 
 
 def ask(port: int, words: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=SOON) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_TIMEOUT) as connection:
         connection.sendall(words)
         connection.shutdown(socket.SHUT_WR)
         return everything(connection)
@@ -116,7 +116,7 @@ def test_it_ends_with_the_file(start: Start, address: Path, end: str) -> None:
         other = address.with_name("other")
         other.write_text(address.read_text())
         other.replace(address)
-    assert relay.wait(SOON) == 0
+    assert relay.wait(ANSWER_TIMEOUT) == 0
 
 
 def test_the_next_one_waits_for_the_end_of_the_one_before(start: Start, address: Path) -> None:
@@ -128,7 +128,7 @@ def test_the_next_one_waits_for_the_end_of_the_one_before(start: Start, address:
         other.write_text(address.read_text())
         other.replace(address)
         assert answer(start(here, there)) == "ready"
-        assert first.wait(SOON) == 0
+        assert first.wait(ANSWER_TIMEOUT) == 0
         assert ask(here, b"whoever") == b"WHOEVER"
 
 
@@ -136,4 +136,4 @@ def test_a_taken_port_is_told(start: Start) -> None:
     with shouting() as taken:
         relay = start(taken, free_port())
         assert answer(relay) == f"port {taken} of 127.0.0.1 cannot be had: address already in use"
-        relay.wait(SOON)
+        relay.wait(ANSWER_TIMEOUT)

@@ -55,7 +55,7 @@ class Operator:
 
     folder: Path
     hub: Mapping[str, Mapping[str, Any]]
-    """What hub.toml says."""
+    """The contents of hub.toml."""
     patience: float = COMMAND_TIMEOUT
 
     @property

@@ -11,7 +11,7 @@ LOCKS = ("roles/locks/hub.txt", "images/notebook/requirements.txt")
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_no_start_waits_for_a_grammar_that_nobody_needs(lock: str) -> None:
+def test_no_start_waits_for_a_grammar_that_is_not_needed(lock: str) -> None:
     """jsonschema uses rfc3987-syntax where installed, which parses its grammar at every import."""
     names = {line.partition("==")[0] for line in (PROJECT / lock).read_text().splitlines() if "==" in line}
     assert {"jupyterhub", "jsonschema"} <= names

@@ -31,7 +31,7 @@ from tests.support.operators import PROJECT, Done, Operator
 from tests.vm import times
 from tests.vm.machines import COMMAND_TIMEOUT, LIBVIRT, Machine, virsh
 
-# What a deploy would install takes apt minutes on an emulated machine.
+# Packages of a deploy that apt would take minutes to install on an emulated machine.
 PRELOADED = ("docker.io", "iptables", "openssl", "python3-venv")
 KVM = Path("/dev/kvm")
 

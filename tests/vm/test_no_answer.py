@@ -8,7 +8,7 @@ from provision.machines.paths import Paths
 from provision.settings import load
 from tests.vm.machines import Machine, virsh
 
-SOON = "40s"  # after it has an address
+SSH_TIMEOUT = "40s"  # after it has an address
 
 
 def test_console_s_last_lines_are_shown(machine: Machine) -> None:
@@ -18,7 +18,7 @@ def test_console_s_last_lines_are_shown(machine: Machine) -> None:
         systemd-run --quiet --on-active=1 systemctl poweroff
         """)
     machine.wait_until_off()
-    with machine.operator.on_site(vm={"boot_timeout": SOON}):
+    with machine.operator.on_site(vm={"boot_timeout": SSH_TIMEOUT}):
         done = machine.operator.hubwright("up", code=1)
     done.says("never answered SSH", "its console said last:", "[vm] boot_timeout (now 40 s)")
     shown = re.findall(r"^ +(\[ *\d+\.\d+\] .+)$", done.err, re.MULTILINE)

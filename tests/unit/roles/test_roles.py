@@ -308,7 +308,7 @@ TEMPLATES = sorted(
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_a_template_fails_on_a_name_that_nobody_gives(template: str) -> None:
+def test_a_template_fails_on_a_name_that_is_not_given(template: str) -> None:
     with pytest.raises(jinja2.UndefinedError, match="is undefined"):
         render.render(template)
 
@@ -447,7 +447,7 @@ def test_a_shared_password_lets_people_in(
     assert c.JupyterHub.cookie_secret_file != before.JupyterHub.cookie_secret_file
 
 
-def test_without_admins_nobody_is_one(
+def test_without_admins_no_account_is_one(
     hub: Callable[..., Settings], configured: Callable[[Settings], Any]
 ) -> None:
     c = configured(hub(SHARED, secrets=PASSWORD))
@@ -479,7 +479,7 @@ def test_people_choose_names_of_letters(name: str, fits: bool) -> None:
     assert bool(re.compile(jupyterhub_config.ACCOUNT_NAME).match(name)) is fits
 
 
-def test_nobody_s_server_is_called_like_a_container_of_the_hub(
+def test_no_server_is_called_like_a_container_of_the_hub(
     hub: Callable[..., Settings], configured: Callable[[Settings], Any]
 ) -> None:
     prefix = configured(hub()).DockerSpawner.prefix

@@ -46,7 +46,7 @@ def test_a_log_is_kept_with_its_owner_and_only_the_hub_may_read_it(folder: Path)
 def test_of_a_long_log_the_last_whole_lines_are_kept(folder: Path) -> None:
     ended_servers.keep("ada", "", b"".join(b"line %d\n" % n for n in range(50_000)), folder)
     [server] = ended_servers.found(folder)
-    assert server.file.stat().st_size <= ended_servers.LARGEST + 200
+    assert server.file.stat().st_size <= ended_servers.MAX_SIZE + 200
     lines = server.text().splitlines()
     assert (lines[-1], len(lines) > 1000) == ("line 49999", True)
     assert all(line.startswith("line ") for line in lines)
@@ -54,11 +54,11 @@ def test_of_a_long_log_the_last_whole_lines_are_kept(folder: Path) -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_the_newest_are_kept_when_there_are_too_many(folder: Path) -> None:
-    for number in range(ended_servers.MOST + 5):
+    for number in range(ended_servers.MAX_LOGS + 5):
         ended_servers.keep(f"user{number}", "", b"x\n", folder)
-    assert len(list(folder.iterdir())) == ended_servers.MOST
+    assert len(list(folder.iterdir())) == ended_servers.MAX_LOGS
     found = ended_servers.found(folder)
-    assert (found[0].user, found[-1].user) == ("user5", f"user{ended_servers.MOST + 4}")
+    assert (found[0].user, found[-1].user) == ("user5", f"user{ended_servers.MAX_LOGS + 4}")
 
 
 def test_what_is_too_old_is_not_shown_and_goes(folder: Path, clock: list[float]) -> None:

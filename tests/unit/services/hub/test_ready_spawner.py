@@ -475,7 +475,9 @@ def test_who_waits_in_line_is_told_the_place_as_it_changes(
     assert told[2:] == [message for _, _, message in module.STEPS]
 
 
-def test_whoever_waits_is_told_how_far_it_is(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_visitor_who_waits_is_told_how_far_the_start_is(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answers_after(module, monkeypatch, 0.5)
     spawner = module.ReadySpawner()
 

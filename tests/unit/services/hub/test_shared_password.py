@@ -54,7 +54,7 @@ def authenticator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         ({"password": "correct-horse"}, False),
     ],
 )
-def test_a_form_that_somebody_made_up_is_refused_not_failed_on(
+def test_a_made_up_form_is_refused_not_failed_on(
     authenticator: Any, data: dict[str, str], enters: bool
 ) -> None:
     assert bool(asyncio.run(authenticator.authenticate(None, data))) is enters

@@ -67,7 +67,7 @@ def test_a_newcomer_does_not_overtake_who_has_been_let_in_but_does_not_know_yet(
     crowd(1, "abc", scenario)
 
 
-def test_who_gives_up_waiting_is_in_nobody_s_way() -> None:
+def test_a_server_that_gives_up_waiting_leaves_the_line() -> None:
     async def scenario(crowd: Crowd) -> None:
         assert await crowd.settled() == "a"
         crowd.tasks["b"].cancel()

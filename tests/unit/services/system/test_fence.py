@@ -191,7 +191,7 @@ def test_another_fence_takes_the_place_of_the_one_that_is_there() -> None:
 
 
 @pytest.mark.parametrize("spoilt", ["INPUT", "FORWARD", "DOCKER-USER", fence.INWARD, fence.OUTWARD])
-def test_what_was_flushed_is_missed_and_mended(spoilt: str) -> None:
+def test_flushed_rules_are_missed_and_restored(spoilt: str) -> None:
     whole = put_up(WITH_DOCKER)
     table = copy(whole)
     table[spoilt] = []

@@ -86,7 +86,7 @@ def asked(sent: bytes, webroot: Path | None = None) -> bytes:
     writer = SimpleNamespace(write=said.extend, close=lambda: None)
 
     async def scenario() -> None:
-        reader = asyncio.StreamReader(limit=redirect.LONGEST)
+        reader = asyncio.StreamReader(limit=redirect.MAX_REQUEST)
         reader.feed_data(sent)
         await redirect.Redirect(443, webroot=webroot).serve(reader, writer)
 
@@ -120,7 +120,7 @@ def test_a_request_of_port_80_is_answered(tmp_path: Path) -> None:
     ids=["unfinished", "endless", "injected", "not ASCII", "nonsense"],
 )
 def test_who_does_not_finish_a_request_is_hung_up_on(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redirect, "DEADLINE", 0.05)
+    monkeypatch.setattr(redirect, "REQUEST_TIMEOUT", 0.05)
     assert asked(sent) == b""
 
 
@@ -240,7 +240,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     return hold
 
 
-def test_a_port_that_nobody_has_is_free(host: Host) -> None:
+def test_an_unused_port_is_free(host: Host) -> None:
     assert FreePort(80, "hubwright-redirect").check(FakeMachine(host)) is None
 
 
@@ -263,7 +263,7 @@ def test_a_unit_of_ours_gives_a_port_up(host: Host, held: Callable[[str, str], N
 @pytest.mark.parametrize(
     ("unit", "words"), [("apache2", "apache2 (pid 7) of apache2.service"), ("", "apache2 (pid 7)")]
 )
-def test_a_port_of_somebody_else_is_a_problem(
+def test_a_port_of_another_program_is_a_problem(
     host: Host, held: Callable[[str, str], None], unit: str, words: str
 ) -> None:
     held("apache2", unit)
