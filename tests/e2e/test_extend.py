@@ -10,7 +10,8 @@ from tests.support.hosts.containers import Host
 from tests.support.operators import Operator
 
 CONFIG = (
-    "c.JupyterHub.template_vars.update({'own': 1})\nc.Spawner.args.append('--ServerApp.max_body_size=9999999')\n"
+    "c.JupyterHub.template_vars.update({'own': 1})\n"
+    "c.Spawner.args.append('--ServerApp.max_body_size=9999999')\n"
 )
 ROLE = '''
 from provision.agent.resources import Directory, Service
