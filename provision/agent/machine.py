@@ -100,7 +100,7 @@ class LocalMachine:
 
     def claim(self, resource: Resource, **facts: Any) -> None:
         with self.shared.lock:
-            self.shared.state.record(self.role, resource, **facts)
+            self.shared.state.claim(self.role, resource, **facts)
 
     def claims(self, resource: Resource) -> dict[str, Any]:
         with self.shared.lock:

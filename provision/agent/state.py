@@ -22,11 +22,15 @@ LOCK = "/run/hubwright.lock"  # on a tmpfs: a lock never outlives a reboot
 
 @dataclass
 class Applied:
-    """A resource that an earlier run, or this one, made true."""
+    """A resource that an earlier run, or this one, made true.
+
+    `complete` is false where a run was about to, and did not come to its end.
+    """
 
     role: str
     resource: dict[str, Any]
     claims: dict[str, Any] = field(default_factory=dict)
+    complete: bool = True
 
 
 class Busy(Problem):
@@ -57,12 +61,19 @@ class State:
         """A path in the folder. Its parent is there once something has been recorded."""
         return os.path.join(self.folder, *parts)
 
-    def record(self, role: str, resource: Resource, **facts: Any) -> None:
-        """Remember a resource, and facts about it over what is known already. On disk when this returns."""
+    def record(self, role: str, resource: Resource) -> None:
+        """Remember a resource that is true now. On disk when this returns."""
+        self._remember(role, resource, {}, complete=True)
+
+    def claim(self, role: str, resource: Resource, **facts: Any) -> None:
+        """Remember facts about a resource that is about to be made true. On disk when this returns."""
         known = self.applied.get(resource.id)
-        wanted = Applied(
-            role, _plain(resource.record()), {**(known.claims if known else {}), **_plain(facts)}
-        )
+        self._remember(role, resource, facts, complete=known is not None and known.complete)
+
+    def _remember(self, role: str, resource: Resource, facts: dict[str, Any], *, complete: bool) -> None:
+        known = self.applied.get(resource.id)
+        claims = {**(known.claims if known else {}), **_plain(facts)}
+        wanted = Applied(role, _plain(resource.record()), claims, complete)
         if known != wanted:
             self.applied[resource.id] = wanted
             self._save()
@@ -122,7 +133,12 @@ class State:
     def _save(self) -> None:
         for name in ("", *FOLDERS):
             os.makedirs(self.path(name), mode=0o700, exist_ok=True)
-        entries = [{"id": key, **vars(value)} for key, value in self.applied.items()]
+        entries = []
+        for key, value in self.applied.items():
+            entry = {"id": key, **vars(value)}
+            if value.complete:
+                del entry["complete"]
+            entries.append(entry)
         text = json.dumps({"version": VERSION, "resources": entries}, indent=1)
         write_atomically(self.path("applied.json"), text + "\n", 0o600)
         if lstat(self.path(JOURNAL)) is None:  # the status page is given this file, and nothing beside it

@@ -53,7 +53,8 @@ def applied(path: str) -> list[dict[str, Any]]:
     """The resources that the last runs made true."""
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123
-            return [entry["resource"] for entry in json.load(file)["resources"]]
+            entries = json.load(file)["resources"]
+            return [entry["resource"] for entry in entries if entry.get("complete", True)]
     except (OSError, ValueError, KeyError):
         return []
 
@@ -164,8 +165,6 @@ def report(question: dict[str, Any]) -> dict[str, Any]:
     faults += reach_faults(*question["hub"])
     door = door_fault(question["door"])
     faults += [door] if door else []
-    if run and run.get("failed"):
-        faults.append(f"the last run failed at {', '.join(run['failed'])}")
     return {
         "deployed": True,
         "units": units,

@@ -49,6 +49,7 @@ def run(*argv: str, cwd: Path, code: int = 0) -> Done:
         for name, value in os.environ.items()
         if not name.startswith(("HUBWRIGHT", "VAGRANT", "VIRTUAL_ENV", "PYTHON")) or name == "HUBWRIGHT_CACHE"
     }
+    environment.pop("UV_REQUIRE_HASHES", None)  # there is none of a wheel that was made just now
     environment["PATH"] = ":".join(
         place for place in os.environ["PATH"].split(":") if not Path(place).is_relative_to(PROJECT)
     )

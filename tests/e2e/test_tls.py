@@ -208,7 +208,7 @@ def test_files_are_served_and_replaced(operator: Operator, machine: Host, ca: Is
         operator.hubwright("apply")
         wait_for_certificate(machine, first.number)
         works(f"https://{HERE}:{machine.port}/", ca_file)
-        assert machine.run("systemctl list-timers --all 'hubwright-*' --no-legend") == ""
+        assert machine.run("systemctl list-timers --all 'hubwright-certificate*' --no-legend") == ""
         assert operator.hubwright("apply").unchanged
     started = machine.start_time(PROXY)
     with files(operator, second.pem, second.key()):

@@ -550,6 +550,19 @@ def test_a_machine_that_starts_is_given_time_before_anything_is_looked_at(
     assert Thing.log[: len(asked)] == ["asked"] * len(asked), "before the first resource"
 
 
+def test_what_a_run_claimed_and_did_not_finish_is_known_as_unfinished(driver: Driver) -> None:
+    def complete() -> dict[str, bool]:
+        return {id_: applied.complete for id_, applied in State(str(driver.folder)).applied.items()}
+
+    State(str(driver.folder)).claim("one", A, created=True)
+    assert complete() == {"thing:a": False}
+    driver(one=[A])
+    assert complete() == {"thing:a": True}
+    assert "complete" not in (driver.folder / "applied.json").read_text(), "as an older version wrote it"
+    State(str(driver.folder)).claim("one", A, backup="/x")
+    assert complete() == {"thing:a": True}
+
+
 def test_a_run_that_finds_all_well_after_one_that_failed_says_so_once(driver: Driver) -> None:
     broken = Thing("b", behaviour="forgets")
     driver(one=[A, broken])
