@@ -13,7 +13,7 @@ from pathlib import Path
 
 from provision import first_boot
 from provision.baking import container, disk
-from provision.deploy import converge
+from provision.deploy import apply
 from provision.deploy.bundle import PlacedFile
 from provision.errors import HubwrightError, SettingsError
 from provision.machines import Machine, machine_of
@@ -74,13 +74,13 @@ def bake(settings: Settings, reporter: Reporter, output: Path) -> None:
     machine = machine_of(settings)
     kind = _kind(machine, output)
     target = machine.target()
-    sources, _ = converge.image_sources(settings, reporter)
-    made = first_boot.bundle(settings, converge.steps(settings, sources), {})
+    sources, _ = apply.image_sources(settings, reporter)
+    made = first_boot.bundle(settings, apply.steps(settings, sources), {})
     files = [*first_boot.files(made), first_boot.host_keys_unit(), *kind.files()]
 
     report = RunReport(reporter, "generalize", 1)
     with reporter.step(f"generalize {machine.where}"):
-        outcome = converge.generalize(settings, target, files, access=Access(), handle=report.handle)
+        outcome = apply.generalize(settings, target, files, access=Access(), handle=report.handle)
     if outcome.failed:
         report.summary([outcome])
         raise HubwrightError(

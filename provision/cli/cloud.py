@@ -15,15 +15,15 @@ from provision.cli.options import Context
     "--parts",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Write what is too large for user-data here: the hub's parts and its images.",
+    help="Folder for all that is too large for user-data: the hub's parts and its images.",
 )
-@click.option("--part-url", metavar="URL", help="Where instances find what you publish of --parts.")
+@click.option("--part-url", metavar="URL", help="The URL at which you publish the files of --parts.")
 @click.option(
     "--host-key",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Give the instance this SSH host key, made now if FILE is not there. Its private half stands in "
-    "the user-data.",
+    help="Give the instance this SSH host key, made now if FILE does not exist. The user-data holds its "
+    "private half.",
 )
 @click.option(
     "--known-as",
@@ -40,7 +40,13 @@ from provision.cli.options import Context
     help="A public key that may log in as the image's own user. Most platforms give theirs.",
 )
 @click.option("--with-secrets", is_flag=True, help="Put the settings' secrets into the user-data.")
-@click.option("--limit", default="16K", show_default=True, metavar="SIZE", help="What your platform takes.")
+@click.option(
+    "--limit",
+    default="16K",
+    show_default=True,
+    metavar="SIZE",
+    help="The most that your platform takes.",
+)
 @click.pass_obj
 def cloud_init(ctx: Context, /, **options: Any) -> None:
     """Write user-data that makes a cloud instance the hub by itself, without SSH.

@@ -31,7 +31,7 @@ def config_show(ctx: Context, as_json: bool) -> None:
 @config.command("check")
 @click.pass_obj
 def config_check(ctx: Context) -> None:
-    """Say whether the settings are valid."""
+    """Check the settings."""
     ctx.reporter.line(f"✓ {ctx.settings.root / ctx.settings.file} is valid")
 
 
@@ -49,7 +49,7 @@ def config_explain(ctx: Context, section: str | None) -> None:
 @click.argument("server", type=click.Choice(["nginx", "apache"]))
 @click.pass_obj
 def config_vhost(ctx: Context, server: str) -> None:
-    """Print what a web server in front of the hub needs (tls.mode behind-proxy)."""
+    """Print the configuration of a web server in front of the hub (tls.mode behind-proxy)."""
     from provision.deploy.vhost import vhost
 
     ctx.reporter.result(vhost(ctx.settings, server).rstrip())
@@ -58,7 +58,7 @@ def config_vhost(ctx: Context, server: str) -> None:
 @config.command("vagrantfile", hidden=True)
 @click.pass_obj
 def config_vagrantfile(ctx: Context) -> None:
-    """Print where Hubwright's Vagrantfile is; the one of a hub's own folder asks."""
+    """Print the path of Hubwright's Vagrantfile, for the one in a hub's own folder."""
     from provision.tools.project import PROJECT
 
     ctx.reporter.result(str(PROJECT / "Vagrantfile"))
@@ -68,7 +68,7 @@ def config_vagrantfile(ctx: Context) -> None:
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_obj
 def config_vm(ctx: Context, as_json: bool) -> None:  # noqa: ARG001 - JSON is the only form
-    """What the Vagrantfile needs to know."""
+    """Print the facts that the Vagrantfile needs."""
     from provision.machines import vagrant_facts
 
     ctx.reporter.json(vagrant_facts(ctx.settings))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def plan(ctx: Context, on: HostOptions, only: tuple[str, ...], as_json: bool) -> None:
-    """Show what `apply` would change. Exit code 3 when that is anything."""
+    """Show what `apply` would change. Exit code 3 when there are changes."""
     run_on_hosts(ctx, on, "plan", only, as_json=as_json)
 
 
@@ -57,14 +57,14 @@ def destroy(ctx: Context, on: HostOptions, yes: bool) -> None:
 def run_on_hosts(
     ctx: Context, on: HostOptions, mode: Mode, only: tuple[str, ...], *, as_json: bool, remove: bool = False
 ) -> None:
-    from provision.deploy import converge
+    from provision.deploy.apply import exit_code, plan_or_apply
     from provision.report.run import RunReport
 
     targets = on.targets(ctx.settings)
     report = RunReport(ctx.reporter, mode, len(targets))
     access = on.access()
     with ctx.reporter.running("connecting"):
-        outcomes = converge.converge(
+        outcomes = plan_or_apply(
             ctx.settings,
             targets,
             mode,
@@ -77,6 +77,6 @@ def run_on_hosts(
     report.summary(outcomes)
     if as_json:
         ctx.reporter.json(report.as_json(outcomes))
-    code = converge.exit_code(outcomes, mode)
+    code = exit_code(outcomes, mode)
     if code is not Exit.DONE:
         raise SystemExit(code)

@@ -13,7 +13,7 @@ from provision.errors import Exit
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def verify(ctx: Context, on: HostOptions, pytest_args: tuple[str, ...]) -> None:
-    """Check hosts from the outside and the inside: the visit, the limits, the locks on the doors.
+    """Check hosts from the outside and the inside: a visit, the limits, the closed doors.
 
     Further arguments go to pytest, for example `-k visit` or `-x`.
     """
@@ -28,7 +28,7 @@ def verify(ctx: Context, on: HostOptions, pytest_args: tuple[str, ...]) -> None:
 @json_option
 @click.pass_obj
 def status(ctx: Context, on: HostOptions, as_json: bool) -> None:
-    """Say how the hosts are. Exit code 1 when one of them is not well."""
+    """Show the status of hosts. Exit code 1 when one of them is not well."""
     from provision.deploy import inspect
     from provision.report.status import show
 
@@ -42,14 +42,14 @@ def status(ctx: Context, on: HostOptions, as_json: bool) -> None:
 @host_options
 @click.pass_obj
 def status_page(ctx: Context, on: HostOptions) -> None:
-    """Print a link to the whole status page. It lets its bearer in once, within ten minutes."""
+    """Print a link to the complete status page. It works once, within ten minutes."""
     from provision.deploy import inspect
 
     targets, access = on.targets(ctx.settings), on.access()
     for target in targets:
         ticket = inspect.ticket(target, access)
-        door = inspect.front_door(ctx.settings, target) if on.hosts else ctx.machine.url()
-        ctx.reporter.result(f"{door.rstrip('/')}{ticket}")
+        address = inspect.hub_url(ctx.settings, target) if on.hosts else ctx.machine.url()
+        ctx.reporter.result(f"{address.rstrip('/')}{ticket}")
 
 
 @click.command()
@@ -58,13 +58,15 @@ def status_page(ctx: Context, on: HostOptions) -> None:
     "--unit",
     default="jupyterhub",
     show_default=True,
-    help="A unit of the hub's, or a role: docker, culler, …",
+    help="A unit of the hub, or a role: docker, culler, …",
 )
 @click.option(
-    "--server", metavar="NAME", help="A person's: an account, or account/server. Ended ones are kept a while."
+    "--server",
+    metavar="NAME",
+    help="A person's server: an account, or account/server. Ended ones are kept a while.",
 )
 @click.option("-n", "--lines", default=100, show_default=True, help="How many lines back to begin.")
-@click.option("-f", "--follow", is_flag=True, help="Go on until interrupted.")
+@click.option("-f", "--follow", is_flag=True, help="Show new lines until interrupted.")
 @click.pass_obj
 def logs(ctx: Context, on: HostOptions, unit: str, server: str | None, lines: int, follow: bool) -> None:
     """Show the log of the hub, of another unit, or of a person's server."""

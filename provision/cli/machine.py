@@ -44,13 +44,13 @@ def init(ctx: Context, force: bool) -> None:
 @click.pass_obj
 def up(ctx: Context, provider: str | None) -> None:
     """Raise the machine with Vagrant, deploy onto it, and print the hub's URL."""
-    from provision.deploy import converge
+    from provision.deploy import apply
     from provision.machines import machine_of
     from provision.own_folder import is_own_folder
 
     if is_own_folder(ctx.folder) and not (ctx.folder / "site.toml").exists():
         click.get_current_context().invoke(init, force=False)
-    converge.check(ctx.settings)
+    apply.check(ctx.settings)
     machine = machine_of(ctx.settings, provider)
     machine.up(ctx.reporter)
     run_on_hosts(ctx, HostOptions(), "apply", (), as_json=False)
@@ -86,9 +86,9 @@ def bake(ctx: Context, file: Path, with_secrets: bool, yes: bool) -> None:
     hubwright bake hub.tar          # provider docker
     hubwright bake hub.box          # provider libvirt; hub.qcow2 for clouds
 
-    Everything is in it but what is one machine's own: SSH host keys, certificate, tokens, databases, logs.
-    Each copy makes those at its first boot, and needs no network for that. `[vm] box` takes the file: the
-    next `up` has little left to do.
+    It holds everything except what belongs to one machine: SSH host keys, certificate, tokens, databases,
+    logs. Each copy makes those at its first boot, and needs no network for that. `[vm] box` takes the
+    file: the next `up` has little left to do.
 
     The machine itself is removed.
     """

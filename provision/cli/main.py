@@ -40,24 +40,24 @@ for _command in COMMANDS:
 
 
 def main() -> None:
-    """The entry point: every HubwrightError, and what the system refuses, is one screen and an exit code."""
+    """Run the command line. Every HubwrightError and OSError becomes one screen and an exit code."""
     try:
         cli(standalone_mode=False)
     except HubwrightError as error:
         _end(error)
-    except OSError as error:  # but for a pipe that nobody reads any more: click ends silently then
+    except OSError as error:  # except for a pipe whose reader has gone: click ends silently then
         _drop_output()
         where = "" if error.filename is None else str(error.filename)
-        hint = "mend that and run it again; with -vv it says where that happened"
+        hint = "correct that, then repeat the command; -vv shows where it happened"
         _end(HubwrightError(error.strerror or str(error), where=where, hint=hint))
     except click.ClickException as error:
         error.show()
         sys.exit(Exit.USAGE)
     except (click.Abort, KeyboardInterrupt) as stop:
         if isinstance(stop.__context__, EOFError) and not sys.stdin.isatty():
-            what = "nobody is there to answer that"
+            what = "a question, and no terminal to answer it"
             _end(HubwrightError(what, hint="run it in a terminal", code=Exit.USAGE))
-        Reporter().line("stopped; run it again to go on where it stopped")
+        Reporter().line("stopped; repeat the command to go on from there")
         sys.exit(Exit.FAILED)
 
 
@@ -69,7 +69,7 @@ def _end(error: HubwrightError) -> NoReturn:
 
 
 def _drop_output() -> None:
-    """What standard output cannot be rid of: Python would complain of it once more at its end."""
+    """Drop the output that cannot be written: Python would report that error once more at its end."""
     try:
         sys.stdout.flush()
     except OSError:

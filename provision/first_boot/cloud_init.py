@@ -14,8 +14,8 @@ from typing import Any
 
 from provision import first_boot
 from provision.agent.first_boot import FOLDER
+from provision.deploy.apply import check, image_sources, steps
 from provision.deploy.bundle import PlacedFile
-from provision.deploy.converge import check, image_sources, steps
 from provision.errors import HubwrightError, SettingsError
 from provision.first_boot import host_keys
 from provision.first_boot.host_keys import HostKey

@@ -153,7 +153,7 @@ def test_interrupted_driver_ends_at_once(operator: Operator, host: Host, there: 
             run.process.send_signal(signal.SIGINT)
             assert run.end() == 1
             assert time.monotonic() - began < 8
-    assert "stopped; run it again" in "".join(run.lines)
+    assert "stopped; repeat the command" in "".join(run.lines)
 
 
 def test_plan_of_a_bare_host_is_complete_and_changes_nothing(

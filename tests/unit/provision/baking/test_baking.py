@@ -13,7 +13,7 @@ import pytest
 
 from provision import baking, images
 from provision.baking import container, disk
-from provision.deploy import converge
+from provision.deploy import apply
 from provision.deploy.bundle import PlacedFile
 from provision.errors import HubwrightError, SettingsError
 from provision.images import making
@@ -50,7 +50,7 @@ def happened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     for kind in (DockerMachine, LibvirtMachine):
         monkeypatch.setattr(kind, "target", lambda _: Target("127.0.0.1", 2222))
         monkeypatch.setattr(kind, "halt", lambda *_: log.append("halt"))
-    monkeypatch.setattr(converge, "generalize", generalize)
+    monkeypatch.setattr(apply, "generalize", generalize)
     monkeypatch.setattr(container, "docker", docker)
     monkeypatch.setattr(making, "docker", docker)
     return log
