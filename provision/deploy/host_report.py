@@ -120,7 +120,7 @@ def made_faults(resources: list[dict[str, Any]]) -> list[str]:
         if each.get("kind") == "Service" and each.get("still_there"):
             ok, _ = ask("/usr/bin/python3", *each["still_there"])
             if not ok:
-                found.append(f"{each['name']}: what it made is gone")
+                found.append(f"{each['name']}: its result is gone")
     return found
 
 
