@@ -23,7 +23,7 @@ class TemporaryAccounts(Section):
 class SharedPassword(Section):
     """For a workshop: all enter with the same password, each under a name of their own choice.
 
-    Whoever knows the password can enter under every name but those of [users] admins.
+    With that password a person can enter under every name except those of [users] admins.
     """
 
     temporary: ClassVar[bool] = False

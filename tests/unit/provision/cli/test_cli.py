@@ -90,7 +90,7 @@ def run(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
             "[hub\n" + IMAGE,
             ["plan", "-H", "host"],
             "error: {folder}/hub.toml: not valid TOML: ",
-            " next: mend the file",
+            " next: correct the file",
         ),
         (IMAGE, ["config", "explain", "swarm"], "error: no section [swarm]", " next: the sections are hub, "),
         (IMAGE, ["apply", "-H", "a b"], "error: 'a b' names no host", " next: write user@host"),
