@@ -140,7 +140,7 @@ def test_a_disk_that_may_still_hold_what_was_deleted_says_so(
 ) -> None:
     libvirt.append("not only ext4")
     bake(hub(LIBVIRT), "hub.qcow2")
-    assert "what was deleted may still be in the file: it has swap, xfs" in capsys.readouterr().err
+    assert "deleted files may still be in the image: it has swap, xfs" in capsys.readouterr().err
 
 
 def test_a_disk_that_may_not_be_read_says_what_to_do(
