@@ -160,7 +160,7 @@ def test_a_machine_that_does_not_stop_is_not_copied(
     libvirt.append("hangs")
     passes = itertools.count()
     monkeypatch.setattr("time.monotonic", lambda: float(next(passes)))
-    with pytest.raises(HubwrightError, match="is not off 9 s after its power button was pressed"):
+    with pytest.raises(HubwrightError, match="is still on 9 s after its power button was pressed"):
         bake(hub(LIBVIRT + "boot_timeout = 9\n"), "hub.qcow2")
     assert not [argv for argv in libvirt if "convert" in argv]
 
