@@ -14,7 +14,7 @@ from .resources.fs import free_space, read_text
 
 @dataclass(frozen=True)
 class Distribution:
-    """A release. `instead`: where a package that roles ask for holds less here, all that it takes."""
+    """A release. `instead`: the packages to install for one that has less content in this release."""
 
     name: str
     instead: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

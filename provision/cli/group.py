@@ -1,4 +1,4 @@
-"""The group `hubwright` with the options that stand before every command."""
+"""The group `hubwright`, with the options before every command."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Group(click.Group):
     envvar="HUBWRIGHT_CONFIG",
     show_default=True,
     type=click.Path(path_type=Path),
-    help="The hub to work on. site.toml and secrets.toml lie beside it.",
+    help="The hub to work on. site.toml and secrets.toml are beside it.",
 )
-@click.option("-v", "--verbose", count=True, help="More words; -vv shows tracebacks.")
+@click.option("-v", "--verbose", count=True, help="More detail; -vv shows tracebacks.")
 @click.option("-q", "--quiet", is_flag=True, help="Only results and errors.")
 @click.version_option(package_name="hubwright")
 @click.pass_context
 def cli(ctx: click.Context, config: Path, verbose: int, quiet: bool) -> None:
-    """One file, hub.toml, describes a JupyterHub; hubwright makes a machine into exactly that.
+    """One file, hub.toml, describes a JupyterHub; hubwright makes hosts into exactly that.
 
     \b
     On this computer:     hubwright up

@@ -25,7 +25,7 @@ def new(ctx: Context, folder: Path) -> None:
 
 
 @click.command()
-@click.option("--force", is_flag=True, help="Look again and replace site.toml.")
+@click.option("--force", is_flag=True, help="Try everything again and replace site.toml.")
 @click.pass_obj
 def init(ctx: Context, force: bool) -> None:
     """Find out what this computer can do and write it to site.toml."""
@@ -43,7 +43,7 @@ def init(ctx: Context, force: bool) -> None:
 )
 @click.pass_obj
 def up(ctx: Context, provider: str | None) -> None:
-    """Raise the machine with Vagrant, deploy onto it, and print the hub's URL."""
+    """Raise the machine with Vagrant, apply hub.toml to it, and print the hub's URL."""
     from provision.deploy import apply
     from provision.machines import machine_of
     from provision.own_folder import is_own_folder

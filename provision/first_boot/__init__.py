@@ -72,12 +72,12 @@ def files(made: Bundle, *, url: str = "", trusted: Iterable[str] = ()) -> list[P
 
 
 def per_boot() -> PlacedFile:
-    """For machines whose cloud-init starts the run, and says how it ended."""
+    """The script by which cloud-init starts the run at each boot, and reports its end."""
     return PlacedFile(PER_BOOT, _text("per-boot"), 0o755)
 
 
 def host_keys_unit() -> PlacedFile:
-    """For images of machines: a copy has no SSH host keys."""
+    """The unit that makes SSH host keys, for images of machines: a copy has none."""
     return PlacedFile(KEYS_UNIT_FILE, _text("hubwright-host-keys.service"))
 
 

@@ -136,7 +136,7 @@ class LibvirtMachine(VirtualMachine):
             raise HubwrightError(
                 f"KVM runs no guests: {last_words(error)}",
                 where=HERE,
-                hint='`accelerator = "emulation"` under [vm] in site.toml goes without, many times slower; '
+                hint='`accelerator = "emulation"` under [vm] in site.toml works without KVM, but slowly; '
                 "`hubwright init --force` writes that by itself",
             ) from None
 

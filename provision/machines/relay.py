@@ -26,7 +26,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class Relay:
-    """From ports here to ports of `host`."""
+    """A relay from ports of this computer to ports of `host`."""
 
     def __init__(self, host: str) -> None:
         self._host = host

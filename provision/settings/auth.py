@@ -13,7 +13,7 @@ USER_PASSWORD_LENGTH, ADMIN_PASSWORD_LENGTH = 8, 32
 
 
 class TemporaryAccounts(Section):
-    """Every visit gets an account of its own, without a login. It goes when its server has been idle."""
+    """Every visit gets an account of its own, without a login. It goes after its server was idle."""
 
     temporary: ClassVar[bool] = True
 

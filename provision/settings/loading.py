@@ -234,7 +234,7 @@ def _origin(path: tuple[str, ...], layers: Mapping[str, Mapping[str, Any]]) -> s
 
 
 def _place(location: tuple[int | str, ...]) -> tuple[tuple[str, ...], type[BaseModel] | None]:
-    """The path of a key as the file has it, and the section it stands in.
+    """The path of a key as the file has it, and the section that it is in.
 
     Pydantic's own path also has indexes of lists and, below a table of several types, the type.
     """

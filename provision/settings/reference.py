@@ -15,8 +15,8 @@ INTRODUCTION = """\
 # Settings
 
 Every key of `hub.toml`, made from the schema by `make docs`; `hubwright config explain` prints the same.
-`site.toml`, beside it, lies over it and holds the settings of one computer; `secrets.toml` (mode 600) lies
-over both. Sizes are written `"512M"` or `"2G"` (powers of 1024), times `"90s"`, `"30m"`, `"1h"` or `"2d"`;
+`site.toml`, beside it, overrides it with the settings of one computer; `secrets.toml` (mode 600) overrides
+both. Sizes are written `"512M"` or `"2G"` (powers of 1024), times `"90s"`, `"30m"`, `"1h"` or `"2d"`;
 below they are in bytes and seconds.
 """
 
@@ -40,7 +40,7 @@ def explain(section: str | None = None) -> str:
 
 
 def markdown() -> str:
-    """The same as a page: docs/reference/settings.md."""
+    """The same as Markdown: docs/reference/settings.md."""
     blocks = [INTRODUCTION]
     for name, models in _sections().items():
         for kind, model in models.items():

@@ -87,7 +87,7 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _front_door(self) -> Settings:
+    def _domain_fits_the_mode(self) -> Settings:
         mode, domain = self.tls.mode, self.hub.domain
         if mode in ("files", "letsencrypt") and not domain:
             raise ValueError(f'hub.domain is missing: tls.mode = "{mode}" needs the name that visitors use')

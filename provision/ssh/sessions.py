@@ -46,7 +46,7 @@ def shell_command(with_password: bool, line: str | None = None) -> str:
     Root runs `line`, announced by the event `entered`, or the loader when there is none.
 
     The password is the first line of standard input: the shell's own `read` takes just that line, and its
-    own `printf` hands it on, so it stands in no argument list. It is tried once before the run itself.
+    own `printf` hands it on, so it is in no argument list. It is tried once before the run itself.
     The bundle has to wait for the event `entered`: a sudo may read more than its line (sudo-rs does).
     """
 

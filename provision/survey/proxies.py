@@ -34,7 +34,7 @@ def of_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def of_apt(text: str) -> dict[str, str]:
-    """The same, from what `apt-config dump` prints."""
+    """The same, from the output of `apt-config dump`."""
     return {
         match["scheme"].lower(): match["url"] for match in _APT.finditer(text) if match["url"] != "DIRECT"
     }

@@ -31,7 +31,7 @@ class AptPackages(Resource):
     `unless` names programs that replace the set when others have installed all of them (docker-ce's in place
     of docker.io's). `data`: paths that the packages' programs fill. `groups`: those that
     a purge leaves behind. Removal purges what came with the installation, dependencies, new data and groups
-    included, and nothing that was there before. A package that leaves the set stays until the set goes.
+    included, and nothing that was there before. A package that leaves the set is removed only with the set.
     `in_use`: patterns of files that show that others use the packages; while one exists, all stays.
     """
 

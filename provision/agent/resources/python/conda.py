@@ -166,7 +166,7 @@ class CondaPython(Resource):
                 ) from None
             for program in ("python", "node"):
                 machine.run([f"{self.path}/bin/{program}", "--version"])
-            os.sync()  # after a power cut the mark may not be there without what it stands for
+            os.sync()  # after a power cut, the mark must not exist without the files
             write_atomically(f"{self.path}/{MARKER}", "", 0o644)
 
     def remove(self, machine: Machine) -> str | None:

