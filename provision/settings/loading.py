@@ -193,7 +193,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             raise SettingsError(
                 f"{variable} names no secret of the settings",
                 where="the environment",
-                hint=f"known: {', '.join(map(_variable, SECRET_PATHS))}; everything else stands in hub.toml",
+                hint=f"known: {', '.join(map(_variable, SECRET_PATHS))}; everything else belongs in hub.toml",
             )
         table = found
         for key in tables:

@@ -171,7 +171,7 @@ class Known:
             f"the host's key has changed: it is {kind} {digest_of(key)}, "
             f"known is {other.kind} {digest_of(other.key)} ({other.where})",
             where=where,
-            hint=f"find out why; if it was set up again: ssh-keygen -f '{file}' -R '{self.name}'",
+            hint=f"find out why; if the host was installed again: ssh-keygen -f '{file}' -R '{self.name}'",
         )
 
 

@@ -93,7 +93,7 @@ def test_a_command_that_fails_before_ends_it_all(hub: Hub, ran: list[str], comma
     with pytest.raises(HubwrightError) as caught:
         start(hub(f"[extend]\nbefore_apply = ['{command}']"))
     assert words in caught.value.what
-    assert caught.value.hint == "no host was changed"
+    assert caught.value.hint == "correct that command; no host was changed"
     assert "hosts" not in ran
 
 
