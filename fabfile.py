@@ -98,7 +98,7 @@ def deploy(c: Any, accept_new_host_key: bool = False) -> Exit:
 @task(help=HELP)
 @served_once
 def plan(c: Any, accept_new_host_key: bool = False) -> Exit:
-    """Show what deploy would change; exit code 3 when that is anything."""
+    """Show what deploy would change; exit code 3 when there are changes."""
     return _run_on_hosts(c, "plan", (), accept_new_host_key)
 
 
@@ -113,7 +113,7 @@ def verify(c: Any) -> Exit:
 @task
 @served_once
 def status(c: Any) -> Exit:
-    """Say how the hosts are."""
+    """Show the status of hosts."""
     settings = _settings()
     found = inspect.status(settings, _targets(settings), _access(c))
     show(Reporter(), found, as_json=False)
@@ -122,7 +122,7 @@ def status(c: Any) -> Exit:
 
 @task(
     help={
-        "unit": "a unit of the hub's, or a role: docker, culler, …",
+        "unit": "a unit of the hub, or a role: docker, culler, …",
         "server": "the server of this account, or account/server",
         "lines": "how many lines back to begin",
     }

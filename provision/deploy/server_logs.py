@@ -72,7 +72,7 @@ def _ask(
         return None
     if not about.get("program", True):
         return Unknown(
-            "the hub there does not keep what servers say",
+            "the hub there does not keep logs of servers",
             where=target.name,
             hint="`hubwright apply`; servers that end afterwards are known",
         )

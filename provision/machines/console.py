@@ -36,11 +36,11 @@ class Console:
             said = self._file.read_bytes()
             end = int(self._end.read_text("ascii")) if self._end.exists() else len(said)
         except PermissionError:
-            return [f"its console's last words are in {self._file}, for root to read"]
+            return [f"the end of its console is in {self._file}, which root can read"]
         lines = parse(said[:end][-65536:])
         if not lines:
-            return ["its console is silent"]
-        return ["its console said last:", *(f"  {line}" for line in lines)]
+            return ["its console is empty"]
+        return ["the end of its console:", *(f"  {line}" for line in lines)]
 
 
 def parse(output: bytes) -> list[str]:

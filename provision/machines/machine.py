@@ -32,7 +32,7 @@ class Machine(ABC):
     """
 
     provider: ClassVar[str]
-    """Vagrant's name for it; [vm] provider says it."""
+    """Vagrant's name for it, as in [vm] provider."""
     title: ClassVar[str]
     """The name for people."""
     how_to_get: ClassVar[str]

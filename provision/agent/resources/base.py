@@ -35,7 +35,7 @@ class CommandFailed(Problem):
 
 @dataclass(frozen=True)
 class Change:
-    """The effect of `apply()`. `unknown`: it cannot be told before resources above this one are applied."""
+    """The effect of `apply()`. `unknown`: it depends on resources above that are not applied yet."""
 
     summary: str
     diff: str = ""
@@ -125,7 +125,7 @@ class Resource(ABC):
     def check_usable(self, machine: Machine) -> None:  # noqa: B027 - most kinds have nothing to add
         """Raise Problem when it is true but of no use, such as a service that runs and does not answer."""
 
-    def stamp(self, machine: Machine) -> str:  # noqa: ARG002 - some kinds look at the machine
+    def stamp(self, machine: Machine) -> str:  # noqa: ARG002 - some kinds ask the host
         """A digest that changes when users of this resource must restart: see Service.watches."""
         return self.fingerprint
 

@@ -223,7 +223,7 @@ def _only(path: str, text: str, uris: set[str]) -> str:
 
 
 def _earlier(claims: dict[str, Any], path: str, entry: Entry) -> str:
-    """The archive before ours: that of the same suite, or else any, as the suite may have been edited."""
+    """The archive before ours: for the same suites and components, or else any, as these may be edited."""
     before = claims.get("before", {}).get(path, {})
     if entry.uris not in claims.get("ours", {}) or not before:
         return entry.uris
