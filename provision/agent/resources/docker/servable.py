@@ -47,7 +47,7 @@ class ServableImage(Resource):
     """An image from which servers can be started: one was, with the limits of servers, and it answered.
 
     An image that was tried is not tried again. `memory`, `disk`: bytes, the latter 0 for no limit.
-    `patience`: seconds until a server has to answer.
+    `answer_timeout`: seconds until a server has to answer.
     """
 
     image: str
@@ -55,7 +55,7 @@ class ServableImage(Resource):
     cpu: float
     pids: int
     disk: int = 0
-    patience: int = 60
+    answer_timeout: int = 60
 
     @property
     def id(self) -> str:
@@ -117,7 +117,7 @@ class ServableImage(Resource):
 
     def _visit(self, machine: Machine, process: int) -> dict[str, Any]:
         program = pkgutil.get_data(__package__, "first_visit.py") or b""
-        arguments = [str(process), str(PORT), f"{PREFIX}api", str(HUB_PORT), str(self.patience)]
+        arguments = [str(process), str(PORT), f"{PREFIX}api", str(HUB_PORT), str(self.answer_timeout)]
         command = ["nsenter", "--target", str(process), "--net", PYTHON, "-", *arguments]
         try:
             answer: dict[str, Any] = json.loads(machine.run(command, input=program.decode()))
@@ -137,7 +137,8 @@ class ServableImage(Resource):
             )
         if state["Running"]:
             return Problem(
-                f"a server of the image does not answer at port {PORT} within {self.patience} s\n{words}",
+                f"a server of the image does not answer at port {PORT} "
+                f"within {self.answer_timeout} s\n{words}",
                 f"{AS_COMMAND}; a slow one gets more time with [server] start_timeout",
             )
         if state["ExitCode"] in (126, 127):

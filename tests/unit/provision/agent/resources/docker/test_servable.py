@@ -13,7 +13,7 @@ from tests.support.fakes.host import Host
 from tests.support.fakes.machine import FakeMachine, converge, machine_for
 
 TAG = "ours/image:1"
-IMAGE = ServableImage(TAG, memory=256 << 20, cpu=0.5, pids=64, disk=1 << 30, patience=7)
+IMAGE = ServableImage(TAG, memory=256 << 20, cpu=0.5, pids=64, disk=1 << 30, answer_timeout=7)
 
 
 @pytest.fixture
