@@ -1,7 +1,7 @@
 """Fabric's way in: `fab -H user@host1,user@host2 deploy`. Adapters over the functions that `hubwright` calls.
 
 Without -H the tasks work on the machine that `hubwright up` raised. Fabric calls a task once for each host;
-the first call serves all hosts side by side, so that one slow or broken host holds up nobody.
+the first call serves all hosts side by side, so that one slow or broken host delays no other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from invoke.exceptions import Exit as Stop
 import roles
 from provision.agent.events import Mode
 from provision.cli.options import named
-from provision.deploy import converge as deployment
+from provision.deploy import apply as deployment
 from provision.deploy import inspect
 from provision.deploy.server_logs import server_logs
 from provision.deploy.verify import verify as run_checks
@@ -37,7 +37,7 @@ _served: set[str] = set()
 
 
 def served_once(function: Callable[..., Exit]) -> Callable[..., None]:
-    """A task that serves all hosts in its first call and maps its outcome to an exit code."""
+    """A task of Fabric's that serves all hosts in its first call and maps its outcome to an exit code."""
 
     @functools.wraps(function)
     def adapter(*args: Any, **kwargs: Any) -> None:
@@ -71,11 +71,11 @@ def _access(c: Any, accept_new_host_key: bool = False) -> Access:
     return Access(accept_new_host_key, c.config.sudo.password)
 
 
-def _converge(c: Any, mode: Mode, only: tuple[str, ...], accept_new_host_key: bool) -> Exit:
+def _run_on_hosts(c: Any, mode: Mode, only: tuple[str, ...], accept_new_host_key: bool) -> Exit:
     settings = _settings()
     targets = _targets(settings)
     report = RunReport(Reporter(), mode, len(targets))
-    outcomes = deployment.converge(
+    outcomes = deployment.plan_or_apply(
         settings,
         targets,
         mode,
@@ -92,14 +92,14 @@ def _converge(c: Any, mode: Mode, only: tuple[str, ...], accept_new_host_key: bo
 @served_once
 def deploy(c: Any, accept_new_host_key: bool = False) -> Exit:
     """Make hosts what hub.toml describes; a second run changes nothing."""
-    return _converge(c, "apply", (), accept_new_host_key)
+    return _run_on_hosts(c, "apply", (), accept_new_host_key)
 
 
 @task(help=HELP)
 @served_once
 def plan(c: Any, accept_new_host_key: bool = False) -> Exit:
-    """Show what deploy would change; exit code 3 when that is anything."""
-    return _converge(c, "plan", (), accept_new_host_key)
+    """Show what deploy would change; exit code 3 when there are changes."""
+    return _run_on_hosts(c, "plan", (), accept_new_host_key)
 
 
 @task
@@ -113,7 +113,7 @@ def verify(c: Any) -> Exit:
 @task
 @served_once
 def status(c: Any) -> Exit:
-    """Say how the hosts are."""
+    """Show the status of hosts."""
     settings = _settings()
     found = inspect.status(settings, _targets(settings), _access(c))
     show(Reporter(), found, as_json=False)
@@ -122,7 +122,7 @@ def status(c: Any) -> Exit:
 
 @task(
     help={
-        "unit": "a unit of the hub's, or a role: docker, culler, …",
+        "unit": "a unit of the hub, or a role: docker, culler, …",
         "server": "the server of this account, or account/server",
         "lines": "how many lines back to begin",
     }
@@ -141,12 +141,12 @@ def logs(c: Any, unit: str = "jupyterhub", server: str = "", lines: int = 100, f
 
 
 def _role_task(role: roles.Role) -> Any:
-    def converge_role(c: Any, accept_new_host_key: bool = False) -> Exit:
-        return _converge(c, "apply", (role.name,), accept_new_host_key)
+    def apply_role(c: Any, accept_new_host_key: bool = False) -> Exit:
+        return _run_on_hosts(c, "apply", (role.name,), accept_new_host_key)
 
-    converge_role.__name__ = role.name
-    converge_role.__doc__ = f"Deploy only {role.about}, after what that needs."
-    return task(name=role.name.replace("_", "-"), help=HELP)(served_once(converge_role))
+    apply_role.__name__ = role.name
+    apply_role.__doc__ = f"Deploy only {role.about}, after what that needs."
+    return task(name=role.name.replace("_", "-"), help=HELP)(served_once(apply_role))
 
 
 for _role in roles.SHIPPED:

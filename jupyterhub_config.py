@@ -16,15 +16,15 @@ BRIDGE_TIMEOUT = 60.0  # seconds for Docker to make its bridge
 
 
 def configure(c: Any, hub: dict[str, Any]) -> None:
-    """Set traits on `c` (a traitlets Config) from the keys of hub.json; see roles/jupyterhub.py for them."""
-    _front_door(c, hub)
-    _look(c, hub)
+    """Set traits on `c` (a traitlets Config) from the keys of hub.json; see roles/hub for them."""
+    _proxy(c, hub)
+    _pages(c, hub)
     _accounts(c, hub)
     _servers(c, hub)
     _services(c, hub)
 
 
-def _front_door(c: Any, hub: dict[str, Any]) -> None:
+def _proxy(c: Any, hub: dict[str, Any]) -> None:
     # The proxy is a unit of its own and outlives the hub; so do the servers behind it.
     c.JupyterHub.bind_url = f"{hub['scheme']}://127.0.0.1:{hub['port']}"
     if hub["scheme"] == "https":
@@ -46,7 +46,7 @@ def _front_door(c: Any, hub: dict[str, Any]) -> None:
     c.JupyterHub.init_spawners_timeout = 1  # seconds
 
 
-def _look(c: Any, hub: dict[str, Any]) -> None:
+def _pages(c: Any, hub: dict[str, Any]) -> None:
     c.JupyterHub.template_paths = [hub["templates"]]
     c.JupyterHub.logo_file = f"{hub['templates']}/logo.svg"
     c.JupyterHub.template_vars = {

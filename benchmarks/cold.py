@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.machines import Bench, bench
 from benchmarks.timing import WIDTH, conditions, run, say, timed
 from provision.agent.resources import Directory, File, JsonKeys, Resource, Service, Timer, TrustedCertificate
-from provision.deploy import converge
+from provision.deploy import apply
 from provision.report.reporter import Reporter
 from provision.settings import Settings, load
 from provision.tools.project import PROJECT
@@ -77,8 +77,8 @@ def with_plain(here: Bench, host: Host, folder: Path) -> float:
 def lay_out(settings: Settings, folder: Path) -> None:
     """Make the folder that plain.sh runs in, of the very resources that an apply uses."""
     folder.mkdir()
-    sources, blobs = converge.image_sources(settings, Reporter(quiet=True))
-    roles = converge.steps(settings, sources)
+    sources, blobs = apply.image_sources(settings, Reporter(quiet=True))
+    roles = apply.steps(settings, sources)
     resources = [resource for role in roles for resource in role.resources]
     with tarfile.open(folder / "tree.tar", "w") as tree:
         for resource in resources:

@@ -1,1 +1,1 @@
-"""The driver: it runs where the operator sits."""
+"""The driver: it runs on the operator's computer."""

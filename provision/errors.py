@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """What a process of ours ends with."""
+    """The exit codes of all our programs."""
 
     DONE = 0
     FAILED = 1
@@ -15,7 +15,7 @@ class Exit(IntEnum):
 
 
 class HubwrightError(Exception):
-    """Something a person must know: what happened, where, and what to do next.
+    """An error for the operator: what happened, where, and what to do next.
 
     `what` and `hint` are sentences without a final full stop and never contain a secret's value.
     `code` is the exit code of a process that ends with this error.

@@ -1,1 +1,1 @@
-"""What runs on the host: resources and one loop. Standard library only, Python 3.10 and up."""
+"""The program that runs on the host: resources and one loop. Standard library only, Python 3.10 and up."""

@@ -1,8 +1,7 @@
-"""A machine that has just been started settles first.
+"""The end of a boot, which a run on a host that has just started waits for.
 
-While units start, ports change hands: an engine with live-restore, for one, takes up again the ports of
-containers that a power cut has ended, and lets go of them a moment later. Who looks then sees what does
-not stay.
+While units start, ports change hands: an engine with live-restore, for example, takes the ports of containers
+that a power cut has ended, and releases them a moment later. A check in that moment sees a passing state.
 """
 
 from __future__ import annotations
@@ -12,20 +11,20 @@ import subprocess
 from .channel import Channel
 from .events import Say
 
-PATIENCE = 120  # seconds; a unit that hangs longer is no reason to wait for it
-ASK = ("systemctl", "is-system-running")
+BOOT_TIMEOUT = 120  # seconds; a run does not wait for a unit that hangs longer
+STATE_COMMAND = ("systemctl", "is-system-running")
 
 
 def wait(channel: Channel) -> None:
-    """Returns when systemd says that the boot is over, whether or not all went well, or when patience is."""
-    if not starting(ask(*ASK)):
+    """Wait until systemd says that the boot is over, with or without failures, or until the time-out."""
+    if not starting(ask(*STATE_COMMAND)):
         return
-    channel.emit(Say("boot", "waiting until the machine has started"))
-    ask("timeout", str(PATIENCE), *ASK, "--wait")
+    channel.emit(Say("boot", "waiting until the host has started"))
+    ask("timeout", str(BOOT_TIMEOUT), *STATE_COMMAND, "--wait")
 
 
 def starting(answer: str) -> bool:
-    """See systemctl(1), is-system-running."""
+    """True while the host starts; `answer` is that of is-system-running, see systemctl(1)."""
     return answer.strip() in ("initializing", "starting")
 
 

@@ -1,4 +1,4 @@
-"""The line between the agent and the driver: events out, large inputs in.
+"""The connection between the agent and the driver: events out, large inputs in.
 
 Out, on standard output: an event a line. In, on standard input after the manifest: for each large input its
 announcement, then the bytes. See events.py for both.
@@ -24,7 +24,7 @@ CHUNK = 1 << 20
 
 
 class Channel:
-    """Events from any thread; blobs by digest. `gone` is set when the driver is no longer there."""
+    """Events from any thread; blobs by digest. `gone` is set when the driver has gone."""
 
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
         self.gone = threading.Event()
@@ -45,7 +45,7 @@ class Channel:
                 self.gone.set()
 
     def say(self, text: str) -> None:
-        """A line of progress that belongs to no role."""
+        """Send a line of progress that belongs to no role."""
         self.emit(Say("machine", text))
 
     def listen(self, state: State) -> None:
@@ -55,9 +55,9 @@ class Channel:
 
     @contextlib.contextmanager
     def blob(self, digest: str) -> Iterator[str]:
-        """The path of the blob while the block runs. Asks the driver for it; Problem when it goes away.
+        """The path of the blob while the block runs. Asks the driver for it; Problem when that has gone.
 
-        One that an earlier run has left is used, if a power cut has not damaged it.
+        A blob that an earlier run has left is used, unless a power cut has damaged it.
         """
         assert self._state is not None
         kept = self._state.path("blobs", digest)

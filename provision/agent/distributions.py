@@ -1,4 +1,4 @@
-"""Which distributions a host may run, how they differ, and what is asked before anything is changed."""
+"""The distributions that a host may run, their differences, and the checks before anything is changed."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .resources.fs import free_space, read_text
 
 @dataclass(frozen=True)
 class Distribution:
-    """A release. `instead`: where a package that roles ask for holds less here, all that it takes."""
+    """A release. `instead`: the packages to install for one that has less content in this release."""
 
     name: str
     instead: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def packages(self, names: Iterable[str]) -> list[str]:
-        """What these packages are called here."""
+        """The names of these packages in this release."""
         return [found for name in names for found in self.instead.get(name, (name,))]
 
 
-# ID and VERSION_ID of os-release(5). Roles speak Debian 12's language. setup.sh reads the keys from here.
+# ID and VERSION_ID of os-release(5). Roles use the names of Debian 12. setup.sh reads the keys from here.
 KNOWN = {
     ("debian", "12"): Distribution("Debian 12"),
     ("debian", "13"): Distribution("Debian 13", {"docker.io": ("docker.io", "docker-cli")}),
@@ -33,7 +33,7 @@ KNOWN = {
     ("ubuntu", "26.04"): Distribution("Ubuntu 26.04"),
 }
 
-# What a whole hub takes on a bare host (packages, environment, one notebook image), with room to work in.
+# The room that a hub takes on a bare host (packages, environment, one notebook image), with some to spare.
 NEEDED_FREE = 3 * 1024**3
 
 
@@ -44,7 +44,7 @@ def parse_os_release(text: str) -> dict[str, str]:
 
 
 def identify(release: Mapping[str, str]) -> Distribution:
-    """Problem when it is not a known one."""
+    """The distribution that an os-release describes. Problem when it is not a known one."""
     key = (release.get("ID", ""), release.get("VERSION_ID", ""))
     if key not in KNOWN:
         name = release.get("PRETTY_NAME") or "this system"
@@ -54,7 +54,7 @@ def identify(release: Mapping[str, str]) -> Distribution:
 
 
 def here() -> Distribution:
-    """This machine's. Problem when a hub cannot stand on it."""
+    """The distribution of this host. Problem when a hub cannot run on it."""
     found = identify(parse_os_release(read_text("/etc/os-release")))
     if os.geteuid() != 0:
         raise Problem("the agent needs root", "log in as root or as a user with sudo")
@@ -64,12 +64,12 @@ def here() -> Distribution:
 
 
 def describe(distribution: Distribution) -> Hello:
-    """Facts about this machine for the driver's report."""
+    """Facts about this host for the driver's report."""
     return Hello(distribution.name, platform.node(), platform.python_version())
 
 
 def require_space(path: str, needed: int) -> None:
-    """Problem when the file system of `path`, or of its nearest parent, has less than `needed` bytes free."""
+    """Raise Problem when the file system of `path` (or its nearest parent) has less than `needed` bytes."""
     path, free = free_space(path)
     if free < needed:
         raise Problem(

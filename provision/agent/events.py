@@ -1,10 +1,10 @@
-"""The words between the agent and the driver: the only definition, used on both sides.
+"""The events between the agent and the driver: the only definition, used on both sides.
 
 Events go from the host to the driver, one JSON object a line: the key `event` names it, the others are the
 fields of its class here. Large inputs go the other way, see `BlobHeader`.
 
-An agent may be newer than its reader. An event that is not known here is read as `Other`, and a status that
-is not known here stays the word it is: a reader shows both.
+An agent may be newer than its reader. An unknown event is read as `Other`, and an
+unknown status stays the word that it is: a reader shows both.
 """
 
 from __future__ import annotations
@@ -39,17 +39,18 @@ _UNCHANGED = (Status.OK, Status.KEPT, Status.FAILED, Status.SKIPPED)
 
 
 def is_change(status: str) -> bool:
-    """Whether a resource with this status was changed, or would be. An unknown status counts as a change:
+    """True when a resource with this status was changed, or would be. An unknown status counts as a change:
     a plan must not call a host unchanged without knowing."""
     return status not in _UNCHANGED
 
 
 def is_failure(status: str) -> bool:
+    """True for a resource that failed, or was not tried because another one failed."""
     return status in (Status.FAILED, Status.SKIPPED)
 
 
 def has_failed(count: Mapping[str, int]) -> bool:
-    """Whether a run with so many resources of each status has failed."""
+    """True when a run with these numbers of resources by status has failed."""
     return any(number and is_failure(status) for status, number in count.items())
 
 
@@ -64,7 +65,7 @@ class Event:
         return asdict(self)
 
     def line(self) -> str:
-        """The line that says it, without its end."""
+        """The event as a line of JSON, without the line's end."""
         return json.dumps({"event": self.name, **self.data()})
 
 
@@ -87,7 +88,7 @@ class Hello(Event):
 
 @dataclass(frozen=True)
 class Say(Event):
-    """Progress."""
+    """A line of progress."""
 
     name = "say"
     role: str = ""
@@ -119,7 +120,7 @@ class Need(Event):
 
 @dataclass(frozen=True)
 class Error(Event):
-    """The run is over, and changed nothing."""
+    """The run has ended and changed nothing."""
 
     name = "error"
     what: str = ""
@@ -137,7 +138,7 @@ class End(Event):
 
 @dataclass(frozen=True)
 class Accepted(Event):
-    """The driver's own: the operator wanted this new host key, which stands in `file` now."""
+    """The driver's own: the operator wanted this new host key, which is in `file` now."""
 
     name = "accepted"
     key: str = ""
@@ -164,7 +165,7 @@ KNOWN: dict[str, type[Event]] = {
 
 
 def parse(line: str | bytes) -> Event | None:
-    """The event that a line says, or None: login shells greet in any form and encoding."""
+    """The event in a line, or None: login shells print greetings in any form and encoding."""
     try:
         said = json.loads(line)
     except ValueError:
@@ -183,7 +184,7 @@ def parse(line: str | bytes) -> Event | None:
 
 
 def _like(default: Any, value: Any) -> bool:
-    """Whether a value has the type of a field's default."""
+    """True when a value has the type of a field's default."""
     if isinstance(default, float):
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if isinstance(default, dict):
@@ -203,7 +204,7 @@ class BlobHeader:
 
     @classmethod
     def parse(cls, line: bytes) -> BlobHeader:
-        """Raises ValueError for a line that is none, as one that was cut off."""
+        """The header in a line. Raises ValueError for any other line, such as one that was cut off."""
         try:
             said = json.loads(line)
             return cls(str(said["blob"]), int(said["size"]))

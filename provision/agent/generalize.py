@@ -1,7 +1,7 @@
-"""What a machine has of its own beside the hub's: taken away before an image of it is made.
+"""Files of one machine that are not the hub's: deleted before an image of the machine is made.
 
-What makes such things anew at the first boot: systemd the machine's id, cloud-init or a unit of ours the SSH
-host keys, the agent all that is the hub's.
+At the first boot systemd makes a new machine id, cloud-init or a unit of ours new SSH host keys, and the
+agent all that belongs to the hub.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .resources.fs import lstat, unlink
 
 MACHINE_ID = "/etc/machine-id"
 JOURNAL = "/var/log/journal"
-# Patterns, and what they are called.
-OWN = (
+# A name for people, then patterns of paths.
+MACHINE_SPECIFIC = (
     ("the SSH host keys", "/etc/ssh/ssh_host_*"),
     ("keys that may log in", "/root/.ssh/authorized_keys", "/home/*/.ssh/authorized_keys"),
     ("what was typed", "/root/.bash_history", "/home/*/.bash_history"),
@@ -31,10 +31,10 @@ OWN = (
 
 
 def generalize(machine: Machine, files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Make this machine one whose copies are different machines. Says what is gone.
+    """Delete all that must differ between copies of this machine. Yields a line for each kind.
 
-    `files`: path, mode and content (base64) of what shall lie there at the first boot; units among them are
-    enabled. The machine goes on working; but who logs in from now on may find nobody to let them in.
+    `files`: path, mode and content (base64) of the files for the first boot; units among them are enabled.
+    The machine goes on working, but new logins over SSH may be refused from now on.
     """
     if shutil.which("cloud-init"):
         machine.run(["cloud-init", "clean", "--logs"])
@@ -46,14 +46,14 @@ def generalize(machine: Machine, files: Sequence[Mapping[str, Any]]) -> Iterator
     for name in (os.path.basename(file["path"]) for file in files if file["path"].endswith(".service")):
         machine.run(["systemctl", "enable", name])
     kept = {file["path"] for file in files}
-    for name, *patterns in OWN:
+    for name, *patterns in MACHINE_SPECIFIC:
         there = [path for pattern in patterns for path in glob.glob(pattern) if path not in kept]
         for path in filter(os.path.isfile, there):
             unlink(path)
         if there:
             yield f"take away {name}"
     if os.path.isdir(JOURNAL):
-        machine.run(["journalctl", "--relinquish-var"])  # until the next boot it is kept in memory alone
+        machine.run(["journalctl", "--relinquish-var"])  # until the next boot it is in memory only
         for path in glob.glob(f"{JOURNAL}/*"):
             shutil.rmtree(path)
         yield "take away the journal"

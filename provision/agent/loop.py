@@ -21,7 +21,7 @@ from .resources import Change, Problem, Resource, Service, from_json
 from .state import State
 
 NO_SPACE = "No space left on device"  # as programs say it
-SPACE_HINT = "free some space on the host, then run this again"
+SPACE_HINT = "free some space on the host, then repeat the command"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Role:
 
 
 class Run:
-    """One run of a manifest. A role waits for those that it needs and no other; within it, order counts."""
+    """One run of a manifest. A role waits only for those that it needs; its resources keep their order."""
 
     def __init__(
         self, manifest: dict[str, Any], channel: Channel, state: State, distribution: Distribution
@@ -83,9 +83,9 @@ class Run:
             thread.join()
         if not self.failed:
             self._remove_obsolete(self._obsolete())
-        # A run that finds everything well after one that failed says so: status asks the journal.
+        # A run without changes after a failed one writes a line, too: status reads the journal.
         worth_a_line = self.changed or self.failed or self.state.last_run_failed()
-        if worth_a_line and self.state.applied:  # else its folder is not there, or goes now
+        if worth_a_line and self.state.applied:  # else its folder does not exist, or is deleted now
             self._write_journal()
         self.state.end()
 
@@ -100,9 +100,9 @@ class Run:
                     self._report(role.name, resource.id, Status.SKIPPED, Change(reason))
                     self.failed.add(role.name)
                 else:
-                    self._converge(role, resource, machine)
+                    self._apply_resource(role, resource, machine)
         except BaseException:
-            self.failed.add(role.name)  # whoever needs it must not go on as if it had converged
+            self.failed.add(role.name)  # roles that need it must not go on as if it were applied
             raise
         finally:
             self._done[role.name].set()
@@ -115,7 +115,7 @@ class Run:
                 return f"needs {need}, which has failed"
         return "the driver has gone" if self.channel.gone.is_set() else ""
 
-    def _converge(self, role: Role, resource: Resource, machine: LocalMachine) -> None:
+    def _apply_resource(self, role: Role, resource: Resource, machine: LocalMachine) -> None:
         began = time.monotonic()
         try:
             change = resource.check(machine)
@@ -130,7 +130,7 @@ class Run:
                 resource.apply(machine)
                 if rest := resource.check(machine):
                     raise Problem(
-                        f"did not converge: still has to {rest.summary}", "this is a fault; report it"
+                        f"was applied, and still has to {rest.summary}", "this is a fault; report it"
                     )
                 self._report(role.name, resource.id, Status.CHANGED, change, time.monotonic() - began)
             with self.shared.lock:
@@ -139,7 +139,7 @@ class Run:
             self._fail(role.name, resource.id, error)
 
     def generalize(self, files: Sequence[Mapping[str, Any]]) -> None:
-        """Leave nothing that is this machine's own, the latest first; then `files`, see generalize.py."""
+        """Delete all that belongs to this one machine, the latest first; then place `files`."""
         for id_, applied in reversed(self.state.applied.items()):
             try:
                 if gone := from_json(applied.resource).generalize(LocalMachine(applied.role, self.shared)):
@@ -155,7 +155,7 @@ class Run:
             self._fail("machine", "machine", error)
 
     def _obsolete(self) -> list[tuple[str, Any]]:
-        """What was applied and is no longer wanted, the latest first."""
+        """The applied resources that are no longer wanted, the latest first."""
         names = {role.name for role in self.roles}
         return [
             (id_, applied)
@@ -164,12 +164,12 @@ class Run:
         ]
 
     def _remove_obsolete(self, waiting: list[tuple[str, Any]]) -> None:
-        """What has to stay for the sake of something that goes after it is tried a second time."""
+        """Remove resources. One that has to stay until another is removed is tried a second time."""
         for report in (False, True):
             waiting = [entry for entry in waiting if not self._remove(*entry, report=report)]
 
     def _remove(self, id_: str, applied: Any, *, report: bool) -> bool:
-        """Whether it needs no second try. `report` that it stays."""
+        """Remove a resource. False when it needs a second try; with `report` it is reported as kept."""
         if self.channel.gone.is_set() or self.failed:
             return True
         began = time.monotonic()
@@ -227,6 +227,7 @@ class Run:
 
 
 def explain_os_error(error: OSError) -> tuple[str, str, str]:
+    """The message, hint and traceback of an error."""
     place = f"{error.filename}: " if error.filename else ""
     hint = SPACE_HINT if error.errno == errno.ENOSPC else ""
     return f"{place}{error.strerror or error}", hint, "".join(traceback.format_exception(error))

@@ -1,4 +1,4 @@
-"""The machine as resources see it: programs, shared looks, claims."""
+"""The host as resources see it: programs, cached answers, claims."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from .state import State
 T = TypeVar("T")
 R = TypeVar("R", bound=Resource)
 
-LINE_EVERY = 0.5  # seconds between two lines of a program's progress
+PROGRESS_EVERY = 0.5  # seconds between two lines of a program's progress
 
 
 @dataclass
 class Shared:
-    """What all roles of one run have in common."""
+    """The data that all roles of one run share."""
 
     channel: Channel
     state: State
     resources: dict[str, Resource]
     options: Mapping[str, Any]
     distribution: Distribution
-    looks: dict[str, Any] = field(default_factory=dict)
+    cache: dict[str, Any] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 
@@ -69,7 +69,7 @@ class LocalMachine:
                 else:
                     out, err = process.communicate(input)
         except FileNotFoundError:
-            raise Problem(f"the program {argv[0]} is not there") from None
+            raise Problem(f"the program {argv[0]} is not installed") from None
         if process.returncode != 0:
             raise CommandFailed(argv, process.returncode, out + err)
         return out
@@ -79,21 +79,21 @@ class LocalMachine:
         lines, told = [], 0.0
         for line in process.stdout:
             lines.append(line)
-            if line.strip() and time.monotonic() - told > LINE_EVERY:
+            if line.strip() and time.monotonic() - told > PROGRESS_EVERY:
                 self.say(line.strip())
                 told = time.monotonic()
         return "".join(lines)
 
     def cached(self, name: str, read: Callable[[], T]) -> T:
         with self.shared.lock:
-            if name not in self.shared.looks:
-                self.shared.looks[name] = read()
-            seen: T = self.shared.looks[name]
+            if name not in self.shared.cache:
+                self.shared.cache[name] = read()
+            seen: T = self.shared.cache[name]
             return seen
 
     def invalidate(self, name: str) -> None:
         with self.shared.lock:
-            self.shared.looks.pop(name, None)
+            self.shared.cache.pop(name, None)
 
     def say(self, text: str) -> None:
         self.shared.channel.emit(Say(self.role, text[:300]))

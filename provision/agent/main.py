@@ -1,4 +1,4 @@
-"""One run on the machine: read the manifest, check every resource, and plan or apply.
+"""One run on the host: read the manifest, check every resource, and plan or apply.
 
 Its events go to standard output, see events.py. An End is always the last.
 """
@@ -19,11 +19,11 @@ from .loop import Run, explain_os_error
 from .resources import Problem
 from .state import Busy, State
 
-FIRST_BOOT = "first boot"  # in the words of the lock's holder
+FIRST_BOOT = "first boot"  # part of the text that the lock's holder writes
 
 
 def _take_turn(channel: Channel, alone: bool) -> None:
-    """Take the machine's lock. A first boot waits for it, and everybody for a first boot; else Busy."""
+    """Take the host's lock. A first boot waits for it, and all runs wait for a first boot; else Busy."""
     told = False
     while True:
         try:
@@ -38,13 +38,13 @@ def _take_turn(channel: Channel, alone: bool) -> None:
 
 
 def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
-    """The whole run. Its events say how it ended; returned is whether all is well."""
+    """Make the run. Returns True when nothing failed; the events give the details."""
     began = time.monotonic()
     alone = manifest.get("unattended")
     channel = unattended.Journal(sink, alone["blobs"]) if alone else Channel(source, sink)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda *_: channel.gone.set())
-    os.environ.update(manifest["environment"])  # how downloads reach the world, for all that is started here
+    os.environ.update(manifest["environment"])  # proxy and mirrors, for all programs of this run
     try:
         distribution = distributions.here()
         channel.emit(distributions.describe(distribution))
@@ -53,7 +53,7 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
         else:
             boot.wait(channel)
         if manifest["mode"] != "plan":
-            _take_turn(channel, bool(alone))  # before looking: another run may be about to end
+            _take_turn(channel, bool(alone))  # before any check: another run may be about to end
         state = State(manifest["state"])
         run = Run(manifest, channel, state, distribution)
         if manifest["mode"] == "plan":
@@ -82,11 +82,11 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
 
 
 def start(source: BinaryIO) -> None:
-    """Called by the loader (provision/bundle.py) with its standard input, the manifest still unread."""
-    os.umask(0o022)  # sudo may be set to a stricter one, and the hub's user has to read what is made here
+    """Start a run. The loader (provision/ssh/loader.py) calls this; its input still has the manifest."""
+    os.umask(0o022)  # sudo may set a stricter one, and the hub's user has to read the files of a run
     size = int(source.readline())
     manifest = json.loads(source.read(size))
     well = main(source, sys.stdout.buffer, manifest)
-    # An orderly end would wait a second for the thread that still reads standard input.
+    # A normal exit would wait a second for the thread that still reads standard input.
     # A driver learns from the events how the run ended; systemd has the exit code alone.
     os._exit(1 if manifest.get("unattended") and not well else 0)

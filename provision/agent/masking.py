@@ -1,4 +1,4 @@
-"""Text that may be shown. It imports next to nothing: all that prints needs it, `hubwright --help` too."""
+"""Text that may be shown. Imports almost nothing, because `hubwright --help` needs it too."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import re
 
 
 def without_credentials(text: str) -> str:
-    """Programs repeat addresses in their complaints, and a proxy's may hold its password."""
+    """The text without user and password in URLs: error messages of programs may contain a proxy's."""
     return re.sub(r"(://)[^/\s:@\"']+:[^/\s@\"']+@", r"\1***@", text)

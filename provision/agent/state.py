@@ -1,4 +1,4 @@
-"""What the agent remembers on the machine between runs: lock, applied manifest, journal, blobs."""
+"""The agent's memory on the host between runs: lock, applied manifest, journal, blobs."""
 
 from __future__ import annotations
 
@@ -34,15 +34,17 @@ class Applied:
 
 
 class Busy(Problem):
-    """Another run is at work on the machine."""
+    """Another run is at work on the host."""
 
     def __init__(self, holder: str) -> None:
-        super().__init__(f"another run holds the lock ({holder})", "wait for it to end, then run this again")
+        super().__init__(
+            f"another run holds the lock ({holder})", "wait for it to end, then repeat the command"
+        )
         self.holder = holder
 
 
 class State:
-    """The agent's folder. It appears with the first change that a run makes, not before."""
+    """The agent's folder. It is created with the first change of a run, not before."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -88,7 +90,7 @@ class State:
             file.write(json.dumps({"time": _now(), **entry}, sort_keys=True) + "\n")
 
     def last_run_failed(self) -> bool:
-        """By the journal's last line; a line that a power cut tore is passed over."""
+        """True when the journal's last line says so; a line that a power cut has cut off is ignored."""
         try:
             with open(self.path(JOURNAL), "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - JOURNAL_TAIL))
@@ -120,7 +122,7 @@ class State:
             present = lstat(LOCK)
             if present is not None and present.st_ino == os.fstat(handle).st_ino:
                 break
-            os.close(handle)  # whoever had it took the file away with them
+            os.close(handle)  # its holder has deleted the file
         os.truncate(handle, 0)
         os.write(handle, ", ".join(filter(None, (note, f"pid {os.getpid()}, since {_now()}"))).encode())
 
@@ -146,7 +148,7 @@ class State:
 
 
 def _plain(data: dict[str, Any]) -> dict[str, Any]:
-    """As it comes back from the disk, with lists for tuples: what is known already is not written again."""
+    """The data as JSON returns it, with lists for tuples, so that known data is not written again."""
     plain: dict[str, Any] = json.loads(json.dumps(data))
     return plain
 

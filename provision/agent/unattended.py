@@ -1,6 +1,6 @@
-"""A run that no driver watches: events go to the journal in words, large inputs come from files and URLs.
+"""A run without a driver: events go to the journal as text, large inputs come from files and URLs.
 
-The manifest asks for it with the key `unattended`:
+The key `unattended` of the manifest describes it:
   blobs      digest → the path of a file on this machine, or a URL
   withheld   ids of files whose content is not in the manifest, which may have been published
   secrets    the path of a JSON file on this machine with that content by id
@@ -27,11 +27,11 @@ PART = Advice(
     f"publish the file that was written together with this machine's user-data, {AGAIN}",
     f"check that this machine reaches it and that it is published there, {AGAIN}",
 )
-WORDS = {Status.OK: "held", Status.SKIPPED: "not tried"}  # others are words of their own
+STATUS_WORDS = {Status.OK: "held", Status.SKIPPED: "not tried"}  # others are words of their own
 
 
 class Journal(Channel):
-    """The line of a run without a driver. Nobody hangs up: `gone` is set by a signal alone."""
+    """The channel of a run without a driver. Only a signal sets `gone`."""
 
     def __init__(self, sink: BinaryIO, blobs: Mapping[str, str]) -> None:
         super().__init__(io.BytesIO(), sink)
@@ -51,7 +51,7 @@ class Journal(Channel):
         place = self._places.get(digest, "")
         if "://" not in place:
             if sha256_of(place) != digest:
-                raise Problem(f"{place or 'a large input'} is missing or damaged", "make the machine anew")
+                raise Problem(f"{place or 'a large input'} is missing or damaged", "make a new machine")
             yield place
             return
         assert self._state is not None
@@ -63,7 +63,7 @@ class Journal(Channel):
 
 
 def complete(manifest: dict[str, Any]) -> None:
-    """Put back what was withheld from the manifest. Problem when this machine was not given it."""
+    """Put the withheld contents back into the manifest. Problem when this machine lacks one."""
     given = manifest["unattended"]
     content: dict[str, str] = json.loads(read_text(given["secrets"]) or "{}")
     for role in manifest["roles"]:
@@ -73,7 +73,7 @@ def complete(manifest: dict[str, Any]) -> None:
                 if id_ not in content:
                     raise Problem(
                         f"{given['secrets']} does not hold {id_}",
-                        "make the machine anew with user-data and parts of one run of `hubwright cloud-init`",
+                        "make a new machine with user-data and parts of one run of `hubwright cloud-init`",
                     )
                 resource["content"] = content[id_]
 
@@ -98,7 +98,9 @@ def words(event: Event) -> list[str]:
 
 def _counted(end: End) -> str:
     return ", ".join(
-        f"{number} {WORDS.get(status, status)}" for status in Status if (number := end.count.get(status))
+        f"{number} {STATUS_WORDS.get(status, status)}"
+        for status in Status
+        if (number := end.count.get(status))
     )
 
 

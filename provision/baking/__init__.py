@@ -1,7 +1,7 @@
-"""Images of whole hubs: everything is in them but what is one machine's own.
+"""Images of complete hubs, without anything that belongs to one machine.
 
-The machine that `up` raised is made what the settings say, sealed, stopped and turned into a file. Each copy
-makes its own keys, certificate, tokens and databases at its first boot, and asks the network for nothing.
+The settings are applied to the machine that `up` raised; it is generalized, stopped and turned into a file.
+Each copy makes its own keys, certificate, tokens and databases at its first boot, and needs no network.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from provision import first_boot
 from provision.baking import container, disk
-from provision.deploy import converge
+from provision.deploy import apply
 from provision.deploy.bundle import PlacedFile
 from provision.errors import HubwrightError, SettingsError
 from provision.machines import Machine, machine_of
@@ -39,10 +39,10 @@ KINDS = {
 
 
 def check(settings: Settings, output: Path, *, with_secrets: bool) -> None:
-    """What `bake` takes for granted, asked while the machine is still whole.
+    """Check all that `bake` needs, while the machine is still complete.
 
-    Raises SettingsError when its provider has no file of that kind, when that one cannot be written, or
-    secrets would come with it.
+    Raises SettingsError when the provider has no file of that kind, when the file cannot be written, or when
+    it would hold secrets.
     """
     _kind(machine_of(settings), output)
     secrets = secrets_in(settings)
@@ -50,7 +50,7 @@ def check(settings: Settings, output: Path, *, with_secrets: bool) -> None:
         raise SettingsError(
             f"the settings hold secrets: {', '.join(secrets)}",
             where=str(settings.root / settings.file),
-            hint="every copy would hold them; add --with-secrets if that may be",
+            hint="every copy would hold them; add --with-secrets if that is acceptable",
         )
     folder = output.absolute().parent
     if not folder.is_dir():
@@ -67,26 +67,26 @@ def check(settings: Settings, output: Path, *, with_secrets: bool) -> None:
 
 
 def bake(settings: Settings, reporter: Reporter, output: Path) -> None:
-    """Turn the machine that `up` raised into the file `output`, which `check` has found nothing against.
+    """Turn the machine that `up` raised into the file `output`, after `check`.
 
-    Only a generalized machine is left of it.
+    The machine itself is generalized by that.
     """
     machine = machine_of(settings)
     kind = _kind(machine, output)
     target = machine.target()
-    sources, _ = converge.image_sources(settings, reporter)
-    made = first_boot.bundle(settings, converge.steps(settings, sources), {})
+    sources, _ = apply.image_sources(settings, reporter)
+    made = first_boot.bundle(settings, apply.steps(settings, sources), {})
     files = [*first_boot.files(made), first_boot.host_keys_unit(), *kind.files()]
 
     report = RunReport(reporter, "generalize", 1)
     with reporter.step(f"generalize {machine.where}"):
-        outcome = converge.generalize(settings, target, files, access=Access(), handle=report.handle)
+        outcome = apply.generalize(settings, target, files, access=Access(), handle=report.handle)
     if outcome.failed:
         report.summary([outcome])
         raise HubwrightError(
             "could not be generalized",
             where=machine.where,
-            hint="mend what is named above",
+            hint="correct what is named above, then repeat the command",
         )
     kind.export(machine, output, reporter)
     reporter.line(f"✓ {output} ({output.stat().st_size / 1e6:.0f} MB)")

@@ -18,7 +18,7 @@ systemctl stop docker.socket docker.service containerd.service
 tar --create --numeric-owner --xattrs --xattrs-include='*' --directory / --file {BAKED} \
     var/lib/docker var/lib/containerd
 """
-# Of the container that it was: how it started, and who could log in.
+# Overrides the container's command, and the key that could log in.
 CHANGES = ('ENTRYPOINT ["/usr/local/sbin/start-host"]', "CMD []", "ENV HUBWRIGHT_AUTHORIZED_KEY=")
 
 

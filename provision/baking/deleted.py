@@ -1,6 +1,6 @@
-"""What was deleted on a disk stays there until something is written in its place. Images leave it out.
+"""Copies of disks without deleted files, whose bytes stay on a disk until they are overwritten.
 
-A machine cannot see to that by itself: vagrant-libvirt makes its disk as a qcow2 of version 2 on top of
+A machine cannot remove them by itself: vagrant-libvirt makes its disk as a qcow2 of version 2 on top of
 another, and that has no way to note what the machine discards (fstrim).
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from provision.tools.process import ProgramError, run
 
-SBIN = "/usr/sbin"  # not in everybody's PATH
+SBIN = "/usr/sbin"  # not in every PATH
 SECTOR = 512
 CHECKED = {"ext2", "ext3", "ext4"}
 UNKNOWN = "something unknown"
@@ -24,7 +24,7 @@ HOLDS_NOTHING = {"", "vfat"}  # no file system; the boot loader's
 def without_deleted(disk: Path, target: Path) -> set[str]:
     """Copy a raw disk as a sparse file, without what belongs to no file of its file systems.
 
-    Returns what was copied as it is, deleted files and all: other file systems than ext4, swap, UNKNOWN.
+    Returns the kinds that were copied with deleted files: other file systems than ext4, swap, UNKNOWN.
     Raises ProgramError when a file system is broken; `target` is left half written then.
     """
     kept = set()
@@ -41,13 +41,13 @@ def without_deleted(disk: Path, target: Path) -> set[str]:
             elif kind not in HOLDS_NOTHING:
                 kept.add(kind)
         if not (copied or kept):
-            kept.add(UNKNOWN)  # what looks empty as a whole is not understood
+            kept.add(UNKNOWN)  # a disk that seems empty was not understood
         _copy(source.fileno(), copied, disk.stat().st_size - copied, out.fileno(), copied)
     return kept
 
 
 def partitions(disk: Path) -> list[tuple[int, int]]:
-    """Start and size in bytes, in order; the whole disk where there is no table of partitions."""
+    """Start and size in bytes, in order; the complete disk when it has no table of partitions."""
     try:
         told = run(["partx", "--raw", "--noheadings", "--output", "START,SECTORS", str(disk)])
     except ProgramError:
@@ -57,20 +57,20 @@ def partitions(disk: Path) -> list[tuple[int, int]]:
 
 
 def file_system(disk: Path, start: int, size: int) -> str:
-    """blkid's name of what begins there, or nothing; UNKNOWN where it cannot tell."""
+    """blkid's name of the content, empty when there is none; UNKNOWN when it cannot tell."""
     place = ["--offset", str(start), "--size", str(size)]
     try:
         told = run(
             [f"{SBIN}/blkid", "--probe", *place, "--output", "value", "--match-tag", "TYPE", str(disk)]
         )
     except ProgramError as error:
-        return "" if error.exit_code == 2 else UNKNOWN  # 2: there is nothing that it knows
+        return "" if error.exit_code == 2 else UNKNOWN  # 2: nothing was found
     return told.strip()
 
 
 @contextlib.contextmanager
 def _emptied(source: int, start: int, size: int, part: Path) -> Iterator[int]:
-    """A file with that partition alone: on a whole disk, older e2fsck discard at the wrong place."""
+    """A file with that partition only: on a complete disk, older e2fsck discard at the wrong place."""
     try:
         with part.open("w+b") as file:
             file.truncate(size)
@@ -79,9 +79,9 @@ def _emptied(source: int, start: int, size: int, part: Path) -> Iterator[int]:
         try:
             run([*check, str(part)])
         except ProgramError as error:
-            if error.exit_code != 1:  # that is: something was mended
+            if error.exit_code != 1:  # 1: errors were corrected
                 raise
-        run([*check, "-E", "discard", str(part)])  # which it does only where there was nothing to mend
+        run([*check, "-E", "discard", str(part)])  # e2fsck discards only when there was nothing to correct
         with part.open("rb") as file:
             yield file.fileno()
     finally:
@@ -89,7 +89,7 @@ def _emptied(source: int, start: int, size: int, part: Path) -> Iterator[int]:
 
 
 def _copy(source: int, start: int, size: int, target: int, at: int) -> None:
-    """What is not a hole, to a file that is one."""
+    """Copy all parts that are not holes to a file that is one hole."""
     place, end = start, start + size
     while place < end:
         try:

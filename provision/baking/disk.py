@@ -1,4 +1,4 @@
-"""A virtual machine of libvirt's as its disk: a box for Vagrant, or a qcow2 for whatever starts disks."""
+"""The disk of a virtual machine of libvirt: as a box for Vagrant, or as a qcow2 for other hypervisors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VAGRANT_KEY = PROJECT / "images" / "box" / "root" / "etc" / "vagrant.pub"
 
 
 def box_files() -> list[PlacedFile]:
-    """What a box has, and machines that are made of it have no longer: the key that Vagrant publishes."""
+    """The files of a box beside the hub's: the key that Vagrant publishes, and replaces in new machines."""
     keys = f"/home/{USER}/.ssh/authorized_keys"
     return [PlacedFile(keys, VAGRANT_KEY.read_bytes(), 0o600)]
 
@@ -49,18 +49,18 @@ def export_disk(machine: Machine, output: Path, reporter: Reporter) -> None:
 
 
 def _flatten(machine: Machine, target: Path, reporter: Reporter) -> int:
-    """Stop the machine and write its disk, with what it has from its box, compressed. Returns its size."""
+    """Stop the machine and write its disk, with the content of its box, compressed. Returns its size."""
     with reporter.step(f"stop {machine.where}"):
         machine.power_off()
     disk = machine.disk()
     with tempfile.TemporaryDirectory(prefix=".hubwright-", dir=target.absolute().parent) as folder:
-        whole, clean = Path(folder) / "whole", Path(folder) / "clean"
-        with reporter.step("copy its disk without what was deleted there"):
-            _read(disk, whole)
-            kept = without_deleted(whole, clean)
-            whole.unlink()
+        raw, clean = Path(folder) / "raw", Path(folder) / "clean"
+        with reporter.step("copy its disk without deleted files"):
+            _read(disk, raw)
+            kept = without_deleted(raw, clean)
+            raw.unlink()
         if kept:
-            reporter.line(f"  what was deleted may still be in the file: it has {', '.join(sorted(kept))}")
+            reporter.line(f"  deleted files may still be in the image: it has {', '.join(sorted(kept))}")
         with reporter.step("compress its disk"):
             form = ["-f", "raw", "-O", "qcow2", "-o", "compression_type=zstd"]
             run(["qemu-img", "convert", "-c", *form, str(clean), str(target)])

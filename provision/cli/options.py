@@ -1,4 +1,4 @@
-"""What several commands of `hubwright` have in common: the hub at hand, the hosts, and how they are given."""
+"""Options that several commands of `hubwright` share, and the hub and hosts that they name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
-    """What the options before the command said."""
+    """The options before the command."""
 
     config: Path
     reporter: Reporter
@@ -35,12 +35,12 @@ class Context:
 
     @property
     def folder(self) -> Path:
-        """The one that hub.toml is in."""
+        """The folder of hub.toml."""
         return self.config.absolute().parent
 
     @property
     def machine(self) -> Machine:
-        """The one that `up` raises from these settings, or has raised."""
+        """The machine that `up` raises, or has raised, from these settings."""
         from provision.machines import machine_of
 
         return machine_of(self.settings)
@@ -48,7 +48,7 @@ class Context:
 
 @dataclass(frozen=True)
 class HostOptions:
-    """What the options of a command that talks to hosts said."""
+    """The options of a command that talks to hosts."""
 
     hosts: tuple[str, ...] = ()
     identity: Path | None = None
@@ -84,7 +84,7 @@ def named(hosts: Iterable[str], identity: Path | None) -> list[Target]:
 
 
 def host_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options of every command that talks to hosts; the command gets them as one `on`."""
+    """A decorator that adds the options of commands that talk to hosts; the command gets them as `on`."""
 
     @click.option(
         "-H",
@@ -123,7 +123,7 @@ def host_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def consent(question: str, *, yes: bool) -> None:
-    """Returns when a person agrees to a removal, or has by --yes; all else ends the command."""
+    """Ask for consent to a removal, unless --yes gave it. Without consent the command ends."""
     if yes:
         return
     try:
@@ -132,7 +132,7 @@ def consent(question: str, *, yes: bool) -> None:
         if sys.stdin.isatty():
             raise  # ctrl-C
         click.echo(err=True)  # the question's line has no end yet
-        what = "nobody is there to answer that; nothing is removed"
+        what = "a question, and no terminal to answer it; nothing is removed"
         raise HubwrightError(what, hint="add --yes", code=Exit.USAGE) from None
     if not agreed:
         raise HubwrightError("nothing is removed")

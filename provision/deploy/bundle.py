@@ -1,4 +1,4 @@
-"""Manifest and agent as one byte string that a host needs nothing but python3 to run."""
+"""Manifest and agent as one byte string. To run it, a host needs nothing but python3."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATE = "/var/lib/hubwright"
 
 @dataclass(frozen=True)
 class RoleSteps:
-    """A role of the manifest: its resources in order, and the roles that must have converged before."""
+    """A role of the manifest: its resources in order, and the roles that must be applied before."""
 
     name: str
     needs: tuple[str, ...]
@@ -30,7 +30,7 @@ class RoleSteps:
 
 @dataclass(frozen=True)
 class PlacedFile:
-    """A file of a machine."""
+    """A file that is put on a machine."""
 
     path: str
     content: bytes
@@ -46,11 +46,11 @@ def manifest(
     unattended: Mapping[str, Any] | None = None,
     files: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """What the agent is told.
+    """The agent's task.
 
-    `complete`: what is applied on the host and in none of `roles` shall go.
-    `unattended`: there is no driver at the other end, see agent/unattended.py.
-    `files`: what a machine that is generalized shall have for its first boot, see agent/generalize.py.
+    `complete`: everything that was applied to the host and is in none of `roles` is removed.
+    `unattended`: the run has no driver, see agent/unattended.py.
+    `files`: the files that a generalized machine needs for its first boot, see agent/generalize.py.
     """
     return {
         **({"unattended": unattended} if unattended else {}),

@@ -54,5 +54,7 @@ def _failed(key: str, command: str, reason: str, last: Iterable[str]) -> Hubwrig
     return HubwrightError(
         "\n".join([f"{key}: `{command}` {reason}", *last]),
         where=HERE,
-        hint="no host was changed" if before else "the hosts are as hub.toml says; only this is left to do",
+        hint="correct that command; no host was changed"
+        if before
+        else "correct that command; the hosts are as hub.toml says, and the next apply runs it again",
     )

@@ -1,8 +1,8 @@
-"""A program that runs on a host and says how it is: `python3 -c … QUESTION` prints JSON.
+"""A program that runs on a host and reports its status: `python3 -c … QUESTION` prints JSON.
 
 The question is JSON with `units`, `door` (a URL), `fresh` (file → how many seconds old it may become),
-`helpers` (containers that are nobody's server) and `hub` (a container, and the address and port of the hub's
-API that it should reach). Standard library only, and it changes nothing.
+`helpers` (containers that are no person's server) and `hub` (a container, and the address and port of the
+hub's API that it should reach). Standard library only, and it changes nothing.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ import urllib.request
 from typing import Any
 
 STATE = "/var/lib/hubwright"
-TIMEOUT = 20  # seconds for one answer, on a host with other work
+ANSWER_TIMEOUT = 20  # seconds for one answer, on a host with other work
 NETWORK = "hubwright"
 
 
 def ask(*argv: str) -> tuple[bool, str]:
-    """Did the program end well, and its standard output."""
+    """True when the program ended well, and its standard output."""
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=ANSWER_TIMEOUT, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False, ""
     return done.returncode == 0, done.stdout
 
 
 def last_line(path: str) -> dict[str, Any] | None:
-    """The last line of a journal that is whole: a power cut may have left half of one."""
+    """The last complete line of a journal: a power cut may have left half a line."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
             lines = file.read().splitlines()
@@ -60,7 +60,7 @@ def applied(path: str) -> list[dict[str, Any]]:
 
 
 def unit_states(names: list[str]) -> dict[str, str]:
-    """Unit → active, inactive, failed, …; a timer whose last run failed is failed, too."""
+    """Unit → active, inactive, failed, …; a timer counts as failed when its last run failed."""
     show = "--property=Id,ActiveState,Result,Unit"
     found = dict.fromkeys(names, "unknown")
     for name in names:
@@ -77,16 +77,16 @@ def unit_states(names: list[str]) -> dict[str, str]:
 
 
 def door_fault(url: str) -> str:
-    """Empty when the hub answers through its proxy, as a visitor would ask."""
+    """The reason why the hub does not answer a visitor's request through its proxy; empty when it does."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     place = f"{url}/hub/health"
-    # Straight to this host: a proxy for downloads has no business here.
+    # Straight to this host: a proxy for downloads must not be asked.
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
     )
     try:
-        with opener.open(place, timeout=TIMEOUT) as answer:
+        with opener.open(place, timeout=ANSWER_TIMEOUT) as answer:
             return "" if answer.status == 200 else f"{place} answers {answer.status}"
     except urllib.error.HTTPError as error:
         return f"{place} answers {error.code}"
@@ -95,7 +95,7 @@ def door_fault(url: str) -> str:
 
 
 def docker_faults(resources: list[dict[str, Any]]) -> list[str]:
-    """Networks, images and volumes that were made and are gone."""
+    """A line for each network, image and volume that was made and is gone."""
     commands = {
         "DockerNetwork": ("network", "name", ["docker", "network", "ls", "--format", "{{.Name}}"]),
         "DockerImage": ("image", "tag", ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]),
@@ -115,27 +115,28 @@ def docker_faults(resources: list[dict[str, Any]]) -> list[str]:
 
 
 def made_faults(resources: list[dict[str, Any]]) -> list[str]:
-    """Units that run nothing by themselves, and whose work is gone."""
+    """A line for each unit that runs no process and whose result is gone."""
     found = []
     for each in resources:
         if each.get("kind") == "Service" and each.get("still_there"):
             ok, _ = ask("/usr/bin/python3", *each["still_there"])
             if not ok:
-                found.append(f"{each['name']}: what it made is gone")
+                found.append(f"{each['name']}: its result is gone")
     return found
 
 
 def reach_faults(container: str, address: str, port: int) -> list[str]:
-    """A visitor's server that cannot reach the hub never becomes ready."""
+    """A line when containers cannot reach the hub: visitors' servers never become ready then."""
     ok, text = ask("docker", "inspect", "--format", "{{.State.Pid}}", container)
     if not ok or text.strip() in ("", "0"):
-        return []  # its unit tells
+        return []  # the state of its unit is reported anyway
     connect = f"import socket; socket.create_connection(({address!r}, {port}), timeout=5)"
     ok, _ = ask("nsenter", f"--net=/proc/{text.strip()}/ns/net", sys.executable, "-c", connect)
     return [] if ok else [f"containers do not reach the hub at {address}:{port}"]
 
 
 def stale(fresh: dict[str, int], now: float) -> list[str]:
+    """A line for each file that is missing, or older than it may become."""
     faults = []
     for path, seconds in fresh.items():
         try:
@@ -149,7 +150,7 @@ def stale(fresh: dict[str, int], now: float) -> list[str]:
 
 
 def servers(helpers: list[str]) -> int:
-    """People's servers that run."""
+    """The number of running servers."""
     _, text = ask("docker", "ps", "--filter", f"network={NETWORK}", "--format", "{{.Names}}")
     return len(set(text.split()) - set(helpers))
 

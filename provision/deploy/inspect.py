@@ -1,4 +1,4 @@
-"""Looking at hosts: status and logs. Changes nothing."""
+"""Status and logs of hosts. Nothing here changes a host."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REPORT = Path(host_report.__file__)
 
 
 def status(settings: Settings, targets: Sequence[Target], access: Access) -> list[HostStatus]:
-    """Every host's status: what runs, what is there, and whether the hub answers as a visitor asks."""
+    """Every host's status: its units, its files and images, and the hub's answer to a visitor's request."""
     question = {
         "units": table(settings).units(settings),
         "door": settings.own_door,
@@ -45,7 +45,7 @@ def status(settings: Settings, targets: Sequence[Target], access: Access) -> lis
 
 
 def data(settings: Settings) -> list[str]:
-    """A few words for everything on a host that a removal takes for good."""
+    """A few words for each kind of data on a host that a removal deletes."""
     return [each.what for each in table(settings).state(settings)]
 
 
@@ -66,7 +66,7 @@ def unit_of(settings: Settings, name: str) -> str:
 
 
 def ticket(target: Target, access: Access) -> str:
-    """A path at the hub's URL that opens the status page to whoever has it: once, within ten minutes."""
+    """A path at the hub's URL that opens the status page without a login: once, within ten minutes."""
     folder = "/opt/hubwright"
     program = f"{folder}/services/status_page.py"
     line = f"[ ! -e {program} ] || exec {folder}/current/bin/python {program} --ticket"
@@ -83,7 +83,7 @@ def ticket(target: Target, access: Access) -> str:
 def logs(
     targets: Sequence[Target], access: Access, reporter: Reporter, *, unit: str, lines: int, follow: bool
 ) -> bool:
-    """Print the journal of a unit, one host after the other; whether all of them had it to show.
+    """Print the journal of a unit, one host after the other. True when every host could show it.
 
     With `follow` side by side, until interrupted. Lines begin with the host's name where there are several.
     """
@@ -101,7 +101,7 @@ def logs(
         try:
             command(target, access, line, show=show)
         except HubwrightError as error:
-            if not access.connections.closed:  # else it is us who hung up
+            if not access.connections.closed:  # else this program hung up
                 with printing:
                     reporter.error(error)
             return False
@@ -110,8 +110,8 @@ def logs(
     return all(for_each_host(targets, access, one) if follow else [one(target) for target in targets])
 
 
-def front_door(settings: Settings, target: Target) -> str:
-    """Where a browser finds the hub of a host: by the name of the settings, or as the host was named here."""
+def hub_url(settings: Settings, target: Target) -> str:
+    """The hub's URL for a browser: with the domain of the settings, else with the name given for the host."""
     host = settings.hub.domain or target.host
     host = f"[{host}]" if ":" in host else host
     port = "" if settings.tls.mode == "behind-proxy" else f":{settings.hub.port}"

@@ -1,4 +1,4 @@
-"""Work on many hosts side by side, which ends at once when somebody interrupts it."""
+"""Work on many hosts side by side, which ends at once when it is interrupted."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import TypeVar
 from provision.errors import HubwrightError
 from provision.ssh import Access, Target
 
-AT_ONCE = 32
-LOOK_UP = 0.5  # seconds: the kernel may give ctrl-C to another thread, and that wakes nobody who waits
-GRACE = 2.0  # seconds for threads to see that their connections are closed
+HOSTS_AT_ONCE = 32
+WAKE_EVERY = 0.5  # seconds: the kernel may give ctrl-C to another thread, which does not end a wait
+CLOSE_TIMEOUT = 2.0  # seconds for threads to see that their connections are closed
 
 T = TypeVar("T")
 
 
 def for_each_host(targets: Sequence[Target], access: Access, work: Callable[[Target], T]) -> list[T]:
-    """What `work` returns for every target, in their order.
+    """The results of `work` for every target, in their order.
 
-    An interruption, or an exception that `work` lets out, hangs up on all hosts and is raised here. The
-    threads are no executor's: the program would not end before those do, and one may still be connecting.
+    An interruption, or an exception that `work` raises, closes all connections and is raised here. The
+    threads are no executor's: the program would wait for those at its end, and one may still be connecting.
     """
     jobs: queue.SimpleQueue[tuple[Target, Future[T]]] = queue.SimpleQueue()
     futures: list[Future[T]] = []
@@ -44,17 +44,17 @@ def for_each_host(targets: Sequence[Target], access: Access, work: Callable[[Tar
                 over.set()
                 future.set_exception(error)
 
-    threads = [threading.Thread(target=serve, daemon=True) for _ in targets[:AT_ONCE]]
+    threads = [threading.Thread(target=serve, daemon=True) for _ in targets[:HOSTS_AT_ONCE]]
     try:
         for thread in threads:
             thread.start()
-        while wait(futures, LOOK_UP, FIRST_EXCEPTION).not_done:
+        while wait(futures, WAKE_EVERY, FIRST_EXCEPTION).not_done:
             _raise_first(futures)
         _raise_first(futures)
         return [future.result() for future in futures]
     except BaseException:
         access.connections.close()
-        end = time.monotonic() + GRACE
+        end = time.monotonic() + CLOSE_TIMEOUT
         for thread in threads:
             if thread.is_alive():
                 thread.join(max(0.0, end - time.monotonic()))
@@ -68,7 +68,7 @@ def _raise_first(futures: Iterable[Future[T]]) -> None:
 
 
 def fault(target: Target, error: Exception) -> HubwrightError:
-    """What nobody has foreseen is one host's error, and none of the others'."""
+    """An unexpected exception as an error of one host, so that the other hosts go on."""
     found = HubwrightError(
         f"{type(error).__name__}: {error}", where=target.name, hint="this is a fault; report it"
     )

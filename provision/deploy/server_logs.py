@@ -1,4 +1,4 @@
-"""Logs of people's servers: of those that run, and the last words of those that have ended."""
+"""Logs of people's servers: of those that run, and the kept last lines of those that have ended."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def server_logs(
 ) -> bool:
     """Print what the servers of `name` say, an account or account/server; True when a host knows one.
 
-    With `follow` those that run are followed, on all hosts side by side, until they end or one interrupts.
-    An error is printed for each host that does not answer, and where no host knows the name.
+    With `follow`, running servers are followed on all hosts side by side, until they end or until ctrl-C.
+    Prints an error for each host that does not answer, and when no host knows the name.
     """
     printing = threading.Lock()
 
@@ -37,7 +37,7 @@ def server_logs(
         try:
             return _ask(target, access, show, name=name, lines=lines, follow=follow)
         except HubwrightError as error:
-            return None if access.connections.closed else error  # closed: it is us who hung up
+            return None if access.connections.closed else error  # closed: this program hung up
 
     answers = for_each_host(targets, access, one) if follow else [one(target) for target in targets]
     errors = [error for error in answers if error is not None]
@@ -49,13 +49,13 @@ def server_logs(
 
 
 class Unknown(HubwrightError):
-    """A host has no server of that name, and has kept the words of none."""
+    """A host has no server of that name, and no kept log of one."""
 
 
 def _ask(
     target: Target, access: Access, show: Callable[[str], None], *, name: str, lines: int, follow: bool
 ) -> Unknown | None:
-    """Show what a host knows; the error to print when that is nothing."""
+    """Show the logs that a host has. Returns the error to print when it has none."""
     about: dict[str, Any] = {}
 
     def first_or_show(text: str) -> None:
@@ -72,7 +72,7 @@ def _ask(
         return None
     if not about.get("program", True):
         return Unknown(
-            "the hub there does not keep what servers say",
+            "the hub there does not keep logs of servers",
             where=target.name,
             hint="`hubwright apply`; servers that end afterwards are known",
         )

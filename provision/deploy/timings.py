@@ -1,4 +1,4 @@
-"""Timings of runs, to a StatsD when the settings name one. Never fails a run, never slows one down."""
+"""Timings of runs for StatsD, if the settings name one. A failure to send them never fails a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PREFIX = "hubwright.deploy"
 
 
 def send(settings: Settings, mode: str, runs: Iterable[tuple[float, bool, int]]) -> None:
-    """For each run (seconds, failed, changes): a timing in milliseconds, a gauge, and counters over UDP."""
+    """Send for each run (seconds, failed, changes) a timing (ms), a gauge and counters over UDP."""
     if settings.deploy.statsd is None:
         return
     import statsd
@@ -22,5 +22,5 @@ def send(settings: Settings, mode: str, runs: Iterable[tuple[float, bool, int]])
             client.timing("duration", seconds * 1000)
             client.incr("failed" if failed else "succeeded")
             client.gauge("changes", changes)
-    except Exception:  # no such host, a name that is none: the run itself is what matters
+    except Exception:  # no such host, or not a host's name: the run itself matters more
         return

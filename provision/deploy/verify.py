@@ -1,4 +1,4 @@
-"""Runs tests/verify against hosts: what a visitor and an operator would notice."""
+"""Run tests/verify against hosts: checks of all that a visitor or an operator would notice."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from provision.ssh import Access, Target
 from provision.tools.project import PROJECT
 
 CHECKS = PROJECT / "tests" / "verify"
-# What ssh's configuration may say of the way to a host, as `ssh -G` names it.
-WAY = ("hostname", "port", "user", "proxyjump", "proxycommand")
-KNOWN = ("userknownhostsfile", "globalknownhostsfile")
-KEYS = ("identityfile", "identityagent", "certificatefile", "identitiesonly")
+# Options of ssh's configuration about the way to a host, as `ssh -G` names them.
+WAY_OPTIONS = ("hostname", "port", "user", "proxyjump", "proxycommand")
+KNOWN_HOSTS_OPTIONS = ("userknownhostsfile", "globalknownhostsfile")
+KEY_OPTIONS = ("identityfile", "identityagent", "certificatefile", "identitiesonly")
 
 # Runs of the agent ask a host for its plain key (provision/ssh/known_hosts.py), and so do the checks.
 NO_CERTIFICATES = "  HostKeyAlgorithms -*-cert-v01@openssh.com"
@@ -48,7 +48,7 @@ def verify(settings: Settings, targets: Sequence[Target], access: Access, extra:
 def _ssh_config(targets: Sequence[Target], access: Access, sockets: Path) -> str:
     """An ssh_config(5) that knows the targets as host0, host1 and so on.
 
-    Whatever else ssh looks up in it is a jump host, which the operator's own configuration describes.
+    Any other name that ssh looks up in it is a jump host, which the operator's own configuration describes.
     """
     names = [f"host{n}" for n, _ in enumerate(targets)]
     stanzas = [_stanza(name, target, access, sockets) for name, target in zip(names, targets, strict=True)]
@@ -65,9 +65,9 @@ def _ssh_config(targets: Sequence[Target], access: Access, sockets: Path) -> str
 
 
 def _stanza(name: str, target: Target, access: Access, sockets: Path) -> list[str]:
-    """A machine that this computer made has no key worth remembering, and is where it was made."""
+    """The lines for one target. For a machine made on this computer: its own address, and any host key."""
     lines = [f"Host {name}", "  BatchMode yes", "  LogLevel ERROR"]
-    # testinfra keeps a connection for the next command, if it is told where.
+    # testinfra keeps a connection for the next command when it has a place for its socket.
     lines.append(f"  ControlPath {_quoted(sockets, '/%n')}")
     if target.identity:
         lines += [f"  IdentityFile {_quoted(target.identity)}", "  IdentitiesOnly yes"]
@@ -82,7 +82,7 @@ def _stanza(name: str, target: Target, access: Access, sockets: Path) -> list[st
 
 
 def _configured(target: Target) -> list[str]:
-    """What ssh's configuration makes of the target."""
+    """The options that ssh's configuration sets for the target."""
     argv = ["ssh", "-G"]
     argv += ["-p", str(target.port)] if target.port else []
     argv += ["-l", target.user] if target.user else []
@@ -91,23 +91,27 @@ def _configured(target: Target) -> list[str]:
         raise HubwrightError(
             f"ssh's configuration cannot be used: {done.stderr.strip()}",
             where=target.name,
-            hint=f"mend it until `ssh -G {target.host}` agrees",
+            hint=f"correct it until `ssh -G {target.host}` agrees",
         )
-    wanted = (*WAY, *KNOWN) if target.identity else (*WAY, *KNOWN, *KEYS)
+    wanted = (
+        (*WAY_OPTIONS, *KNOWN_HOSTS_OPTIONS)
+        if target.identity
+        else (*WAY_OPTIONS, *KNOWN_HOSTS_OPTIONS, *KEY_OPTIONS)
+    )
     found = [line.partition(" ") for line in done.stdout.splitlines()]
-    # A path may hold spaces; what leads through jump hosts is the rest of its line and takes no quotes.
+    # A path may hold spaces. ProxyJump and ProxyCommand take the rest of the line, without quotes.
     return [
-        f'  {key} "{value}"' if key in KEYS else f"  {key} {value}"
+        f'  {key} "{value}"' if key in KEY_OPTIONS else f"  {key} {value}"
         for key, _, value in found
         if key in wanted
     ]
 
 
 def _quoted(path: Path, tokens: str = "") -> str:
-    """In ssh_config(5): from the root, as pytest works elsewhere, and with no token of its own."""
+    """A path in the form of ssh_config(5): absolute, as pytest works in another folder, and % escaped."""
     return '"' + str(path.absolute()).replace("%", "%%") + tokens + '"'
 
 
 def _hang_up(config: Path, host: str) -> None:
-    """End the connection that was kept; there may be none."""
+    """End the connection that testinfra kept, if there is one."""
     subprocess.run(["ssh", "-F", str(config), "-O", "exit", host], capture_output=True, check=False)

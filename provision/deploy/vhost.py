@@ -1,4 +1,4 @@
-"""What a web server in front of the hub needs: see tls.mode behind-proxy."""
+"""The configuration of a web server in front of the hub: see tls.mode behind-proxy."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from roles.shared.render import render
 
 
 def vhost(settings: Settings, server: str) -> str:
-    """The virtual host for `nginx` or `apache`. Raises SettingsError where the hub expects none in front."""
+    """The virtual host for `nginx` or `apache`. Raises SettingsError when the settings expect none."""
     if settings.tls.mode != "behind-proxy":
         raise SettingsError(
-            f'is "{settings.tls.mode}": the hub meets its visitors itself',
+            f'is "{settings.tls.mode}": the hub itself answers its visitors',
             where=f"{settings.root / settings.file}: tls.mode",
             hint='set it to "behind-proxy"',
         )

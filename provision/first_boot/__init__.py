@@ -1,6 +1,6 @@
-"""What makes a machine a hub without a driver: the agent's bundle in a file, and what starts it at boot.
+"""The files that make a machine a hub without a driver: the agent's bundle, and units that start it at boot.
 
-The bundle is the one that goes over SSH. What its manifest says beyond that stands in agent/unattended.py.
+The bundle is the one that goes over SSH. See agent/unattended.py for the additions to its manifest.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BUNDLE = f"{FOLDER}/bundle.xz"
 
 @dataclass(frozen=True)
 class Bundle:
-    """`content` may be published: what the roles mark as secret is in `secrets` alone."""
+    """`content` may be published: all that roles mark as secret is in `secrets` only."""
 
     content: bytes
     secrets: Mapping[str, str] = field(repr=False)
@@ -41,7 +41,7 @@ def bundle(settings: Settings, roles: Iterable[RoleSteps], places: Mapping[str, 
     told = manifest(settings, roles, mode="apply", unattended=given)
     secrets = {}
     for resource in (resource for role in told["roles"] for resource in role["resources"]):
-        if resource.get("secret"):  # a file, of whichever kind
+        if resource.get("secret"):  # a file of any kind
             id_ = f"file:{resource['path']}"
             secrets[id_], resource["content"] = resource["content"], ""
     given["withheld"] = sorted(secrets)
@@ -51,7 +51,7 @@ def bundle(settings: Settings, roles: Iterable[RoleSteps], places: Mapping[str, 
 
 
 def files(made: Bundle, *, url: str = "", trusted: Iterable[str] = ()) -> list[PlacedFile]:
-    """What the machine needs beside the large inputs; the bundle itself only if it is not fetched from `url`.
+    """The files for the machine beside the large inputs; with the bundle unless it is fetched from `url`.
 
     `trusted`: certificates (PEM) that `url` may need before the machine has been given them.
     """
@@ -72,12 +72,12 @@ def files(made: Bundle, *, url: str = "", trusted: Iterable[str] = ()) -> list[P
 
 
 def per_boot() -> PlacedFile:
-    """For machines whose cloud-init starts the run, and says how it ended."""
+    """The script by which cloud-init starts the run at each boot, and reports its end."""
     return PlacedFile(PER_BOOT, _text("per-boot"), 0o755)
 
 
 def host_keys_unit() -> PlacedFile:
-    """For images of machines: a copy has no SSH host keys."""
+    """The unit that makes SSH host keys, for images of machines: a copy has none."""
     return PlacedFile(KEYS_UNIT_FILE, _text("hubwright-host-keys.service"))
 
 

@@ -1,10 +1,10 @@
-"""Begins a run without a driver: has the bundle fetched, checks it, and becomes the agent in it.
+"""Begin a run without a driver: fetch the bundle, check it, and become the agent in it.
 
-Lies with first-boot.json and secrets.json on the machine that is to become a hub. Standard library only.
-secrets.json has the environment of the run, the way through a proxy in it. first-boot.json:
-  loader    provision/bundle.py's
+This file is beside first-boot.json and secrets.json on the machine that becomes a hub. Standard library only.
+secrets.json has the environment of the run, with the proxy's variables. first-boot.json:
+  loader    LOADER of provision/ssh/loader.py
   sha256    of the bundle, which is compressed with xz; size: its bytes
-  url       where it is, unless it lies here already
+  url       its address, unless it is in this folder already
   trusted   certificates (PEM) that this machine does not know yet
 """
 
@@ -25,8 +25,8 @@ from typing import Any, NoReturn
 HERE = Path(__file__).parent
 SECRETS = HERE / "secrets.json"
 BUNDLE = HERE / "bundle.xz"
-TIMEOUT = 60  # seconds without a byte
-PAUSES = (1, 2, 5, 10, 20, 30, 30, 30)  # seconds before another try: the network may be late
+STALL_TIMEOUT = 60  # seconds without a byte
+RETRY_PAUSES = (1, 2, 5, 10, 20, 30, 30, 30)  # seconds before another try: the network may be late
 
 
 def say(text: str) -> None:
@@ -40,7 +40,7 @@ def stop(what: str, hint: str) -> NoReturn:
 
 
 def bundle(told: dict[str, Any]) -> bytes:
-    """The bundle, from this folder or from where it is published. Ends the run when it cannot be had."""
+    """The bundle, from this folder or from its URL. Ends the program when it cannot be had."""
     if BUNDLE.exists():
         content = BUNDLE.read_bytes()
         if hashlib.sha256(content).hexdigest() == told["sha256"]:
@@ -60,15 +60,15 @@ def bundle(told: dict[str, Any]) -> bytes:
 
 
 def fetch(url: str, size: int, trusted: str) -> bytes:
-    """What `url` gives, at most a byte more than `size`. Tries again what may pass."""
+    """The content of `url`, at most a byte more than `size`. Tries again after errors that may pass."""
     context = ssl.create_default_context()
     if trusted:
         context.load_verify_locations(cadata=trusted)
     opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
     say(f"fetching {url}")
-    for pause in (*PAUSES, None):
+    for pause in (*RETRY_PAUSES, None):
         try:
-            with opener.open(url, timeout=TIMEOUT) as answer:
+            with opener.open(url, timeout=STALL_TIMEOUT) as answer:
                 content: bytes = answer.read(size + 1)
                 if len(content) < int(answer.headers["Content-Length"] or 0) <= size:
                     raise ConnectionError(f"it ended after {len(content)} bytes")
@@ -84,7 +84,7 @@ def fetch(url: str, size: int, trusted: str) -> bytes:
 
 
 def main() -> None:
-    os.sync()  # cloud-init writes its files once; they have to outlive a power cut from here on
+    os.sync()  # cloud-init writes its files only once: from here on they must survive a power cut
     told = json.loads((HERE / "first-boot.json").read_text(encoding="utf-8"))
     os.environ.update(json.loads(json.loads(SECRETS.read_text(encoding="utf-8"))["environment"]))
     content = bundle(told)

@@ -14,8 +14,8 @@ from typing import Any
 
 from provision import first_boot
 from provision.agent.first_boot import FOLDER
+from provision.deploy.apply import check, image_sources, steps
 from provision.deploy.bundle import PlacedFile
-from provision.deploy.converge import check, image_sources, steps
 from provision.errors import HubwrightError, SettingsError
 from provision.first_boot import host_keys
 from provision.first_boot.host_keys import HostKey
@@ -25,12 +25,12 @@ from provision.settings.downloads import certificates
 from provision.ssh import Access, Blob, Target, note_host_key
 from provision.tools.atomic import atomic
 
-LIMIT = "16K"  # what EC2 takes: the least of the platforms that are known
+LIMIT = "16K"  # of EC2, the smallest of the known platforms
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What is too large for user-data is written to `folder`, and expected at `url` by the instance."""
+    """Files too large for user-data: written to `folder`, and published at `url` for the instance."""
 
     folder: Path
     url: str
@@ -39,7 +39,7 @@ class Parts:
 
     @classmethod
     def named(cls, folder: Path | None, url: str | None) -> Parts | None:
-        """From the command line. Raises SettingsError when one of both is missing, or the URL is none."""
+        """The parts that the command line names. Raises SettingsError when one is missing or no URL."""
         if folder is None and url is None:
             return None
         if folder is None or url is None:
@@ -55,11 +55,11 @@ class Parts:
         return cls(folder, url.rstrip("/"))
 
     def place(self, name: str, content: Blob) -> str:
-        """The URL of a file that is in the folder, whole, when this returns."""
+        """Write a file to the folder, and return its URL."""
         self.placed.add(name)
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
         path = self.folder / name
-        if path.exists() and path.stat().st_size == size:  # its name is that of its content
+        if path.exists() and path.stat().st_size == size:  # its name has the digest of its content
             return f"{self.url}/{name}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -91,10 +91,10 @@ class Options:
 
 
 def user_data(settings: Settings, reporter: Reporter, options: Options, access: Access) -> bytes:
-    """User-data as text, or compressed where it takes that to stay below the limit.
+    """User-data as text, or compressed if that is needed to stay below the limit.
 
     Writes the parts, makes the host key, and notes it in known_hosts. Raises SettingsError when the settings
-    hold secrets and these were not asked for, and HubwrightError when it all does not fit.
+    hold secrets and --with-secrets was not given, and HubwrightError when it does not fit.
     """
     limit = _limit(options.limit)
     parts = Parts.named(options.parts, options.part_url)
@@ -123,13 +123,13 @@ def user_data(settings: Settings, reporter: Reporter, options: Options, access: 
         for name in sorted(parts.placed):
             reporter.line(f"    {name} ({(parts.folder / name).stat().st_size / 1e6:.1f} MB)")
     if host_key or secrets_in(settings):
-        reporter.line("! this user-data holds secrets: whoever can read it can use them")
+        reporter.line("! this user-data holds secrets: keep it where only you can read it")
     reporter.line(f"✓ user-data: {len(content) / 1024:.1f} of {limit / 1024:.0f} KiB")
     return content
 
 
 def cloud_config(files: list[PlacedFile], key: HostKey | None, authorized_keys: list[str]) -> str:
-    """The cloud-config, in that part of YAML which is JSON as well."""
+    """The cloud-config, as JSON, which is valid YAML too."""
     config: dict[str, Any] = {"write_files": [_written(file) for file in files]}
     if key is not None:
         config["ssh_keys"] = {f"{key.kind}_private": key.private, f"{key.kind}_public": f"{key.public}\n"}
@@ -139,7 +139,7 @@ def cloud_config(files: list[PlacedFile], key: HostKey | None, authorized_keys: 
 
 
 def fitting(text: str, limit: int) -> bytes:
-    """As it is, or compressed. Raises HubwrightError when even that is too large."""
+    """The text as bytes, compressed if needed. Raises HubwrightError when even that is too large."""
     content = text.encode()
     if len(content) <= limit:
         return content
@@ -161,7 +161,7 @@ def _too_large(what: str, limit: int, instead: str) -> HubwrightError:
 def _placed(
     blobs: Mapping[str, Blob], parts: Parts | None, limit: int
 ) -> tuple[dict[str, str], list[PlacedFile]]:
-    """Where the instance finds each large input, and those that are in the user-data itself."""
+    """The place of each large input on the instance, and the files for those in the user-data itself."""
     places, files = {}, []
     for digest, blob in blobs.items():
         if parts is not None:
@@ -176,7 +176,7 @@ def _placed(
 
 
 def _written(file: PlacedFile) -> dict[str, str]:
-    """An entry of write_files. Text stays text, so that one can read what will run."""
+    """An entry of write_files. Text stays text, so that people can read it."""
     entry = {"path": file.path, "permissions": f"{file.mode:04o}"}
     if file.content.isascii() and b"\0" not in file.content:
         return {**entry, "content": file.content.decode("ascii")}
@@ -216,6 +216,6 @@ def _refuse_secrets(settings: Settings, with_secrets: bool) -> None:
         raise SettingsError(
             f"the settings hold secrets: {', '.join(secrets)}",
             where=str(settings.root / settings.file),
-            hint="user-data can be read by whoever manages the instance, and on many platforms by programs "
-            "on it; add --with-secrets if that may be",
+            hint="all who manage the instance can read user-data, and often programs on it can, too; "
+            "add --with-secrets if that is acceptable",
         )

@@ -26,9 +26,9 @@ class HostKey:
 
 
 def read_or_make(path: Path) -> tuple[HostKey, bool]:
-    """The key in a file that `ssh-keygen` or this function wrote, and whether it was made now.
+    """The key in a file that `ssh-keygen` or this function wrote, and True when it was made now.
 
-    Raises SettingsError for a file that holds none, or one with a passphrase, and where none can be made.
+    Raises SettingsError for a file without a key, for a passphrase, and when no key can be made.
     """
     try:
         if not path.exists():

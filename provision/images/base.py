@@ -16,20 +16,20 @@ from provision.settings.image_names import IMAGES
 from provision.tools.process import docker, run
 
 BASE_PACKAGES = ("apt", "ca-certificates", "python3")
-# Debian's way to one /usr, without usrmerge and all of perl. Ubuntu's archive has it merged already.
+# A merged /usr for Debian without usrmerge and all of perl. Ubuntu's archive has it merged already.
 MERGED = ("--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr", "--include=usr-is-merged")
 SLIM = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
 
 
 def base_image_tag(settings: Settings) -> str:
-    """The reference of the base image: the registry's, or the name of what `mmdebstrap` makes."""
+    """The reference of the base image: the registry's, or the name of the one that `mmdebstrap` makes."""
     if settings.builder.base == "registry":
         return settings.builder.image
     return f"{IMAGES}/base:{digest(*bootstrap(settings.builder.content, BASE_PACKAGES, 'tar'))}"
 
 
 def base_image(settings: Settings, reporter: Reporter) -> str:
-    """Makes the base image where no registry has one, and returns its reference."""
+    """Make the base image if it comes from no registry, and return its reference."""
     tag = base_image_tag(settings)
     if settings.builder.base == "archive" and not exists(tag):
         with (
@@ -44,7 +44,7 @@ def base_image(settings: Settings, reporter: Reporter) -> str:
 
 
 def archive_sources(builder: Builder) -> list[str]:
-    """The lines of apt's sources for the archive that this machine makes systems from."""
+    """The lines of apt's sources for the archive from which this computer makes systems."""
     if not builder.apt or not builder.suite:
         raise SettingsError(
             'base = "archive" needs apt and suite',
@@ -78,11 +78,12 @@ def bootstrap(builder: Builder, packages: Iterable[str], target: str, *options: 
 
 
 def exists(tag: str) -> bool:
+    """True when Docker has an image of that name."""
     return bool(docker("image", "ls", "--quiet", tag).strip())
 
 
 def digest(*parts: str | bytes) -> str:
-    """Sixteen hexadecimal digits for the parts and this machine's kind of processor."""
+    """Sixteen hexadecimal digits for the parts and this computer's kind of processor."""
     total = hashlib.sha256()
     for part in (platform.machine(), *parts):
         content = part.encode() if isinstance(part, str) else part

@@ -16,7 +16,7 @@ ARCHIVES_KEPT = 3
 
 
 def cache_folder() -> Path:
-    """Where image archives of every project on this machine are kept; `make clean` empties it."""
+    """The folder of image archives of all projects on this computer; `make clean` empties it."""
     given = os.environ.get("HUBWRIGHT_CACHE")
     if given:
         return Path(given).absolute()
@@ -25,7 +25,7 @@ def cache_folder() -> Path:
 
 @contextmanager
 def alone(reporter: Reporter) -> Iterator[None]:
-    """One process at a time makes images: the second one then finds them made."""
+    """Let one process at a time make images: the next one then finds them made."""
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -45,7 +45,7 @@ def save(tag: str, archive: Path) -> None:
 
 @contextmanager
 def keep(archive: Path) -> Iterator[Path]:
-    """A name to write to. An archive that has its own name is complete; the oldest of its kind go."""
+    """A name to write to, which becomes `archive` when complete. The oldest of its kind are deleted."""
     with atomic(archive) as unfinished:
         yield unfinished
     alike = archive.parent.glob(f"{archive.stem.rpartition('-')[0]}-*.tar")

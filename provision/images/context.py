@@ -1,4 +1,4 @@
-"""Build contexts: what an image is built from, as one file.
+"""Build contexts: the files from which an image is built, as one file.
 
 The same content leads to the same bytes: owners are root's, as Docker has them, and times are fixed.
 """
@@ -27,8 +27,8 @@ from .cache import alone, cache_folder, keep
 
 DOCKERFILE = "Dockerfile"
 IGNORE_FILE = ".dockerignore"
-TIME = 946684800  # the year 2000: zip files, wheels among them, know no time before 1980
-LARGE = 1 << 20  # bytes of a file or of a context that is not held in memory
+TIME = 946684800  # the year 2000: zip files, such as wheels, have no time before 1980
+LARGE = 1 << 20  # bytes: a larger file or context is not held in memory
 HEADER = 1024  # bytes that a tar has for each member, about
 PLAIN = {True: 0o755, False: 0o644}
 
@@ -57,7 +57,7 @@ class Member:
     def digest(self) -> str:
         """SHA-256 of a file's content. That of a large one is remembered for its size and time of change."""
         if self.path is not None and self.size > LARGE:
-            with self.open():  # with its own words where it cannot be read
+            with self.open():  # raises our own error when it cannot be read
                 return file_digest(self.path, cache_folder())
         with self.open() as file:
             return hashlib.sha256(file.read()).hexdigest()
@@ -100,7 +100,7 @@ class Context:
                     try:
                         archive.addfile(member.header(), content)
                     except OSError as error:
-                        if error.errno not in (None, errno.EIO):  # it is the tar that cannot be written
+                        if error.errno not in (None, errno.EIO):  # the tar cannot be written
                             raise
                         raise _unreadable(member.path or Path(member.name), error) from None
 
@@ -135,10 +135,10 @@ class Context:
 
 
 def context(folder: Path, extra: Mapping[str, bytes] | None = None) -> Context:
-    """What `docker build` would send of a folder, with `extra` files beside it.
+    """The files of a folder that `docker build` would send, with `extra` files beside them.
 
-    As BuildKit does it: `Dockerfile.dockerignore` holds in place of `.dockerignore` where it is there, and
-    a folder that is left out is still searched for exceptions.
+    As in BuildKit, an existing `Dockerfile.dockerignore` replaces `.dockerignore`, and a folder that is left
+    out is still searched for exceptions.
     """
     left_out = _ignored(folder)
     added = extra or {}
@@ -147,7 +147,7 @@ def context(folder: Path, extra: Mapping[str, bytes] | None = None) -> Context:
         always = member.name in (DOCKERFILE, IGNORE_FILE)  # the engine itself takes them out of the image
         if not always and member.name in left_out:
             continue
-        for parent in reversed(Path(member.name).parents[:-1]):  # left out, but for what is in it
+        for parent in reversed(Path(member.name).parents[:-1]):  # left out, except for this member
             name = parent.as_posix()
             found.setdefault(name, _member(folder / name, name))
         found[member.name] = member

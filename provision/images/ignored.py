@@ -1,7 +1,7 @@
 """Docker's rules for .dockerignore: which files of a folder are no part of its build context.
 
-These are the rules of moby/patternmatcher, on which the engine's own command rests. docker-py's version of
-them takes capital letters for small ones and passes over a `**` that meets a parent folder.
+These are the rules of moby/patternmatcher, which the engine's own command uses. docker-py's version of them
+ignores case, and does not apply a `**` that matches a parent folder.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from provision.errors import SettingsError
 
 BYTE_ORDER_MARK = "\ufeff"
-SPECIAL = frozenset(".+()|{}$")  # to regular expressions, and plain letters to Docker
+SPECIAL = frozenset(".+()|{}$")  # in regular expressions, and plain characters for Docker
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Ignored:
         return any(pattern.exception for pattern in self._patterns)
 
     def __contains__(self, path: str) -> bool:
-        """Whether a path relative to the folder is left out, by itself or with a folder that holds it."""
+        """True when a path relative to the folder is left out, by itself or with a parent folder."""
         names = path.split("/")
         heads = ["/".join(names[: count + 1]) for count in range(len(names))]
         left_out = False
@@ -47,7 +47,7 @@ class Ignored:
 
 
 def parse(text: str, where: str) -> Ignored:
-    """Raises SettingsError for a line that Docker would refuse."""
+    """The patterns of a file's text. Raises SettingsError for a line that Docker would refuse."""
     patterns = []
     for number, line in enumerate(text.removeprefix(BYTE_ORDER_MARK).split("\n"), 1):
         pattern = line.strip()
@@ -69,13 +69,13 @@ def parse(text: str, where: str) -> Ignored:
 
 
 def _clean(pattern: str) -> str:
-    """Without a slash at either end, `.` and `..`: patterns are relative to the folder whatever they say."""
+    """A pattern without slashes at its ends, `.` and `..`: all patterns are relative to the folder."""
     cleaned = posixpath.normpath(re.sub("/+", "/", pattern))
     return cleaned[1:] if cleaned.startswith("/") and len(cleaned) > 1 else cleaned
 
 
 def expression(pattern: str) -> str:
-    """The regular expression of a cleaned pattern, for a whole path."""
+    """The regular expression of a cleaned pattern, for a complete path."""
     rest = pattern[2:]
     if pattern.startswith("**") and not set(rest) & set("*?[]\\"):  # then it is the end of a path
         start = "(.*/)?" if rest.startswith("/") else ".*"
@@ -109,7 +109,7 @@ def _parts(pattern: str) -> Iterator[str]:
 
 
 def _end_of_class(pattern: str, start: int) -> int:
-    """The place of the bracket that ends a class. Its first letter is no end: Docker refuses `[]`."""
+    """The place of the bracket that ends a class. It has at least one character: Docker refuses `[]`."""
     at = start + (1 if pattern[start : start + 1] == "^" else 0)
     begin = at
     while at < len(pattern) and pattern[at] != "]":

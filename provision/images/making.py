@@ -19,7 +19,7 @@ from .recipes import Recipe, baked, given_only, host_image_tag, host_parts, reci
 
 
 def ensure_host_image(settings: Settings, reporter: Reporter) -> str:
-    """The name of the host image, which exists afterwards."""
+    """Make the host image unless it exists, and return its name."""
     tag, archive = host_image_tag(settings), baked(settings)
     if archive is not None and not archive.is_file():
         raise SettingsError(
@@ -35,7 +35,7 @@ def ensure_host_image(settings: Settings, reporter: Reporter) -> str:
 
 
 def ensure_archive(settings: Settings, recipe: Recipe, reporter: Reporter) -> Path:
-    """The archive of an image for `build_on = "builder"`: built, saved and kept once."""
+    """Build and save an image for `build_on = "builder"`, once, and return the archive's path."""
     tag = recipe_tag(settings, recipe)
     archive = cache_folder() / f"{tag.partition('/')[2].replace(':', '-')}.tar"
     if archive.exists():
@@ -51,11 +51,11 @@ def ensure_archive(settings: Settings, recipe: Recipe, reporter: Reporter) -> Pa
 def _ensure(
     tag: str, content: Context, arguments: Mapping[str, str], settings: Settings, reporter: Reporter
 ) -> None:
-    """Builds `content` as `tag` on the base image, unless that is there."""
+    """Build `content` as `tag` on the base image, unless it exists."""
     if exists(tag):
         return
     given = {"BASE": base_image(settings, reporter), **arguments}
-    proxy = proxy_variables(settings)  # by name alone: a password should not stand in argv
+    proxy = proxy_variables(settings)  # by name alone: a password must not be in argv
     words = [*(f"{key}={value}" for key, value in given.items()), *proxy]
     options = [option for word in words for option in ("--build-arg", word)]
     with reporter.step(f"build the image {tag.partition(':')[0]}") as step:

@@ -1,7 +1,7 @@
-"""Images that are made here: what they are called, and what they are made of.
+"""Images that are made on this computer: their names and contents.
 
-Every image is named by the digest of all that goes into it, so one that exists is never made twice, and
-two folders of settings share what they have in common.
+The name of an image has the digest of its complete content, so no image is made twice, and two folders of
+settings share equal images.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Recipe:
     folder: Path
     arguments: Mapping[str, str] = field(default_factory=dict)
     own: bool = False
-    """A folder of this project, not of whoever runs it."""
+    """True for a folder of this project, False for one of the operator's."""
 
 
 def notebook(settings: Settings) -> Recipe:
-    """What `[image] build` stands for."""
+    """The image that `[image] build` names."""
     if settings.image.build is None:
         raise SettingsError("there is nothing to build", where="image", hint="set [image] build to a folder")
     folder = settings.path(settings.image.build)
@@ -57,7 +57,7 @@ def graphite(settings: Settings) -> Recipe:
 
 
 def baked(settings: Settings) -> Path | None:
-    """The archive of a whole hub's image, where `[vm] box` names one."""
+    """The archive of a baked hub, if `[vm] box` names one."""
     box = settings.vm.box
     return settings.path(Path(box).expanduser()) if box.endswith(".tar") else None
 
@@ -85,7 +85,7 @@ def recipe_context(settings: Settings, recipe: Recipe) -> Context:
 
 
 def host_parts(settings: Settings) -> tuple[str, Context]:
-    """APT and the build context of the host image. It gets no certificates but for the sake of APT."""
+    """APT and the build context of the host image. It gets certificates only if APT needs them."""
     mirrors = {**_certificates(settings), **_apt_mirrors(settings)} if settings.downloads.apt else {}
     return _archives(settings), own_context(HOST_FOLDER, mirrors)
 
@@ -117,4 +117,5 @@ def _apt_mirrors(settings: Settings) -> dict[str, bytes]:
 
 
 def given_only(**arguments: str | None) -> dict[str, str]:
+    """The arguments that have a value."""
     return {key: value for key, value in arguments.items() if value}

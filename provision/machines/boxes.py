@@ -1,9 +1,8 @@
-"""Boxes of libvirt's provider that this computer makes itself, where Vagrant's catalogue cannot be reached.
+"""Boxes for libvirt that this computer makes itself when Vagrant's catalogue cannot be reached.
 
 A box is packages of Debian's or Ubuntu's archive on a disk with one partition. It has a user `vagrant`, whose
-key is the one that Vagrant replaces, and cloud-init, which sleeps as long as nobody gives the machine a data
-source. It takes no root and no loop device: mmdebstrap and mke2fs make the file system, GRUB's core stands
-before it.
+key Vagrant replaces, and cloud-init, which does nothing until the machine gets a data source. It takes no
+root and no loop device: mmdebstrap and mke2fs make the file system, and GRUB's core is before it.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from provision.tools.digests import file_digest
 from provision.tools.process import HERE, run
 from provision.tools.project import PROJECT
 
-ARCHIVE = "archive"  # what [vm] box says for a box that is made here
+ARCHIVE = "archive"  # [vm] box has this word for a box that is made here
 FOLDER = PROJECT / "images" / "box"
 GRUB = Path("/usr/lib/grub/i386-pc")
 GRUB_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux", "test")
 BOOT_CODE = 440  # bytes; the table of partitions follows
 SECTOR = 512
-START = 2048  # sectors before the partition: room for GRUB's core
+START = 2048  # sectors before the partition, for GRUB's core
 DISK = 3 * 1024**3  # bytes; the first start makes the partition as large as the disk then is
 BOXES_KEPT = 2
 TRUSTED = "usr/local/share/ca-certificates"
@@ -56,14 +55,14 @@ PACKAGES = (
     "udev",
     "zstd",
 )
-# The kernel for virtual machines, and what cloud-init would install by itself.
+# The kernel for virtual machines, and packages that cloud-init would install by itself.
 DEBIAN = ("linux-image-cloud-amd64",)
 UBUNTU = ("linux-image-virtual", "locales")
 WITH_RESOLVED = {"jammy"}  # its systemd; later ones, and Debian's, have systemd-resolved as a package
 
 
 def box_file(settings: Settings, extra: Sequence[str] = ()) -> Path:
-    """Where the box that these settings lead to is kept, whether it is made or not.
+    """The file of the box for these settings, which may not be made yet.
 
     `extra` packages are in it beside those that every box has.
     """
@@ -72,7 +71,7 @@ def box_file(settings: Settings, extra: Sequence[str] = ()) -> Path:
 
 
 def ensure_box(settings: Settings, reporter: Reporter, extra: Sequence[str] = ()) -> Path:
-    """The file of that box, which exists afterwards. Minutes, once."""
+    """Make that box unless it exists, which takes minutes, and return its file."""
     if platform.machine() != "x86_64":
         raise HubwrightError(
             "boxes can be made for x86_64 only",
@@ -96,7 +95,7 @@ def ensure_box(settings: Settings, reporter: Reporter, extra: Sequence[str] = ()
 
 
 def ensure(settings: Settings, reporter: Reporter) -> None:
-    """Make the box that the settings name, or see that its file is there. Vagrant looks in its catalogue."""
+    """Make the box that the settings name, or check that its file exists. Vagrant has its catalogue."""
     if settings.vm.box == ARCHIVE:
         ensure_box(settings, reporter)
         return
@@ -116,9 +115,9 @@ def given_file(settings: Settings) -> Path | None:
 
 
 def name_and_url(settings: Settings) -> tuple[str, str | None]:
-    """What Vagrant calls the box, and where it finds it; that is None for a box of its catalogue.
+    """Vagrant's name for the box, and its URL, which is None for a box of the catalogue.
 
-    A name holds a digest: another file is another box.
+    The name has a digest, so another file is another box.
     """
     made = settings.vm.box == ARCHIVE
     path = box_file(settings) if made else given_file(settings)
@@ -132,7 +131,7 @@ def name_and_url(settings: Settings) -> tuple[str, str | None]:
 
 
 def _files(settings: Settings) -> bytes:
-    """What every box has besides packages. Authorities are those that a deploy would have it trust."""
+    """The files of every box besides packages, with the CA certificates that an apply would install."""
     trusted = {f"{TRUSTED}/{name}.crt": pem.encode() for name, pem in certificates(settings).items()}
     return own_context(FOLDER / "root", trusted).tar()
 
@@ -181,14 +180,14 @@ def _make(
 
 
 def first_sectors(boot: bytes, core: bytes) -> bytes:
-    """What a BIOS starts: GRUB's boot code, a table with one partition, and GRUB's core right behind.
+    """The sectors that a BIOS starts: GRUB's boot code, a table with one partition, then GRUB's core.
 
     Unless told otherwise, `boot` looks for `core` in the second sector, and `core` for its own rest in the
     third: nothing needs to be installed, see boot.S and diskboot.S of GRUB.
     """
     if len(core) > (START - 1) * SECTOR:
-        raise HubwrightError("GRUB's core is larger than the room before the partition", where=HERE)
-    linux, beyond = 0x83, b"\xfe\xff\xff"  # addresses of cylinders mean nothing on disks of today
+        raise HubwrightError("GRUB's core is larger than the space before the partition", where=HERE)
+    linux, beyond = 0x83, b"\xfe\xff\xff"  # addresses of cylinders have no meaning on present-day disks
     rest = DISK // SECTOR - START
     partition = struct.pack("<B3sB3sII", 0x80, beyond, linux, beyond, START, rest)
     table = boot[:BOOT_CODE].ljust(BOOT_CODE + 6, b"\0") + partition

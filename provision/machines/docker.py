@@ -1,4 +1,4 @@
-"""The machine of Vagrant's docker provider: a container that is a whole host."""
+"""The machine of Vagrant's docker provider: a container that is a complete host."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class DockerMachine(Machine):
         }
 
     def target(self) -> Target:
-        """The container as a host. Docker is asked every time, which is quick."""
+        """The container as a host. Docker is asked each time, which is quick."""
         found = self.container() if self.exists else None
         if found is None or not found.running or found.ssh_port is None:
             raise self._not_running()
@@ -84,8 +84,7 @@ class DockerMachine(Machine):
         if found is None or found.forwarded == wanted:
             return
         raise HubwrightError(
-            f"its ports are those of when it was made ({_words(found.forwarded)}); the settings now say "
-            f"{_words(wanted)}",
+            f"it was made with the ports {_words(found.forwarded)}; the settings now say {_words(wanted)}",
             where=self.where,
             hint="set [vm] port and [hub] port back, or `hubwright destroy` and `hubwright up`",
         )
@@ -114,7 +113,7 @@ class DockerMachine(Machine):
 
 
 def parse(text: str) -> Container:
-    """The first of what `docker container inspect` printed."""
+    """The first container in the output of `docker container inspect`."""
     found = json.loads(text)[0]
     bindings = found["HostConfig"].get("PortBindings") or {}
     ports = [

@@ -1,4 +1,4 @@
-"""python-vagrant, for one machine. The only file that knows it."""
+"""python-vagrant, for one machine. Only this file uses it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Driver:
                 ) from None
 
     def explain(self, said: str) -> HubwrightError | None:
-        """An error in plain words, where Vagrant's name one of the usual obstacles."""
+        """The error in plain words, when Vagrant's output names one of the usual obstacles."""
         words, vm = " ".join(said.split()), self._vm
         where = f"the machine {vm.name}"
         if "could not be found or could not be accessed in the remote catalog" in words:
@@ -104,7 +104,7 @@ class Driver:
             return HubwrightError(
                 "another Vagrant is at work, on this machine or on one of another hub.toml",
                 where=where,
-                hint="wait for it to end, then run this again: Vagrant does one thing at a time here",
+                hint="wait for it to end, then repeat the command: Vagrant does one thing at a time here",
             )
         if "Cannot allocate memory" in words or "cannot set up guest memory" in words:
             return HubwrightError(
@@ -116,6 +116,6 @@ class Driver:
 
 
 def plain(line: str) -> str:
-    """A line of Vagrant's without the machine's name in front; of a line that is written over, the last."""
+    """A line of Vagrant's without the machine's name in front; of an overwritten line, the last version."""
     line = line.rstrip().rpartition("\r")[2].rpartition("\x1b[K")[2]
     return line.removeprefix("==>").strip().removeprefix(f"{MACHINE}:").strip()

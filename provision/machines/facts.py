@@ -1,4 +1,4 @@
-"""The facts that the Vagrantfile is told. It has a stanza for each provider, so each adds its part."""
+"""The facts for the Vagrantfile. It has a stanza for each provider, so each provider adds its part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The relay from this computer's ports to a virtual machine: started, and looked after."""
+"""The process that relays this computer's ports to a virtual machine: its start and its end."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from provision.errors import HubwrightError
 from provision.tools.process import HERE
 from provision.tools.project import PROJECT
 
-END_TIMEOUT = 5.0  # seconds for a relay to notice that its file has gone
+END_TIMEOUT = 5.0  # seconds for a relay to notice that its file is gone
 
 
 class Forwarding:
-    """The relay of one machine. It ends by itself when the file `target` goes or is replaced."""
+    """The relay of one machine. It ends by itself when the file `target` is deleted or replaced."""
 
     def __init__(self, ports: Iterable[tuple[int, int]], lock: Path, target: Path) -> None:
         self._pairs = [f"{here}:{there}" for here, there in ports]
@@ -42,10 +42,11 @@ class Forwarding:
             raise HubwrightError(
                 said or "the ports could not be forwarded",
                 where=HERE,
-                hint="`ss -ltnp` shows who has a port; or choose another [vm] port in site.toml",
+                hint="`ss -ltnp` shows the programs with ports; or choose another [vm] port in site.toml",
             )
 
     def runs(self) -> bool:
+        """True while a relay holds the lock."""
         if not self._lock.exists():
             return False
         with self._lock.open("a") as file:
@@ -56,7 +57,7 @@ class Forwarding:
         return False
 
     def wait_for_end(self) -> None:
-        """Return when no relay runs any more, after its file has gone."""
+        """Wait until no relay runs any more, after its file was deleted."""
         end = time.monotonic() + END_TIMEOUT
         while self.runs() and time.monotonic() < end:
             time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Whether KVM runs guests here. /dev/kvm may be there, and a guest hang as soon as it leaves real mode."""
+"""A test that KVM runs guests. /dev/kvm may exist while every guest hangs as soon as it leaves real mode."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from provision.errors import HubwrightError
 from provision.tools.process import ProgramError, run
 
-TIMEOUT = 10.0  # seconds; a guest that runs at all needs a fraction of one
+GUEST_TIMEOUT = 10.0  # seconds; a guest that runs at all needs a fraction of one
 REACHED_THE_END = 33  # isa-debug-exit: twice the value that the guest wrote, and 1
 
 # A BIOS of 64 KiB that enters protected mode and then ends qemu. It begins at 0xf0000; the processor starts
@@ -27,7 +27,7 @@ BIOS = (_CODE + _SEGMENTS + _TABLE).ljust(65520, b"\x00") + b"\xe9\x0d\x00".ljus
 
 
 def try_kvm() -> str:
-    """Says that KVM runs a guest, or raises HubwrightError."""
+    """Run a guest with KVM. Returns a few words about it; raises HubwrightError when it does not run."""
     if platform.machine() != "x86_64":
         raise HubwrightError("whether KVM runs guests can be tried on x86_64 only")
     with tempfile.NamedTemporaryFile(suffix=".bin") as bios:
@@ -36,11 +36,11 @@ def try_kvm() -> str:
         machine = ["-accel", "kvm", "-nodefaults", "-display", "none", "-m", "16", "-bios", bios.name]
         end = ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]
         try:
-            run(["qemu-system-x86_64", *machine, *end], timeout=TIMEOUT)
+            run(["qemu-system-x86_64", *machine, *end], timeout=GUEST_TIMEOUT)
         except ProgramError as error:
             if error.exit_code == REACHED_THE_END:
                 return "KVM runs a guest"
             if error.exit_code is None:
                 raise HubwrightError("/dev/kvm is there, but a guest hangs") from None
             raise
-    raise HubwrightError("KVM's guest did not do what it was told")
+    raise HubwrightError("KVM's guest ended without running its code")

@@ -22,16 +22,18 @@ from provision.ssh import Access, Target, command
 from provision.tools.process import HERE, ProgramError, run
 
 POOL = "default"
-POOL_FOLDER = Path("/var/lib/libvirt/images")  # where vagrant-libvirt makes that pool, if it is not there yet
-SHORT = 120  # seconds; an emulated machine has started one server in 37 s, and with others beside it in more
-WORDS = {"kvm": "KVM", "emulation": "emulated"}
-# An emulated processor has what programs of today are built for (x86-64-v2), and AES. It is no Intel: Linux
-# guards those of that age from Meltdown with tables of pages that change at every call of the kernel, and at
-# each change QEMU forgets what it has translated. The features have libvirt's names; QEMU knows them, too.
+POOL_FOLDER = Path("/var/lib/libvirt/images")  # of that pool when vagrant-libvirt creates it
+SHORT_START_TIMEOUT = (
+    120  # seconds; an emulated machine has started one server in 37 s, and with others beside it in more
+)
+ACCELERATOR_NAMES = {"kvm": "KVM", "emulation": "emulated"}
+# The emulated processor has the features that present-day programs need (x86-64-v2), and AES. It is no Intel:
+# Linux protects old ones from Meltdown by changing page tables at every system call, and at each change QEMU
+# forgets its translated code. The features have libvirt's names; QEMU knows them, too.
 EMULATED_CPU = "qemu64"
 EMULATED_FEATURES = ("ssse3", "sse4.1", "sse4.2", "popcnt", "lahf_lm", "aes", "pclmuldq")
-# A machine that slept wakes with the time of when it fell asleep; its hardware clock shows this computer's.
-# That one counts whole seconds: the moment when it turns is the right one.
+# A machine wakes with the time at which it was suspended; its hardware clock shows this computer's time. That
+# one counts seconds, so the clock is set at the moment when the second changes.
 SET_CLOCK = """
     clock=/sys/class/rtc/rtc0/since_epoch
     [ -r $clock ] || exit 0
@@ -59,7 +61,7 @@ class LibvirtMachine(VirtualMachine):
         self.domain = f"{self._prefix}{MACHINE}"
         """libvirt's name for the machine."""
         self.description = f"hubwright.state={self.paths.state}"
-        """By which a machine of ours is known to libvirt."""
+        """The mark of our machines in libvirt."""
 
     @classmethod
     def answers(cls) -> str:
@@ -76,7 +78,7 @@ class LibvirtMachine(VirtualMachine):
 
     @property
     def kind(self) -> str:
-        return f"{self.provider}, {WORDS[self.settings.vm.accelerator]}"
+        return f"{self.provider}, {ACCELERATOR_NAMES[self.settings.vm.accelerator]}"
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -93,14 +95,14 @@ class LibvirtMachine(VirtualMachine):
         self.forwarding.wait_for_end()
 
     def power_off(self) -> None:
-        """Press its power button: Vagrant would log in, which a generalized machine does not allow."""
+        """Press its power button: Vagrant would log in, which a generalized machine refuses."""
         virsh("shutdown", self.domain)
         seconds = self.settings.vm.boot_timeout
         end = time.monotonic() + seconds
         while virsh("domstate", self.domain).strip() != "shut off":
             if time.monotonic() > end:
                 raise HubwrightError(
-                    f"is not off {seconds} s after its power button was pressed",
+                    f"is still on {seconds} s after its power button was pressed",
                     where=self.where,
                     hint="`virsh console` shows what it is at; [vm] boot_timeout gives it more time",
                 )
@@ -119,10 +121,10 @@ class LibvirtMachine(VirtualMachine):
             self.forwarding.start()
 
     def _check_computer(self, reporter: Reporter) -> None:
-        """Tell what an emulated machine is like; for another one, raise HubwrightError unless KVM works."""
+        """Warn that an emulated machine is slow; for others, raise HubwrightError unless KVM works."""
         if self.settings.vm.accelerator == "emulation":
             reporter.line("  it is emulated, without KVM: its programs run many times slower")
-            if self.settings.server.start_timeout < SHORT:
+            if self.settings.server.start_timeout < SHORT_START_TIMEOUT:
                 reporter.line(
                     f"  [server] start_timeout is {self.settings.server.start_timeout} s, which is short for "
                     'that: several visitors at once may need "3m"'
@@ -134,12 +136,12 @@ class LibvirtMachine(VirtualMachine):
             raise HubwrightError(
                 f"KVM runs no guests: {last_words(error)}",
                 where=HERE,
-                hint='`accelerator = "emulation"` under [vm] in site.toml goes without, many times slower; '
-                "`hubwright init --force` finds that out by itself",
+                hint='`accelerator = "emulation"` under [vm] in site.toml works without KVM, but slowly; '
+                "`hubwright init --force` writes that by itself",
             ) from None
 
     def _remove_orphans(self) -> None:
-        """Remove what of ours Vagrant knows nothing of; refuse a machine of that name that is not ours."""
+        """Remove our remains that Vagrant does not know; refuse a machine of that name that is not ours."""
         if self.domain in virsh("list", "--all", "--name").split():
             if virsh("desc", self.domain).strip() != self.description:
                 raise HubwrightError(
@@ -165,7 +167,7 @@ class LibvirtMachine(VirtualMachine):
 
 
 def parse_disk(text: str) -> Path:
-    """The first disk in what `virsh domblklist --details` prints: type, device, target, source."""
+    """The first disk in the output of `virsh domblklist --details`: type, device, target, source."""
     rows = (line.split(maxsplit=3) for line in text.splitlines())
     for row in rows:
         if len(row) == 4 and row[:2] == ["file", "disk"]:

@@ -21,29 +21,29 @@ from provision.ssh import Target
 from provision.tools.process import HERE
 
 ANSWER_TIMEOUT = 20.0  # seconds for a provider's own program
-SSH_TIMEOUT = 60.0  # seconds for sshd of a machine that runs already
+SSH_TIMEOUT = 60.0  # seconds for sshd of a running machine
 NOT_CREATED = "not created"
 
 
 class Machine(ABC):
-    """A machine as `hubwright up` raises it, from the settings that it is made with.
+    """A machine that `hubwright up` raises, with its settings.
 
-    `others`: the kinds that are named when this one cannot be had here.
+    `others`: the kinds to name when this one does not work on this computer.
     """
 
     provider: ClassVar[str]
-    """Vagrant's name for it; [vm] provider says it."""
+    """Vagrant's name for it, as in [vm] provider."""
     title: ClassVar[str]
-    """The name that people know it by."""
+    """The name for people."""
     how_to_get: ClassVar[str]
     becomes: ClassVar[tuple[str, ...]] = ()
     """The suffixes of the files that `hubwright bake` can turn it into."""
     takes_boxes: ClassVar[bool] = False
-    """True where it starts from a box of Vagrant's."""
+    """True when it starts from a box of Vagrant's."""
     makes_boxes: ClassVar[bool] = False
-    """True where such a box can be made on this computer."""
+    """True when such a box can be made on this computer."""
     needs_kvm: ClassVar[bool] = False
-    """True where it is emulated, and slow, without KVM."""
+    """True when it is emulated, and slow, without KVM."""
 
     def __init__(self, settings: Settings, others: Sequence[type[Machine]] = ()) -> None:
         self.settings = settings
@@ -55,16 +55,16 @@ class Machine(ABC):
         self.driver = Driver(settings, self.paths)
         self._others = others
 
-    # --- what each kind knows of itself ---------------------------------------------------------
+    # --- each kind's own part --------------------------------------------------------------------
 
     @classmethod
     @abstractmethod
     def answers(cls) -> str:
-        """In a few words, that the provider can be used here. Raises HubwrightError when it cannot."""
+        """A few words that the provider works on this computer. Raises HubwrightError when it does not."""
 
     @classmethod
     def is_ready(cls) -> str:
-        """The same, with all that Vagrant needs for it; slower."""
+        """The same, after a slower check of all that Vagrant needs for it."""
         return cls.answers()
 
     @property
@@ -82,23 +82,23 @@ class Machine(ABC):
 
     @abstractmethod
     def _state(self) -> str:
-        """The status of a machine that Vagrant's notes know."""
+        """The status of a machine that is in Vagrant's notes."""
 
     @abstractmethod
     def _provide(self, reporter: Reporter, now: str) -> None:
         """Make or check what this kind needs before it starts; `now` is its status."""
 
     def _check_running(self) -> None:
-        """Refuse a running machine that is not what the settings say."""
+        """Refuse a running machine that does not match the settings."""
 
     def _hear(self, line: str) -> None:
-        """Note what matters of a line of `vagrant up`."""
+        """Handle a line of `vagrant up`."""
 
     def _remove_orphans(self) -> None:
-        """Remove what of ours Vagrant knows nothing of: it was killed while it made it."""
+        """Remove our remains that Vagrant does not know, because it was killed while it made them."""
 
     def after_start(self, access: Mapping[str, str] | None = None) -> None:
-        """Set right what a start or a sleep has left wrong, and lead this computer's ports there.
+        """Correct the clock after a start or a sleep, and forward this computer's ports.
 
         `access`: how to log in, in ssh_config's words; Vagrant is asked when it is missing.
         """
@@ -111,10 +111,10 @@ class Machine(ABC):
         """The file with the machine's disk."""
         raise self._no_disk()
 
-    # --- what they have in common ---------------------------------------------------------------
+    # --- the common part ------------------------------------------------------------------------
 
     def prepare(self, reporter: Reporter) -> None:
-        """Make all that must be there before Vagrant starts the machine; quick when it is."""
+        """Make all that must exist before Vagrant starts the machine; quick when it does."""
         self._require()
         now = self.status()
         if now != "running":
@@ -124,7 +124,7 @@ class Machine(ABC):
         self._provide(reporter, now)
 
     def up(self, reporter: Reporter) -> None:
-        """Raise the machine, or leave it alone when it runs. It answers to SSH then; deploys nothing."""
+        """Raise the machine, unless it runs, and wait until it answers SSH. Applies nothing."""
         if self.status() == "running":
             self._check_running()
             self._wait_for_ssh()
@@ -140,7 +140,7 @@ class Machine(ABC):
         self.after_start()
 
     def halt(self, reporter: Reporter) -> None:
-        """Stop the machine; what is on it stays."""
+        """Stop the machine; its data stays."""
         if self.status() != "running":
             reporter.line(f"✓ {self.where} does not run")
             return
@@ -149,7 +149,7 @@ class Machine(ABC):
         self.forget()
 
     def destroy(self, reporter: Reporter) -> None:
-        """Remove the machine with all that is on it, its key and Vagrant's notes. Cached images stay."""
+        """Remove the machine with its data, its key and Vagrant's notes. Cached images stay."""
         with reporter.step(f"remove {self.where}"):
             if self.exists:
                 with self.driver.vagrant() as vagrant:
@@ -158,7 +158,7 @@ class Machine(ABC):
             self.forget()
             for folder in (self.paths.key.parent, self.paths.console.parent, self.paths.dotfile):
                 shutil.rmtree(folder, ignore_errors=True)
-            with contextlib.suppress(OSError):  # others keep files there too
+            with contextlib.suppress(OSError):  # other files are kept there too
                 self.paths.state.rmdir()
 
     @property
@@ -185,14 +185,14 @@ class Machine(ABC):
         return ["ssh", *options, *login, *command]
 
     def forget(self) -> None:
-        """Drop the address: the next `target` asks again."""
+        """Forget the address: the next `target` asks again."""
         self.paths.target.unlink(missing_ok=True)
 
     def _resume_ports(self) -> None:
-        """Lead this computer's ports to a machine that runs, if nothing does any more."""
+        """Forward this computer's ports to a running machine, if that has stopped."""
 
     def _require(self) -> None:
-        """Raise HubwrightError with the kinds that would work here, unless this one does."""
+        """Raise HubwrightError unless this kind works, with the kinds that do."""
         try:
             self.answers()
         except HubwrightError as error:
@@ -212,7 +212,7 @@ class Machine(ABC):
             ) from None
 
     def _wait_for_ssh(self) -> None:
-        """Return when sshd greets: a machine that runs may still be booting."""
+        """Wait until sshd greets: a running machine may still be booting."""
         found = self.target()
         end = time.monotonic() + SSH_TIMEOUT
         while not _greets(found):
@@ -257,7 +257,7 @@ def _refuse_taken_port(port: int) -> None:
             raise HubwrightError(
                 f"port {port} of 127.0.0.1 cannot be had: {error.strerror}",
                 where=HERE,
-                hint=f"`ss -ltnp sport = :{port}` shows who has it; or choose another [vm] port in site.toml",
+                hint=f"`ss -ltnp sport = :{port}` shows it; or choose another [vm] port in site.toml",
             ) from None
 
 

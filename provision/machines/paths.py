@@ -1,4 +1,4 @@
-"""Where the notes of a machine are kept: Vagrant's and ours."""
+"""The places of notes about a machine: Vagrant's and ours."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Paths:
         self.config = settings.root / settings.file
         self.state = settings.state
         self.vagrantfile_folder = settings.root if _is_ours(settings.root / "Vagrantfile") else PROJECT
-        # Beside a Vagrantfile it is where plain `vagrant` looks for its own notes.
+        # Beside a Vagrantfile, plain `vagrant` keeps its own notes in .vagrant.
         beside = settings.root == self.vagrantfile_folder
         self.dotfile = settings.root / ".vagrant" if beside else self.state / "vagrant"
         self.key = self.state / "ssh" / "id"
         self.environment = self.state / "ssh" / "environment"
-        # How to log in, as Vagrant says; gone as soon as that may have changed.
+        # Address and login, as Vagrant gives them; deleted as soon as they may have changed.
         self.target = self.state / "machine.json"
         self.console = self.state / "console" / "log"
         # Held by the relay as long as it runs.
@@ -40,7 +40,7 @@ class Paths:
 
 
 def _is_ours(vagrantfile: Path) -> bool:
-    """True for a Vagrantfile that leads to this project's, or is that one."""
+    """True for this project's Vagrantfile, and for one that loads it."""
     try:
         return "HUBWRIGHT_PROGRAM" in vagrantfile.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""The kinds of machines that there are, and the one that a hub has."""
+"""All kinds of machines, and the one of a hub."""
 
 from __future__ import annotations
 

@@ -1,12 +1,11 @@
-"""Leads ports of 127.0.0.1 to a virtual machine, as long as the file with its address stays as it is.
+"""Relay ports of 127.0.0.1 to a virtual machine, until the file with its address changes.
 
     python -m provision.machines.relay LOCK ADDRESS-FILE 8000:443 …
 
-Each connection is passed on by itself, so that a restart of the machine ends the connections of that
-moment and no more. (libvirt's provider forwards ports through one SSH connection, which such a
-restart ends for good.)
+Each connection is relayed separately, so a restart of the machine ends only the connections of that
+moment. (libvirt's provider forwards ports through one SSH connection, which such a restart ends for good.)
 
-The first line of standard output is `ready`, or says what went wrong; LOCK is held until the end.
+The first line of standard output is `ready`, or an error; LOCK is held until the end.
 """
 
 from __future__ import annotations
@@ -19,21 +18,22 @@ import os
 import sys
 from pathlib import Path
 
-PATIENCE = 10.0  # seconds: for the machine to accept, and for the relay before this one to end
-LOOK = 0.5  # seconds between two looks at the file
+CONNECT_TIMEOUT = 10.0  # seconds for the machine to accept
+PORT_TIMEOUT = 10.0  # seconds for the relay before this one to end
+CHECK_EVERY = 0.5  # seconds between two checks of the file
 CHUNK = 1 << 16
 LOOPBACK = "127.0.0.1"
 
 
 class Relay:
-    """From ports here to ports of `host`."""
+    """A relay from ports of this computer to ports of `host`."""
 
     def __init__(self, host: str) -> None:
         self._host = host
         self._servers: list[asyncio.Server] = []
 
     async def listen(self, here: int, there: int) -> int:
-        """Raises OSError when the port stays taken; the port that it is, for 0."""
+        """Listen on a port, or on any for 0, and return its number. Raises OSError when it is taken."""
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await self._carry(reader, writer, there)
@@ -48,7 +48,7 @@ class Relay:
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, there: int) -> None:
         try:
-            far = await asyncio.wait_for(asyncio.open_connection(self._host, there), PATIENCE)
+            far = await asyncio.wait_for(asyncio.open_connection(self._host, there), CONNECT_TIMEOUT)
         except (OSError, asyncio.TimeoutError):
             writer.close()
             return
@@ -58,7 +58,7 @@ class Relay:
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Until one side has no more to say; the other one may go on."""
+    """Copy until one side ends; the other direction may go on."""
     with contextlib.suppress(OSError):
         while chunk := await reader.read(CHUNK):
             writer.write(chunk)
@@ -68,7 +68,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def state(file: Path) -> tuple[int, int] | None:
-    """Another one for every file that is written anew; None when there is none."""
+    """A value that differs for every rewritten file; None when there is no file."""
     try:
         found = file.stat()
     except OSError:
@@ -77,10 +77,10 @@ def state(file: Path) -> tuple[int, int] | None:
 
 
 async def serve(file: Path, pairs: list[tuple[int, int]]) -> None:
-    """Returns when the file has gone or is another one."""
+    """Relay ports until the file is deleted or rewritten."""
     first = state(file)
     relay = Relay(json.loads(file.read_text(encoding="utf-8"))["HostName"])
-    end = asyncio.get_running_loop().time() + PATIENCE
+    end = asyncio.get_running_loop().time() + PORT_TIMEOUT
     for here, there in pairs:
         while True:
             try:
@@ -88,17 +88,17 @@ async def serve(file: Path, pairs: list[tuple[int, int]]) -> None:
                 break
             except OSError as error:
                 if asyncio.get_running_loop().time() > end:
-                    reason = os.strerror(error.errno or 0).lower()  # asyncio's own words hold Python
+                    reason = os.strerror(error.errno or 0).lower()  # asyncio's own message shows Python data
                     raise OSError(error.errno, f"port {here} of {LOOPBACK} cannot be had: {reason}") from None
-            await asyncio.sleep(LOOK / 5)
+            await asyncio.sleep(CHECK_EVERY / 5)
     _answer("ready")
     while state(file) == first:
-        await asyncio.sleep(LOOK)
+        await asyncio.sleep(CHECK_EVERY)
     relay.close()
 
 
 def _answer(line: str) -> None:
-    """To whoever started this; nothing is said after it."""
+    """Print a line for the program that started this one, and nothing after it."""
     os.write(1, f"{line}\n".encode())
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)

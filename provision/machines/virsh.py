@@ -1,4 +1,4 @@
-"""libvirt's own program, for what Vagrant does not tell."""
+"""libvirt's own program, for facts that Vagrant does not give."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ANSWER_TIMEOUT = 20.0  # seconds
 
 
 def virsh(*arguments: str) -> str:
-    """The answer of libvirt. The usual obstacles are told with their remedy."""
+    """The answer of libvirt. Errors about the usual obstacles have a hint."""
     try:
         return run(["virsh", "--connect", LIBVIRT, "--quiet", *arguments], timeout=ANSWER_TIMEOUT)
     except ProgramError as error:

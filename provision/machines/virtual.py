@@ -1,4 +1,4 @@
-"""Virtual machines, whatever runs them: what they ask of this computer, and how they are found."""
+"""Virtual machines of any kind: their needs on this computer, and their addresses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from provision.tools.process import HERE
 GIB = 1024**3
 MEMINFO = Path("/proc/meminfo")
 ACCESS = ("HostName", "Port", "User", "IdentityFile")
-GIVES_UP = "Attempting graceful shutdown"  # Vagrant's words when a machine that it starts does not answer
+GIVING_UP = "Attempting graceful shutdown"  # Vagrant's words when a machine that it starts does not answer
 STATES = {
     "not_created": NOT_CREATED,
     "poweroff": "stopped",
@@ -63,11 +63,11 @@ class VirtualMachine(Machine):
         return self._ask_for_target()
 
     def after_start(self, access: Mapping[str, str] | None = None) -> None:
-        """Note how to log in. Vagrant refuses to say while it starts the machine itself, once in a while."""
+        """Note address and login. Without `access` Vagrant is asked, which may refuse during a start."""
         self._started(self._remember(access) if access else self._ask_for_target())
 
     def refuse_too_large(self) -> None:
-        """Raise HubwrightError when this computer has not the memory or the room on its disk."""
+        """Raise HubwrightError when this computer has too little memory or disk space."""
         vm = self.settings.vm
         memory = parse_available(MEMINFO.read_text(encoding="utf-8")) if MEMINFO.exists() else None
         if memory is not None and memory < vm.memory:
@@ -91,10 +91,10 @@ class VirtualMachine(Machine):
             )
 
     def _started(self, found: Target) -> None:
-        """Do what this kind needs each time that it has started or woken."""
+        """Do all that this kind needs after each start or wake-up."""
 
     def _disk_folder(self) -> Path:
-        """The folder, perhaps not there yet, in which the disk is made."""
+        """The folder for the disk; it may not exist yet."""
         return Path.home()
 
     def _state(self) -> str:
@@ -113,10 +113,10 @@ class VirtualMachine(Machine):
         self.console.clear()
 
     def _check_computer(self, reporter: Reporter) -> None:
-        """Refuse a start that this computer cannot make."""
+        """Raise HubwrightError when this computer cannot start such a machine."""
 
     def ensure_box(self, reporter: Reporter) -> None:
-        """Make the box that the settings name, or see that its file is there."""
+        """Make the box that the settings name, or check that its file exists."""
         if self.settings.vm.box == boxes.ARCHIVE and not self.makes_boxes:
             makers = [kind.provider for kind in self._others if kind.makes_boxes]
             raise HubwrightError(
@@ -128,7 +128,7 @@ class VirtualMachine(Machine):
         boxes.ensure(self.settings, reporter)
 
     def _hear(self, line: str) -> None:
-        if GIVES_UP in line:
+        if GIVING_UP in line:
             self.console.close()
 
     def _ask_for_target(self) -> Target:
@@ -136,7 +136,7 @@ class VirtualMachine(Machine):
             return self._remember(vagrant.conf())
 
     def _remember(self, access: Mapping[str, str]) -> Target:
-        """The target, noted for the next time. Another address than before ends the relay that led there."""
+        """Note the target, and return it. A changed address ends the relay to the old one."""
         text = json.dumps({key: str(access[key]).strip('"') for key in ACCESS})
         file = self.paths.target
         if not file.exists() or file.read_text(encoding="utf-8") != text:
@@ -148,7 +148,7 @@ class VirtualMachine(Machine):
 
 
 def parse_available(meminfo: str) -> int | None:
-    """Bytes that can be had without swapping, of /proc/meminfo."""
+    """Bytes of memory that are available without swapping, from /proc/meminfo."""
     match = re.search(r"^MemAvailable:\s+(\d+) kB", meminfo, re.MULTILINE)
     return int(match[1]) * 1024 if match else None
 

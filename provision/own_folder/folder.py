@@ -1,4 +1,4 @@
-"""The content of a new folder: all that makes a hub, to edit and to keep in a git of its own."""
+"""The content of a new folder: all files of a hub, to edit and to keep in a git repository of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from provision.settings import read_toml
 from provision.tools.project import PROJECT, program
 
 # Links to the commands of the Hubwright that serves this folder. Git does not keep them: on another computer,
-# or after this project has moved, `hubwright init` makes them again; until then the one on PATH serves.
+# or after this project has moved, `hubwright init` makes them again; until then the one on PATH is used.
 LINKS = Path(".hubwright") / "bin"
 PROGRAMS = ("hubwright", "fab")
 
@@ -55,7 +55,7 @@ IMAGE = Path("images/notebook")
 
 
 def create(folder: Path, reporter: Reporter) -> None:
-    """Write a hub into `folder`, which is made unless it is there and empty, and say what comes next.
+    """Write a hub into `folder`, a new or an empty one, and print the next steps.
 
     Raises SettingsError when it has content, or cannot be written.
     """
@@ -72,7 +72,7 @@ def create(folder: Path, reporter: Reporter) -> None:
         raise SettingsError(
             f"cannot be written: {error.strerror}",
             where=error.filename or str(target),
-            hint="name a folder in a place where you may write",
+            hint="name a folder where you may write",
         ) from None
     reporter.line(f"✓ wrote {', '.join(sorted(names))} in {target}")
     on_path = shutil.which("hubwright")
@@ -83,14 +83,14 @@ def create(folder: Path, reporter: Reporter) -> None:
 
 
 def hub_toml(name: str) -> str:
-    """The text of this project's hub.toml, with a name for the machine that no other folder's has."""
+    """The text of this project's hub.toml, with a machine's name of this folder's own."""
     source = PROJECT / "hub.toml"
     text = source.read_text(encoding="utf-8")
     return text if "vm" in read_toml(source) else text + MACHINE.format(name=machine_name(name))
 
 
 def machine_name(folder: str) -> str:
-    """The name of a folder as far as it can be a host's."""
+    """The name of a folder, reduced to the characters of a host's name."""
     return re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")[:40].strip("-") or "hub"
 
 
@@ -103,7 +103,7 @@ def is_own_folder(folder: Path) -> bool:
 
 
 def link_programs(folder: Path) -> None:
-    """Note in the folder where the commands are that serve it."""
+    """Link the commands of this project in the folder."""
     links = folder / LINKS
     links.mkdir(parents=True, exist_ok=True)
     for name in PROGRAMS:
@@ -115,7 +115,7 @@ def link_programs(folder: Path) -> None:
 def _refuse_unfit(target: Path) -> None:
     if PROJECT in (target.resolve(), *target.resolve().parents):
         raise SettingsError(
-            "lies inside Hubwright's own folder, which is not the hub's",
+            "is inside Hubwright's own folder",
             where=str(target),
             hint=f"name a folder outside {PROJECT}",
         )
@@ -132,7 +132,7 @@ def _refuse_unfit(target: Path) -> None:
 
 
 def _write(folder: Path, hub: str) -> tuple[str, ...]:
-    """The names at the top of what was written."""
+    """Write the files, and return the names at the top."""
     files = {"hub.toml": hub, "Vagrantfile": VAGRANTFILE, "fabfile.py": FABFILE, ".gitignore": GITIGNORE}
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")

@@ -1,3 +1,3 @@
-"""`make pins`: every pin of the project as new as its source has it."""
+"""`make pins`: every pin of the project renewed to the newest of its source."""
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from provision.tools.process import run
 
 BUILDER = "provision/settings/builder.py"
 INSTALLERS = "provision/settings/installers.py"
-PAGES = "docs"  # repeat some pins
+PAGES = "docs"  # some pages repeat pins
 LOCKS = (
     "roles/locks/uv.txt",
     "roles/locks/hub.txt",
@@ -60,7 +60,7 @@ class Renewal:
         return self._installer("miniforge", sources.miniforge(digests, self.ask))
 
     def locks(self) -> list[str]:
-        """Compile all locks again. They are as they were when one of them cannot be compiled."""
+        """Compile all locks again. If one of them cannot be compiled, all are restored."""
         before = {name: (self.project / name).read_bytes() for name in LOCKS}
         try:
             for name in LOCKS:
@@ -88,7 +88,7 @@ class Renewal:
         return self._replaced(name, INSTALLERS, pairs)
 
     def _replaced(self, what: str, source: str, pairs: list[tuple[str, str]]) -> list[str]:
-        """Replace in `source`, and in pages that repeat it. What changed: one line, or none."""
+        """Replace pins in `source`, and in pages that repeat them. Returns a line if they have changed."""
         pairs = [(old, new) for old, new in pairs if old != new]
         if not pairs:
             return []
@@ -115,7 +115,7 @@ class Renewal:
 
 
 def renew(renewal: Renewal, reporter: Reporter) -> bool:
-    """Renew all parts and say what changed. A part that cannot be renewed is said, and left as it was."""
+    """Renew all parts and print the changes. A part that cannot be renewed is reported and left as it was."""
     parts = {
         "the base image": renewal.base_image,
         "Miniconda": renewal.miniconda,
@@ -138,7 +138,7 @@ def renew(renewal: Renewal, reporter: Reporter) -> bool:
 
 
 def versions(name: str, content: bytes) -> dict[str, str]:
-    """Package → version of a lock, whichever tool wrote it."""
+    """Package → version of a lock of any tool."""
     text = content.decode()
     if name.endswith("package-lock.json"):
         packages: Mapping[str, Mapping[str, str]] = json.loads(text)["packages"]
@@ -159,7 +159,7 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator
 
 
 def _names(old: str, new: str) -> list[tuple[str, str]]:
-    """Names of files that change, as the source has them, then as pages show them: of each machine."""
+    """The changed names of files, as the source has them, then as pages have them for each machine."""
     machines = [machine for _, digests in PINNED.values() for machine in digests]
     shown = [(old.format(machine=m), new.format(machine=m)) for m in dict.fromkeys(machines)]
     return [(old, new), *shown]

@@ -1,4 +1,4 @@
-"""The newest of what is pinned, as those who publish it say."""
+"""The newest versions of pinned things, from their publishers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REGISTRY = "https://registry-1.docker.io/v2/{name}/manifests/{tag}"
 INDEXES = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json"
 MINICONDA = "https://repo.anaconda.com/miniconda/.files.json"
 MINIFORGE = "https://api.github.com/repos/conda-forge/miniforge/releases/latest"
-TIMEOUT = 30.0  # seconds
+ANSWER_TIMEOUT = 30.0  # seconds
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Fetch = Callable[[str, Mapping[str, str]], bytes]
@@ -34,12 +34,12 @@ class Installer:
 
 
 def fetch(url: str, headers: Mapping[str, str]) -> bytes:
-    """The body of an answer. Raises HubwrightError with the reason where there is none."""
-    if not url.startswith("https://"):  # an answer has named it
+    """The body of an answer. Raises HubwrightError with the reason when there is none."""
+    if not url.startswith("https://"):  # an answer may name any
         raise _unexpected(url, "no address of https")
     request = urllib.request.Request(url, headers={"User-Agent": "hubwright", **headers})  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT) as answer:  # noqa: S310
             content: bytes = answer.read()
             return content
     except (OSError, http.client.HTTPException) as error:
@@ -47,7 +47,7 @@ def fetch(url: str, headers: Mapping[str, str]) -> bytes:
         raise HubwrightError(
             f"cannot be read: {reason}",
             where=url.partition("?")[0],
-            hint="make pins needs the way there; behind a proxy set https_proxy",
+            hint="make pins must reach it; behind a proxy set https_proxy",
         ) from None
 
 
@@ -65,7 +65,7 @@ def base_image(reference: str, ask: Fetch) -> str:
 
 
 def miniconda(machines: Iterable[str], python: str, ask: Fetch) -> Installer:
-    """The newest Miniconda with this Python, for example py313, that there is for all machines."""
+    """The newest Miniconda with this Python, for example py313, that exists for all machines."""
     files = _json(ask(MINICONDA, {}), MINICONDA)
     pattern = re.compile(rf"Miniconda3-{python}_(\d+\.\d+\.\d+-\d+)-Linux-(\w+)\.sh")
     found: dict[tuple[int, ...], dict[str, str]] = {}
@@ -84,7 +84,7 @@ def miniconda(machines: Iterable[str], python: str, ask: Fetch) -> Installer:
 
 
 def miniforge(machines: Iterable[str], ask: Fetch) -> Installer:
-    """The newest release of Miniforge. Its name has the release's folder before it."""
+    """The newest release of Miniforge. The release's folder is part of its name."""
     release = _json(ask(MINIFORGE, {"Accept": "application/vnd.github+json"}), MINIFORGE)
     version = _text(release, "tag_name", MINIFORGE)
     addresses = {
@@ -121,7 +121,7 @@ def _text(value: Mapping[str, Any], key: str, url: str) -> str:
 
 def _unexpected(url: str, what: str) -> HubwrightError:
     return HubwrightError(
-        f"answers otherwise than it used to: {what}",
+        f"has changed the form of its answer: {what}",
         where=url.partition("?")[0],
-        hint="look at the address; provision/pins/sources.py reads its answer",
+        hint="open the address, and adapt provision/pins/sources.py, which reads its answer",
     )

@@ -1,4 +1,4 @@
-"""How runs ended, and how hosts are: the data that reports are made of."""
+"""Outcomes of runs and statuses of hosts: the data that reports are made of."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class HostStatus:
-    """What a host says of itself; `error` when it could not be asked. `disk_free` is in bytes.
+    """The status of a host; `error` when it could not be asked. `disk_free` is in bytes.
 
-    `faults`: everything that keeps people from their work, or soon will; a sentence each.
+    `faults`: everything that keeps people from working, or soon will; a sentence each.
     """
 
     name: str

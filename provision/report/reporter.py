@@ -1,4 +1,4 @@
-"""What a person sees. The only file of the driver that prints.
+"""Output for people. The only file of the driver that prints.
 
 On a terminal, work in progress spins; in a pipe every line is plain and complete in itself.
 """
@@ -19,7 +19,7 @@ from provision.errors import HubwrightError
 if TYPE_CHECKING:
     from rich.status import Status
 
-SILENCE = 5.0  # seconds without a line in a pipe before a detail is worth one
+QUIET_SECONDS = 5.0  # without a line in a pipe, before a detail is printed
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Step:
     note: str = ""
 
     def say(self, detail: str) -> None:
-        """What the step is at just now."""
+        """Show what the step does at the moment."""
         self._reporter.detail(f"{self.title}: {detail}")
 
 
@@ -46,7 +46,7 @@ class Reporter:
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
-        """Shows `title` while the block runs, then how it ended and how long it took."""
+        """Show `title` while the block runs, then how it ended and how long it took."""
         step, began, mark = Step(title, self), time.monotonic(), "✗"
         if not sys.stderr.isatty():
             self.line(f"… {title}")
@@ -59,7 +59,7 @@ class Reporter:
 
     @contextmanager
     def running(self, title: str) -> Iterator[None]:
-        """Spins on a terminal while the block runs; lines pass above."""
+        """Show a spinner on a terminal while the block runs; lines appear above it."""
         if self.quiet or self._spinner is not None or not sys.stderr.isatty():
             self.detail(title)
             yield
@@ -74,7 +74,7 @@ class Reporter:
                 self._spinner = None
 
     def line(self, text: str = "") -> None:
-        """A line of progress or advice."""
+        """Print a line of progress or advice."""
         self._last_line = time.monotonic()
         text = without_credentials(text)
         if self.quiet:
@@ -87,31 +87,31 @@ class Reporter:
             print(text, file=sys.stderr, flush=True)
 
     def detail(self, text: str) -> None:
-        """What is going on just now: passes by on a terminal; in a pipe a sign of life now and then."""
+        """Show progress: beside the spinner on a terminal; in a pipe a line now and then."""
         if self._spinner is not None:
             from rich.text import Text  # as it is: programs write brackets, which mean markup to Rich
 
             self._spinner.update(Text.from_ansi(without_credentials(text)))
-        elif self.verbose or time.monotonic() - self._last_line > SILENCE:
+        elif self.verbose or time.monotonic() - self._last_line > QUIET_SECONDS:
             self.line(f"    {text}")
 
     def result(self, text: str) -> None:
-        """What the command was asked for."""
+        """Print the result that the command was asked for."""
         print(text, flush=True)
 
     def raw(self, content: bytes) -> None:
-        """The same, for a file."""
+        """Write the result as bytes, for a file."""
         if sys.stdout.isatty() and not content.isascii():
             raise HubwrightError("this is not for a screen", hint="send it to a file: add `> FILE`")
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
 
     def json(self, value: Any) -> None:
-        """The same, for scripts."""
+        """Print the result for scripts."""
         print(json.dumps(value, indent=2, sort_keys=True), flush=True)
 
     def error(self, error: HubwrightError) -> None:
-        """What, where, and what next, in one screen."""
+        """Print what happened, where, and what to do next, on one screen."""
         first, *rest = str(error).splitlines() or [""]
         lines = [f"error: {first}", *(f"       {line}" for line in rest)]
         if error.hint:

@@ -1,4 +1,4 @@
-"""A run on hosts, as a person follows it."""
+"""The report of a run on hosts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COLOURS = {
 
 
 class RunReport:
-    """Shows events while they come, and the outcome of every host at the end."""
+    """Prints events while they come, and the outcome of every host at the end."""
 
     def __init__(self, reporter: Reporter, mode: Mode, hosts: int) -> None:
         self.reporter = reporter
@@ -118,5 +118,5 @@ def _failure(outcome: Outcome) -> HubwrightError:
     return HubwrightError(
         "\n".join(lines),
         where=outcome.host,
-        hint=hint or "run this again: it goes on where it stopped",
+        hint=hint or "correct what this names, then repeat the command: an apply goes on where it stopped",
     )

@@ -1,4 +1,4 @@
-"""The status of hosts, as a person reads it."""
+"""The report of hosts' statuses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from provision.report.outcomes import HostStatus
 from provision.report.reporter import Reporter
 
-WIDTH = 28  # characters: the longest name of a unit, and a blank
+WIDTH = 28  # characters: the longest name of a unit, and a space
 
 
 def show(reporter: Reporter, hosts: Sequence[HostStatus], *, as_json: bool) -> None:

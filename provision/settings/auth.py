@@ -13,7 +13,7 @@ USER_PASSWORD_LENGTH, ADMIN_PASSWORD_LENGTH = 8, 32
 
 
 class TemporaryAccounts(Section):
-    """Every visit gets an account of its own, without a login. It goes when its server has been idle."""
+    """Every visit gets an account of its own, without a login. It goes after its server was idle."""
 
     temporary: ClassVar[bool] = True
 
@@ -23,7 +23,7 @@ class TemporaryAccounts(Section):
 class SharedPassword(Section):
     """For a workshop: all enter with the same password, each under a name of their own choice.
 
-    Whoever knows the password can enter under every name but those of [users] admins.
+    With that password a person can enter under every name except those of [users] admins.
     """
 
     temporary: ClassVar[bool] = False

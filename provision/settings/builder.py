@@ -11,7 +11,7 @@ from .values import PinnedImage
 
 
 class Builder(Section):
-    """This machine, as far as images are made on it. Written to site.toml by `hubwright init`."""
+    """This computer as a maker of images. `hubwright init` writes these keys to site.toml."""
 
     base: Literal["registry", "archive"] = Field(
         "registry", description="archive: no registry answers; base images come from `apt`."
@@ -26,16 +26,16 @@ class Builder(Section):
     security: str = Field("", description="The archive of <suite>-security, when it has one.")
     keyring: str = Field(
         "",
-        description="The keys that sign it, where apt on this machine does not trust them: a file that "
-        "everybody may read.",
+        description="The keys that sign it, if apt on this computer does not trust them: a file that "
+        "all users may read.",
     )
 
     @property
     def is_ubuntu(self) -> bool:
-        """Of the two families only Ubuntu's archive has that component, and a hub's packages are in it."""
+        """True for Ubuntu: of both families, only its archive has the component universe."""
         return "universe" in self.components.split()
 
     @property
     def content(self) -> Builder:
-        """What decides about the images that are made; keys decide only whether they are."""
+        """The keys that decide about the content of images: all but `keyring`."""
         return self.model_copy(update={"keyring": ""})

@@ -1,4 +1,4 @@
-"""[downloads]: how this network lets packages and images through, and how programs are told of it."""
+"""[downloads]: the ways to packages and images in this network, and the variables that tell programs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"  # the CA certificates that a host trusts
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy")
 
-# What reads which: docs/howto/networks.md.
+# Programs and the variables that they read: docs/howto/networks.md.
 _TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS")
 
 
@@ -109,12 +109,12 @@ def _split(credentials: SecretStr) -> tuple[str, str]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What all programs of a run on a host are started with. Holds the proxy's credentials."""
+    """The variables for all programs of a run on a host. They hold the proxy's credentials."""
     return {**proxy_variables(settings), **_indexes(settings)}
 
 
 def notebooks(settings: Settings) -> dict[str, str]:
-    """The same for visitors' servers, where they shall have it."""
+    """The same for visitors' servers, if the settings give it to them."""
     if not settings.downloads.notebooks:
         return {}
     trust = {**dict.fromkeys(_TRUST, BUNDLE), "CONDA_SSL_VERIFY": BUNDLE}
@@ -122,13 +122,13 @@ def notebooks(settings: Settings) -> dict[str, str]:
 
 
 def notebooks_certificates(settings: Settings) -> str:
-    """The host's file of certificates, where visitors' servers shall have it in place of their image's."""
+    """The host's file of certificates, if visitors' servers get it in place of their image's; else empty."""
     downloads = settings.downloads
     return BUNDLE if downloads.notebooks and downloads.ca_certificates else ""
 
 
 def proxy_variables(settings: Settings) -> dict[str, str]:
-    """In small letters, which curl and apt insist on, and in capitals, which others do."""
+    """The proxy's variables: in lower case, which curl and apt need, and in capitals for other programs."""
     proxies = settings.downloads.proxies
     if not proxies:
         return {}
@@ -137,9 +137,9 @@ def proxy_variables(settings: Settings) -> dict[str, str]:
 
 
 def _directly(settings: Settings) -> list[str]:
-    """What is never asked of the proxy: this machine, the hub on the notebooks' network, and what is set.
+    """The places reached without the proxy: the host itself, the notebooks' network, and those of no_proxy.
 
-    The gateway stands beside its network because not every program understands a range.
+    The gateway is listed beside its network because not every program understands a range.
     """
     network = settings.network
     own = ["localhost", "127.0.0.1", "::1", network.gateway, network.subnet]
@@ -151,7 +151,7 @@ def _indexes(settings: Settings) -> dict[str, str]:
     found: dict[str, str] = {}
     if downloads.pypi:
         found |= {"PIP_INDEX_URL": downloads.pypi, "UV_DEFAULT_INDEX": downloads.pypi}
-        if downloads.pypi.startswith("http:"):  # pip passes such an index over, unless it is told not to
+        if downloads.pypi.startswith("http:"):  # else pip ignores such an index
             found["PIP_TRUSTED_HOST"] = urlsplit(downloads.pypi).netloc
     if downloads.npm:
         found["npm_config_registry"] = downloads.npm
@@ -183,7 +183,7 @@ def read_pem(settings: Settings, relative: Path, key: str) -> str:
         ) from None
     text = content.decode("ascii", errors="replace").replace(
         "\ufffd", "?"
-    )  # only comments have other letters
+    )  # only comments may have other letters
     if "-----BEGIN CERTIFICATE-----" not in text:
         raise SettingsError(
             "holds no PEM certificate",

@@ -41,7 +41,7 @@ class Extend(Section):
         (), description="Python files with a role each, treated like the shipped ones."
     )
     before_apply: Annotated[tuple[Command, ...], Field(strict=False)] = Field(
-        (), description="Commands on this computer before an apply; one that fails ends it before it begins."
+        (), description="Commands on this computer before an apply; one that fails stops it before it begins."
     )
     after_apply: Annotated[tuple[Command, ...], Field(strict=False)] = Field(
         (), description="Commands on this computer after an apply that went well on every host."

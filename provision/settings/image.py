@@ -13,13 +13,13 @@ IMAGE_SOURCES = ("reference", "build", "archive")
 
 
 class Image(Section):
-    """What visitors run. Exactly one of reference, build and archive."""
+    """The image of visitors' servers. Exactly one of reference, build and archive."""
 
     reference: PinnedImage | None = Field(None, description="An image in a registry, with its digest.")
     build: LocalPath | None = Field(None, description="A folder with a Dockerfile that takes BASE.")
     archive: LocalPath | None = Field(None, description="A file that `docker save` wrote.")
     build_on: Literal["host", "builder"] = Field(
-        "host", description="builder: this machine builds once and sends the image to its hosts."
+        "host", description="builder: this computer builds once and sends the image to its hosts."
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The installers of conda, pinned: what hosts download and this computer looks for."""
+"""The installers of conda, pinned: hosts download them, and `hubwright init` looks for them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PINNED = {
 
 
 def installers(python: Python, downloads: Downloads) -> tuple[tuple[str, str, str], ...]:
-    """Machine, URL and SHA-256 of every installer that the settings allow; "any" for one of their own."""
+    """Machine, URL and SHA-256 of every installer that the settings allow; "any" for a named one."""
     if python.installer and python.sha256:
         return (("any", python.installer, python.sha256),)
     url, digests = PINNED[python.distribution]

@@ -1,4 +1,4 @@
-"""From files and the environment to Settings, or to a message that says what would be right."""
+"""Settings from files and the environment, or an error that says what would be right."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ RENAMED = {
     ("server", "most"): ("server", "max_servers"),
     ("network", "closed"): ("network", "blocked"),
 }
-_NOT_OF_FILES = {"root", "file"}  # what `load` itself adds to the settings
+_NOT_OF_FILES = {"root", "file"}  # added by `load` itself
 
 
 def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
-    """Read `path` (a hub.toml) and what lies over it. Raises SettingsError with file and key."""
+    """Read `path` (a hub.toml) and the layers over it. Raises SettingsError with file and key."""
     environ = os.environ if environ is None else environ
     path = path.absolute()
     if not _is_there(path):
@@ -66,7 +66,7 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def _is_there(path: Path) -> bool:
-    """Also where that cannot be told: whoever reads it then says why."""
+    """True unless the file is missing. For an unreadable one, too: reading it gives the reason."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -95,12 +95,12 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from None
     try:
         tables: dict[str, Any] = tomllib.loads(text)
-    except ValueError as error:  # a number of thousands of digits is no TOMLDecodeError
+    except ValueError as error:  # a number with thousands of digits raises no TOMLDecodeError
         lines = text.splitlines() or [""]
         end = f"line {len(lines)}, column {len(lines[-1]) + 1}"
         what = str(error).replace("at end of document", f"at {end}")
         raise SettingsError(
-            f"not valid TOML: {what}", where=str(path), hint="mend the file at that place"
+            f"not valid TOML: {what}", where=str(path), hint="correct the file at that place"
         ) from None
     return tables
 
@@ -108,7 +108,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any], table: str = "") -> dict[str, Any]:
     """`above` over `below`, table by table.
 
-    A source of the image replaces the other sources, and a table of another `type` the whole table below.
+    A source of the image replaces the other sources, and a table of another `type` all of the table below.
     """
     merged = {} if _is_of_another_type(table, below, above) else dict(below)
     for key, value in above.items():
@@ -131,7 +131,7 @@ def _is_of_another_type(table: str, below: Mapping[str, Any], above: Mapping[str
 
 
 def _secrets(model: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], bool]]:
-    """The path of each key that is a secret, and whether it is a table of them by name."""
+    """The path of each secret key, with True for a table of secrets by name."""
     for name, field in model.model_fields.items():
         kind = field.annotation
         sections = [kind] if is_section(kind) else variants(kind).values()
@@ -147,7 +147,7 @@ SECRET_FILES = (("tls", "key"),)  # keys that name a file with a secret in it
 
 
 def secrets_in(settings: Settings) -> tuple[str, ...]:
-    """What of the settings is secret, by the names of keys: `server.secrets.API_KEY`, `tls.key`."""
+    """The secrets of the settings, as names of keys: `server.secrets.API_KEY`, `tls.key`."""
     found = []
     for path in (*SECRET_PATHS, *SECRET_FILES):
         value: Any = settings
@@ -167,7 +167,7 @@ def _variable(path: tuple[str, ...]) -> str:
 def _refuse_open_secrets(secrets: Path, layers: Mapping[str, Mapping[str, Any]]) -> None:
     if str(secrets) in layers and stat.S_IMODE(secrets.stat().st_mode) & 0o077:
         raise SettingsError(
-            "others on this machine may read it", where=str(secrets), hint=f"chmod 600 {secrets}"
+            "others on this computer may read it", where=str(secrets), hint=f"chmod 600 {secrets}"
         )
     for name, layer in layers.items():
         for path in SECRET_PATHS:
@@ -193,7 +193,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             raise SettingsError(
                 f"{variable} names no secret of the settings",
                 where="the environment",
-                hint=f"known: {', '.join(map(_variable, SECRET_PATHS))}; everything else stands in hub.toml",
+                hint=f"known: {', '.join(map(_variable, SECRET_PATHS))}; everything else belongs in hub.toml",
             )
         table = found
         for key in tables:
@@ -226,7 +226,7 @@ def _explain(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) ->
 
 
 def _origin(path: tuple[str, ...], layers: Mapping[str, Mapping[str, Any]]) -> str:
-    """The uppermost layer that gave the key, or hub.toml where none did."""
+    """The uppermost layer with the key, or hub.toml when none has it."""
     for name in reversed(list(layers)):
         if path and _find(layers[name], path) is not None:
             return name
@@ -234,9 +234,9 @@ def _origin(path: tuple[str, ...], layers: Mapping[str, Mapping[str, Any]]) -> s
 
 
 def _place(location: tuple[int | str, ...]) -> tuple[tuple[str, ...], type[BaseModel] | None]:
-    """The path of a key as the file has it, and the section it stands in.
+    """The path of a key as the file has it, and the section that it is in.
 
-    Pydantic's own path has also the number in a list and, below a table of several types, the type.
+    Pydantic's own path also has indexes of lists and, below a table of several types, the type.
     """
     parts = [part for part in location if isinstance(part, str) and part != "[key]"]
     path: list[str] = []

@@ -11,7 +11,7 @@ from .values import PinnedImage, Port, Retention
 
 
 class Monitoring(Section):
-    """What is measured, where it is kept, and who may look at it."""
+    """Measurements of the hub: their storage, and access to them."""
 
     graphite: bool = Field(
         True, description="StatsD and Graphite on the host, fed with the hub's numbers, and /services/status."
@@ -21,7 +21,7 @@ class Monitoring(Section):
         description="An image made from images/graphite, in a registry. Default: built like the notebook's.",
     )
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")] = Field(
-        "jupyterhub", description="What the names of the hub's metrics begin with."
+        "jupyterhub", description="The prefix of the names of the hub's metrics."
     )
     retention: Retention = Field(
         "10s:6h,1m:2d,15m:1y",
@@ -33,5 +33,5 @@ class Monitoring(Section):
         8086, description="TCP on the host's loopback: the status page, behind the proxy."
     )
     public_summary: bool = Field(
-        False, description="Every visitor may see how many people are here and how quickly servers start."
+        False, description="Every visitor may see the number of people and how quickly servers start."
     )

@@ -17,9 +17,9 @@ class Network(Section):
     subnet: Subnet = Field("172.30.0.0/20", description="IPv4 range, free on the host, at least a /24.")
     blocked: Annotated[tuple[Range, ...], Field(strict=False)] = Field(
         (),
-        description="IPv4 ranges beyond the host that notebooks do not reach, but for DNS: a LAN that is no "
-        "business of strangers. Mirrors and proxies that notebooks use have to stand outside them. "
-        "169.254.0.0/16, where clouds keep their metadata, is always closed.",
+        description="IPv4 ranges beyond the host that notebooks do not reach, except for DNS: for example "
+        "a LAN. Mirrors and proxies that notebooks use must be outside them. "
+        "169.254.0.0/16, where clouds keep their metadata, is always blocked.",
     )
 
     @property

@@ -11,11 +11,11 @@ from .values import Channel, PythonVersion, Sha256, WebAddress
 
 
 class Python(Section):
-    """Where the hub's interpreter and Node come from."""
+    """The source of the hub's interpreter and Node."""
 
     provider: Literal["miniconda", "system"] = Field(
         "miniconda",
-        description="miniconda: conda's packages, on every distribution the same. "
+        description="miniconda: conda's packages, the same on every distribution. "
         "system: the distribution's python3, and Node from PyPI.",
     )
     distribution: Literal["miniconda", "miniforge"] = Field(

@@ -1,4 +1,4 @@
-"""The settings as people read them: all keys with their meaning, and the values in force."""
+"""The settings for people: all keys with their meaning, and the values in force."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ INTRODUCTION = """\
 # Settings
 
 Every key of `hub.toml`, made from the schema by `make docs`; `hubwright config explain` prints the same.
-`site.toml`, beside it, lies over it and holds what is true of one machine; `secrets.toml` (mode 600) lies
-over both. Sizes are written `"512M"` or `"2G"` (powers of 1024), times `"90s"`, `"30m"`, `"1h"` or `"2d"`;
-below they stand in bytes and seconds.
+`site.toml`, beside it, overrides it with the settings of one computer; `secrets.toml` (mode 600) overrides
+both. Sizes are written `"512M"` or `"2G"` (powers of 1024), times `"90s"`, `"30m"`, `"1h"` or `"2d"`;
+below they are in bytes and seconds.
 """
 
 
@@ -40,7 +40,7 @@ def explain(section: str | None = None) -> str:
 
 
 def markdown() -> str:
-    """The same as a page: docs/reference/settings.md."""
+    """The same as Markdown: docs/reference/settings.md."""
     blocks = [INTRODUCTION]
     for name, models in _sections().items():
         for kind, model in models.items():
@@ -51,7 +51,7 @@ def markdown() -> str:
 
 
 def _sections() -> dict[str, dict[str, type[Section]]]:
-    """Of each section its variants by their type; one that has none stands alone under ""."""
+    """The variants of each section by type; a section without variants is under ""."""
     found: dict[str, dict[str, type[Section]]] = {}
     for name, field in Settings.model_fields.items():
         kind = field.annotation
@@ -77,7 +77,7 @@ def _meaning(field: FieldInfo) -> str:
 
 
 def _choices(field: FieldInfo) -> str:
-    """The values that a key may have, where these are few and its description does not tell of each."""
+    """The values that a key may have, if they are few and its description does not explain each."""
     values = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     told = all(f"{value}:" in (field.description or "") for value in values)
     return "" if told else f" One of: {', '.join(values)}."

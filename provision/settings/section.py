@@ -1,4 +1,4 @@
-"""What every table of hub.toml has in common."""
+"""The base class of every table of hub.toml."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def is_section(annotation: Any) -> TypeGuard[type[Section]]:
 
 
 def variants(annotation: Any) -> dict[str, type[Section]]:
-    """The sections of a union by their `type`, the default first. Empty for what is no such union."""
+    """The sections of a union by their `type`, the default first. Empty for any other annotation."""
     sections = [kind for kind in get_args(annotation) if is_section(kind)]
     return {get_args(section.model_fields["type"].annotation)[0]: section for section in sections}

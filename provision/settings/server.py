@@ -13,17 +13,17 @@ _LEAST_DISK = 64 * 1024**2
 
 
 class Server(Section):
-    """What one visitor's notebook server may use, and how long it lives."""
+    """The limits of one visitor's server, and its lifetime."""
 
     memory: ServerMemory = Field(1024**3, description="Hard limit of memory.", validate_default=True)
     cpu: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(1.0, description="Hard limit, in cores.")
     pids: Annotated[int, Field(ge=32)] = Field(256, description="Processes and threads at once.")
     disk: SizeLimit = Field(
         10 * 1024**3,
-        description="What a server may write; one that has written more is ended. 0: no limit.",
+        description="Most that a server may write; one that has written more is ended. 0: no limit.",
     )
     max_servers: Annotated[int, Field(ge=0)] = Field(
-        100, description="Servers at once; whoever comes later waits until one ends. 0: no limit."
+        100, description="Servers at once; later visitors wait until one ends. 0: no limit."
     )
     starts_at_once: Annotated[int, Field(ge=0)] = Field(
         0, description="Servers that start at once; the others wait in line. 0: as the host's cores allow."
@@ -33,7 +33,7 @@ class Server(Section):
     )
     idle_timeout: Duration = Field(
         3600,
-        description="Idle servers end after this, at least 6 minutes, temporary accounts go; 0 keeps them.",
+        description="Idle servers end after this, at least 6 minutes, with temporary accounts; 0: never.",
     )
     max_age: Duration = Field(
         0, description="Servers end after this even when busy; 0: no limit. Needs idle_timeout."

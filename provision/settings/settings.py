@@ -1,4 +1,4 @@
-"""All of hub.toml: its sections, and what holds between them."""
+"""All of hub.toml: its sections, and the rules between them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from .users import Users
 from .values import is_address
 from .vm import Vm
 
-FIXED_PORTS = {"the proxy's own API": 8001, "the hub behind its proxy": 8081}  # see roles/paths.py
-_PORTS = {"behind-proxy": 8000, "off": 80}  # the hub's own by tls.mode, unless hub.port says another
+FIXED_PORTS = {"the proxy's own API": 8001, "the hub behind its proxy": 8081}  # see roles/shared/paths.py
+_PORTS = {"behind-proxy": 8000, "off": 80}  # the hub's own by tls.mode, unless hub.port is set
 
 
 class Settings(Section):
-    """All of hub.toml. `root` is the folder that `file` stands in; relative paths start there."""
+    """All of hub.toml. `root` is the folder of `file`; relative paths start there."""
 
     root: Annotated[Path, Field(exclude=True)]
     file: Annotated[str, Field(exclude=True)] = "hub.toml"
@@ -52,7 +52,7 @@ class Settings(Section):
     @model_validator(mode="before")
     @classmethod
     def _types(cls, tables: Any) -> Any:
-        """The tables, with the default's type in those that could be of several and do not say which."""
+        """The tables, with the default type in those that have several types and name none."""
         filled = {
             name: {"type": next(iter(variants(field.annotation))), **tables[name]}
             for name, field in cls.model_fields.items()
@@ -82,12 +82,12 @@ class Settings(Section):
             raise ValueError(
                 "auth.admin_password is missing: users.admins enter with it"
                 if admins
-                else "auth.admin_password belongs to users.admins, which names nobody"
+                else "auth.admin_password belongs to users.admins, which is empty"
             )
         return self
 
     @model_validator(mode="after")
-    def _front_door(self) -> Settings:
+    def _domain_fits_the_mode(self) -> Settings:
         mode, domain = self.tls.mode, self.hub.domain
         if mode in ("files", "letsencrypt") and not domain:
             raise ValueError(f'hub.domain is missing: tls.mode = "{mode}" needs the name that visitors use')
@@ -97,7 +97,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Settings:
-        """All that a hub listens on with TCP."""
+        """Refuse two programs of a hub on one TCP port."""
         taken = {"hub.port": self.hub.port, "tls.redirect_port": self.redirect_port, **FIXED_PORTS}
         if self.monitoring.graphite:
             taken["monitoring.graphite_port"] = self.monitoring.graphite_port
@@ -121,7 +121,7 @@ class Settings(Section):
 
     @property
     def own_door(self) -> str:
-        """Where the host itself finds the hub: scheme, address and port."""
+        """The hub's address for the host itself: scheme, address and port."""
         host = self.tls.listen if self.tls.mode == "behind-proxy" else "127.0.0.1"
         return f"{self.tls.own_scheme}://{f'[{host}]' if ':' in host else host}:{self.hub.port}"
 
@@ -131,5 +131,5 @@ class Settings(Section):
 
     @property
     def state(self) -> Path:
-        """The folder of what this machine remembers between runs; never committed."""
+        """The folder for notes of this computer between runs; never committed."""
         return self.root / ".hubwright"

@@ -16,12 +16,14 @@ class Tls(Section):
     mode: Literal["self-signed", "files", "letsencrypt", "behind-proxy", "off"] = Field(
         "self-signed",
         description="self-signed: made on the host. files: yours. letsencrypt: from an ACME server. "
-        "behind-proxy: another web server on the way speaks https. off: plain HTTP.",
+        "behind-proxy: another web server in front of it speaks https. off: plain HTTP.",
     )
     redirect_port: Annotated[int, Field(ge=0, le=65535)] = Field(
         80, description="Port that sends visitors to https; 0: none."
     )
-    hsts: Duration = Field(0, description="How long browsers shall insist on https; 0: not. Not self-signed.")
+    hsts: Duration = Field(
+        0, description="How long browsers insist on https; 0: not at all. Not with self-signed."
+    )
     certificate: LocalPath | None = Field(
         None, description="files: PEM file here, the server's own certificate first, then its chain."
     )
@@ -40,12 +42,12 @@ class Tls(Section):
 
     @property
     def own_scheme(self) -> str:
-        """What the hub itself speaks."""
+        """The protocol of the hub itself."""
         return "http" if self.mode in ("behind-proxy", "off") else "https"
 
     @property
     def scheme(self) -> str:
-        """What visitors' browsers speak."""
+        """The protocol of visitors' browsers."""
         return "http" if self.mode == "off" else "https"
 
     @model_validator(mode="after")

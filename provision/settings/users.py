@@ -14,7 +14,7 @@ class Users(Section):
     """People whom the hub knows by name."""
 
     admins: Annotated[tuple[AccountName, ...], Field(strict=False)] = Field(
-        (), description="Accounts that may see and end everybody's servers; not with temporary accounts."
+        (), description="Accounts that may see and end all servers; not with temporary accounts."
     )
 
     @field_validator("admins")

@@ -1,4 +1,4 @@
-"""How single values of hub.toml are written: sizes, times, names, addresses. Strict, with plain words."""
+"""The forms of single values of hub.toml: sizes, times, names, addresses. Errors say what would be right."""
 
 from __future__ import annotations
 
@@ -99,10 +99,10 @@ def is_address(value: str) -> bool:
 
 
 def _web_address(value: str) -> str:
-    """With its scheme in small letters."""
+    """The URL, with its scheme in lower case."""
     try:
         parts = urlsplit(value)
-        _ = parts.port  # which it looks at no earlier
+        _ = parts.port  # the port is checked only here
     except ValueError:
         raise ValueError('should be a URL such as "https://host/path" or "https://host:8443/"') from None
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", value):
@@ -146,7 +146,7 @@ def _variable(value: str) -> str:
 
 _NOT_FOR_HOSTS = {
     "0.0.0.0/8": "addresses that mean no host",
-    "127.0.0.0/8": "each machine's own addresses (loopback)",
+    "127.0.0.0/8": "addresses of the computer itself (loopback)",
     "169.254.0.0/16": "link-local addresses",
     "224.0.0.0/4": "addresses of many hosts at once (multicast)",
     "240.0.0.0/4": "addresses that are reserved",
@@ -154,7 +154,7 @@ _NOT_FOR_HOSTS = {
 
 
 def _subnet(value: str) -> str:
-    """Written with the length of its prefix, whatever it was written with."""
+    """The network with the length of its prefix, also when it was given with a netmask."""
     network = IPv4Network(value)
     if network.prefixlen > 24:
         raise ValueError("should be a /24 or larger: every running server takes an address")
@@ -201,7 +201,7 @@ def _port(url: str) -> int | None:
 
 
 def parse_proxy_exception(value: str) -> str:
-    """What is reached without a proxy. ValueError says what would be right."""
+    """A place that is reached without a proxy. ValueError says what would be right."""
     try:
         ip_network(value)
     except ValueError:
@@ -211,7 +211,7 @@ def parse_proxy_exception(value: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address means the machine itself, whichever that is."""
+    """True for a name or address that means the computer itself, on every computer."""
     return ip_address(host).is_loopback if is_address(host) else host == "localhost"
 
 
@@ -251,7 +251,7 @@ def _channel(value: str) -> str:
 
 _SPAN = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 _ARCHIVE = re.compile(r"^(\d+)(s|min|m|h|d|w|y):(\d+)(s|min|m|h|d|w|y)$")
-FLUSH = 10  # seconds: what StatsD passes on, and so the finest that Graphite can keep
+FLUSH = 10  # seconds between two reports of StatsD, and so the finest step for Graphite
 
 
 def _retention(value: str) -> str:
@@ -271,7 +271,7 @@ def _retention(value: str) -> str:
 
 
 def _at_least(least: str) -> AfterValidator:
-    """For sizes."""
+    """A validator of sizes."""
 
     def check(value: int) -> int:
         if value < parse_size(least):

@@ -15,7 +15,7 @@ class Vm(Section):
 
     provider: Literal["docker", "libvirt", "virtualbox"] = Field("docker", description="Vagrant's.")
     accelerator: Literal["kvm", "emulation"] = Field(
-        "kvm", description="For libvirt. emulation: QEMU alone, many times slower, where KVM runs no guest."
+        "kvm", description="For libvirt. emulation: QEMU without KVM, many times slower."
     )
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")] = Field(
         "hubwright", description="Name of the machine, unique on this computer."

@@ -1,9 +1,9 @@
 """Hosts over SSH, through Fabric: one connection and one exec a run. Only fabfile.py knows Fabric beside it.
 
-targets.py      which host, and how the operator wants to get in
+targets.py      the hosts, and the operator's choices for connecting
 known_hosts.py  host keys: known, refused, noted
-connections.py  the way in, past jump hosts and through what ssh's configuration says
-sessions.py     what is said over a connection: a run of the agent, or a command
+connections.py  connections, through jump hosts and as ssh's configuration says
+sessions.py     sessions over a connection: a run of the agent, or a command
 """
 
 from .connections import require_key

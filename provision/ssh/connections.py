@@ -1,4 +1,4 @@
-"""The way in: past jump hosts, through what ssh's configuration says, with words for what is in the way."""
+"""Connections: through jump hosts, as ssh's configuration says, with plain errors for obstacles."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     import fabric
     import paramiko
 
-CONNECT_TIMEOUT = 15.0  # seconds
-OWN_TIMEOUT = 120.0  # the same for a machine of this computer, which may be emulated and busy
-KEEPALIVE = 15  # seconds
+SSH_CONNECT_TIMEOUT = 15.0  # seconds
+MACHINE_CONNECT_TIMEOUT = 120.0  # seconds for a machine of this computer, which may be emulated and busy
+KEEPALIVE_EVERY = 15  # seconds
 RSA = "ssh-rsa"
 RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")  # of the same keys
 
-# What ends a connection is told once and in our words; without a handler it comes with a traceback as well.
+# We report the end of a connection once, in our words. Without a handler, paramiko adds a traceback.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
@@ -45,14 +45,14 @@ def connected(target: Target, access: Access, handle: Callable[[Event], None]) -
 
 
 def _described(target: Target) -> fabric.Connection:
-    """What ssh's configuration and the target say of the way to the host; it is not gone yet."""
+    """A connection, not opened yet, as ssh's configuration and the target describe it."""
     import fabric
     import paramiko
 
-    # A machine of this computer is where it was made, whatever is configured for hosts.
+    # The address of a machine of this computer is known: ssh's configuration for hosts does not apply.
     config = fabric.Config(ssh_config=paramiko.SSHConfig()) if target.made_here else None
-    patience = OWN_TIMEOUT if target.made_here else CONNECT_TIMEOUT
-    waiting = {"banner_timeout": patience, "auth_timeout": patience, "transport_factory": _transport}
+    timeout = MACHINE_CONNECT_TIMEOUT if target.made_here else SSH_CONNECT_TIMEOUT
+    waiting = {"banner_timeout": timeout, "auth_timeout": timeout, "transport_factory": _transport}
     options: dict[str, Any] = dict(waiting)
     if target.identity is not None:
         options |= {"key_filename": str(target.identity), "look_for_keys": False, "allow_agent": False}
@@ -63,7 +63,7 @@ def _described(target: Target) -> fabric.Connection:
         jumps = connection.ssh_config.get("proxyjump", "").split(",")
         if jumps[0].lower() == "none":
             connection.gateway = None
-        elif len(jumps) > 1:  # ssh passes them from the first to the last, Fabric the other way round
+        elif len(jumps) > 1:  # ssh goes from the first to the last, Fabric the other way round
             way = None
             for jump in jumps:
                 way = fabric.Connection(jump, config=connection.config.clone(), gateway=way)
@@ -72,10 +72,10 @@ def _described(target: Target) -> fabric.Connection:
         raise HubwrightError(
             f"ssh's configuration cannot be used: {error}",
             where=target.name,
-            hint=f"mend ~/.ssh/config or /etc/ssh/ssh_config; `ssh -G {target.host}` reads them too",
+            hint=f"correct ~/.ssh/config or /etc/ssh/ssh_config; `ssh -G {target.host}` reads them too",
         ) from None
     for hop in hops(connection):
-        hop.connect_timeout = hop.connect_timeout or int(patience)
+        hop.connect_timeout = hop.connect_timeout or int(timeout)
         hop.connect_kwargs = {**hop.connect_kwargs, **waiting}
     return connection
 
@@ -87,9 +87,9 @@ def _open(
         where = target.name
         if hop is not connection:
             where += f": its jump host {hop.original_host}"
-        # Fabric alone would accept any key, on the way there too.
+        # Fabric alone would accept any key, those of jump hosts too.
         if target.made_here:
-            hop.client.set_missing_host_key_policy(known_hosts.vouched_policy())
+            hop.client.set_missing_host_key_policy(known_hosts.made_here_policy())
         else:
             files = known_hosts.files(access, hop.ssh_config)
             known = known_hosts.known(known_hosts.known_as(hop.host, hop.port), files.read)
@@ -98,9 +98,9 @@ def _open(
                 known_hosts.known_only_policy(where, files, access, handle)
             )
         _enter(hop, where, is_target=hop is connection)
-        hop.transport.set_keepalive(KEEPALIVE)
+        hop.transport.set_keepalive(KEEPALIVE_EVERY)
         if isinstance(hop.transport.sock, socket.socket):  # not through a jump host
-            # Small events and small answers: waiting for more to send costs 40 ms each.
+            # Events and answers are small: waiting for more to send costs 40 ms each.
             hop.transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
@@ -115,7 +115,7 @@ def _enter(hop: fabric.Connection, where: str, *, is_target: bool) -> None:
         raise HubwrightError(
             f"{hop.user} is not let in: no key or password that the host accepts",
             where=where,
-            hint=f"check the user, and {key}; `ssh -v` shows what was tried",
+            hint=f"check the user, and {key}; `ssh -v` shows all attempts",
         ) from None
     except NoValidConnectionsError as error:
         reason = next(iter(error.errors.values()), error)
@@ -130,7 +130,7 @@ def _enter(hop: fabric.Connection, where: str, *, is_target: bool) -> None:
             where=where,
             hint="`ssh -v` shows which ones are tried; name the right one with -i FILE",
         ) from None
-    except (socket.gaierror, UnicodeError):  # the latter when it cannot even be a name
+    except (socket.gaierror, UnicodeError):  # the latter for a text that cannot be a name
         raise HubwrightError(
             "no such host", where=where, hint="check the spelling, or use an address"
         ) from None
@@ -144,7 +144,7 @@ def _enter(hop: fabric.Connection, where: str, *, is_target: bool) -> None:
 
 
 def _transport(sock: Any, kinds: Collection[str] = (), **options: Any) -> paramiko.Transport:
-    """With AES-GCM before AES-CTR and its HMAC: a large input takes either side a third of the work.
+    """A transport that prefers AES-GCM to AES-CTR and HMAC: a large input then takes a third of the work.
 
     `kinds`: the types of host key to ask for first, as known_hosts names them.
     """
@@ -159,7 +159,7 @@ def _transport(sock: Any, kinds: Collection[str] = (), **options: Any) -> parami
 
 
 def require_key(path: Path) -> None:
-    """Raises SettingsError unless a private key can be read from the file."""
+    """Raise SettingsError unless a private key can be read from the file."""
     import paramiko
 
     public = f"name the private key: -i {path.with_suffix('')}" if path.suffix == ".pub" else ""
@@ -170,7 +170,7 @@ def require_key(path: Path) -> None:
             raise SettingsError(
                 "the key wants a passphrase",
                 where=str(path),
-                hint=f"`ssh-add {path}`, then run this again without -i",
+                hint=f"`ssh-add {path}`, then repeat the command without -i",
             ) from None
         except (paramiko.SSHException, ValueError):
             continue

@@ -1,4 +1,4 @@
-"""Host keys: which are known, what is refused, and how one is noted.
+"""Host keys: the known ones, the refused ones, and the noting of new ones.
 
 The files are read as sshd(8) describes them and OpenSSH reads them, which paramiko's own reader does not:
 `@revoked` is honoured, patterns and several keys of one type count, and a damaged line stops only the host
@@ -37,7 +37,7 @@ def known_as(host: str, port: int | None) -> str:
 
 
 class UnknownHostKey(HubwrightError):
-    """The host shows a key that nobody here has seen before."""
+    """The host shows a key that no file of known hosts has."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _paths(value: str, host: str) -> tuple[Path, ...]:
     tokens = {"%%": "%", "%d": str(Path.home()), "%h": host}
     try:
         words = shlex.split(value)
-    except ValueError:  # a quote without its end
+    except ValueError:  # a quote that does not end
         words = value.split()
     paths = [re.sub("%.", lambda token: tokens.get(token[0], token[0]), word) for word in words]
     return tuple(Path(os.devnull if path == "none" else path).expanduser() for path in paths)
@@ -85,7 +85,7 @@ class Line:
     key: bytes
 
     def is_of(self, name: str) -> bool:
-        """Whether the line names the host: by name, by pattern, or hashed. A negated pattern excludes it."""
+        """True when the line names the host: by name, pattern or hash. A negated pattern excludes it."""
         found = False
         for pattern in self.names.split(","):
             if _matches(pattern.removeprefix("!"), name.lower()):
@@ -148,6 +148,7 @@ class Known:
         return tuple(dict.fromkeys(line.kind for line in self.keys or self.plain if not line.marker))
 
     def refuse_revoked(self, kind: str, key: bytes, where: str) -> None:
+        """Raise HubwrightError when a line revokes the key."""
         for line in (*self.lines, *self.plain):
             if line.marker == REVOKED and line.key == key:
                 raise HubwrightError(
@@ -158,7 +159,7 @@ class Known:
                 )
 
     def check(self, kind: str, key: bytes, where: str) -> bool:
-        """Whether the key is known. Raises HubwrightError when it is revoked, or only others are known."""
+        """True when the key is known. Raises HubwrightError when it is revoked, or only others are known."""
         self.refuse_revoked(kind, key, where)
         if not self.keys:
             return any(line.key == key and not line.marker for line in self.plain)
@@ -170,12 +171,12 @@ class Known:
             f"the host's key has changed: it is {kind} {digest_of(key)}, "
             f"known is {other.kind} {digest_of(other.key)} ({other.where})",
             where=where,
-            hint=f"find out why; if it was set up again: ssh-keygen -f '{file}' -R '{self.name}'",
+            hint=f"find out why; if the host was installed again: ssh-keygen -f '{file}' -R '{self.name}'",
         )
 
 
 def known(name: str, paths: Iterable[Path]) -> Known:
-    """What the files say of a host.
+    """The lines of the files that name a host.
 
     Raises HubwrightError when a file, or a line that names the host, cannot be read.
     """
@@ -213,21 +214,21 @@ def _text(path: Path) -> str:
         ) from None
 
 
-def vouched_policy() -> paramiko.MissingHostKeyPolicy:
-    """For a machine that was made on this computer a moment ago: its first key is its key."""
+def made_here_policy() -> paramiko.MissingHostKeyPolicy:
+    """The policy for a machine that this computer made a moment ago: its first key is accepted."""
     import paramiko
 
-    class Vouched(paramiko.MissingHostKeyPolicy):
+    class MadeHere(paramiko.MissingHostKeyPolicy):
         def missing_host_key(self, client: Any, hostname: str, key: Any) -> None:
             pass
 
-    return Vouched()
+    return MadeHere()
 
 
 def known_only_policy(
     where: str, names: Files, access: Access, handle: Callable[[Event], None]
 ) -> paramiko.MissingHostKeyPolicy:
-    """Refuse an unknown key, or, when the operator said so, show it and write it down.
+    """The policy for all other hosts: refuse an unknown key, or show and note it if the operator said so.
 
     paramiko is told of no known keys, so that it asks this policy about every key.
     """
@@ -242,7 +243,7 @@ def known_only_policy(
                     f"its host key is not known: {fingerprint(key)}",
                     where=where,
                     hint="compare it with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), "
-                    "then run again with --accept-new-host-key",
+                    "then repeat the command with --accept-new-host-key",
                 )
             note(names.noted, hostname, f"{key.get_name()} {key.get_base64()}")
             handle(Accepted(fingerprint(key), str(names.noted)))
@@ -251,6 +252,7 @@ def known_only_policy(
 
 
 def note(path: Path, name: str, key: str) -> None:
+    """Add a line to a file of known hosts."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with path.open("ab+") as file:
@@ -267,7 +269,7 @@ def note(path: Path, name: str, key: str) -> None:
 
 
 def note_host_key(target: Target, public: str, access: Access) -> None:
-    """Know the host by its public key (`type base64`), before it is even there.
+    """Note a host's public key (`type base64`) before the host exists.
 
     Raises HubwrightError when it is known by another key of that kind, or the key is revoked.
     """
@@ -288,7 +290,7 @@ def note_host_key(target: Target, public: str, access: Access) -> None:
 
 
 def fingerprint(key: paramiko.PKey) -> str:
-    """As OpenSSH shows it: type and SHA256 in unpadded base64."""
+    """A key as OpenSSH shows it: type and SHA256 in unpadded base64."""
     return f"{key.get_name()} {digest_of(key.asbytes())}"
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 START = b"HUBWRIGHT\n"
 
-# Runs under `python3 -c` on the host. What sudo may have left on standard input before START is passed
-# over; the agent's code lives in an anonymous file, so that nothing of a run stays on the disk.
+# Runs under `python3 -c` on the host. It skips anything that sudo may have left on standard
+# input before START; the agent's code lives in an anonymous file, so that nothing of a run stays on the disk.
 LOADER = """\
 import os, sys
 if sys.version_info < (3, 10):

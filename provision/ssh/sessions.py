@@ -1,4 +1,4 @@
-"""What is said over a connection: a run of the agent with its events and large inputs, or a command."""
+"""Sessions over a connection: a run of the agent with its events and large inputs, or a command."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def run(
 ) -> None:
     """Send the bundle to the host, hand every event to `handle`, and feed it the blobs that it asks for.
 
-    Raises HubwrightError when the host cannot be reached or entered, or the line breaks.
+    Raises HubwrightError when the host cannot be reached or entered, or the connection breaks.
     """
     with connected(target, access, handle) as connection:
         _converse(target, connection, bundle, blobs, access, handle)
 
 
 def shell_command(with_password: bool, line: str | None = None) -> str:
-    """What the host's shell is asked to do. It says in the agent's own words what is missing there.
+    """The command for the host's shell. It reports missing programs and rights as events of the agent.
 
     Root runs `line`, announced by the event `entered`, or the loader when there is none.
 
     The password is the first line of standard input: the shell's own `read` takes just that line, and its
-    own `printf` hands it on, so it stands in no argument list. It is tried once before the run itself.
-    The bundle has to wait for the event `entered`: a sudo may swallow more than its line (sudo-rs does).
+    own `printf` hands it on, so it is in no argument list. It is tried once before the run itself.
+    The bundle has to wait for the event `entered`: a sudo may read more than its line (sudo-rs does).
     """
 
     def say(what: str, hint: str) -> str:
@@ -62,7 +62,7 @@ def shell_command(with_password: bool, line: str | None = None) -> str:
     wrong = say("sudo refused the password", "type it again, or log in as another user")
     wanted = say(
         "sudo wants a password for the login user",
-        "run again with --ask-sudo-password, or allow it in sudoers",
+        "repeat the command with --ask-sudo-password, or allow it in sudoers",
     )
     lines = [
         *(["export LC_ALL=C"] if line is None else []),
@@ -85,7 +85,7 @@ def shell_command(with_password: bool, line: str | None = None) -> str:
 
 
 def command(target: Target, access: Access, line: str, show: Callable[[str], None] | None = None) -> str:
-    """Standard output of a shell command that root runs on the host; `show` gets each line as it comes.
+    """Standard output of a shell command that root runs on the host; `show` gets each line at once.
 
     Raises HubwrightError when it ends with another exit code than 0.
     """
@@ -95,7 +95,7 @@ def command(target: Target, access: Access, line: str, show: Callable[[str], Non
         try:
             if password is not None:
                 channel.sendall(f"{password}\n".encode())
-            channel.shutdown_write()  # a sudo that asks again, or a program that reads, would wait
+            channel.shutdown_write()  # else a sudo that asks again, or a program that reads, would wait
         except (OSError, EOFError) as error:
             raise _broken(target, error) from None
         lines = []
@@ -115,7 +115,7 @@ def command(target: Target, access: Access, line: str, show: Callable[[str], Non
             raise _broken(target)
         if not entered:
             raise HubwrightError(
-                _complaint(channel) or "the login user's shell did not do what it was asked to",
+                _complaint(channel) or "the login user's shell did not run the command",
                 where=target.name,
                 hint="give the user a shell such as /bin/sh, and a key without a forced command",
             )
@@ -129,7 +129,7 @@ def command(target: Target, access: Access, line: str, show: Callable[[str], Non
 
 
 def _said(target: Target, channel: paramiko.Channel) -> Iterator[bytes]:
-    """The lines of its standard output."""
+    """The lines of a channel's standard output."""
     import paramiko
 
     lines = iter(channel.makefile("rb"))
@@ -171,7 +171,7 @@ def _converse(
                 handle(event)
                 if isinstance(event, (End, Error)):
                     ended = True
-                    break  # what hands sudo its input waits for more of it as long as the line is open
+                    break  # the `cat` that feeds sudo waits for more input as long as the channel is open
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise _broken(target, error) from None
     finally:
@@ -181,12 +181,13 @@ def _converse(
         raise HubwrightError(
             f"the run ended without a result\n{tail}".rstrip(),
             where=target.name,
-            hint="run this again: it goes on where it stopped",
+            hint=f"correct what {'the lines above name' if tail else 'ended it (`dmesg` on the host)'}, then "
+            "repeat the command: an apply goes on where it stopped",
         )
 
 
 def _session(target: Target, connection: fabric.Connection, line: str) -> paramiko.Channel:
-    """A channel to what the host's shell makes of the line."""
+    """A channel on which the host's shell runs the line."""
     import paramiko
 
     try:
@@ -202,7 +203,7 @@ def _broken(target: Target, error: Exception | None = None) -> HubwrightError:
     return HubwrightError(
         f"the connection broke{reason}",
         where=target.name,
-        hint="run this again: it goes on where it stopped",
+        hint="repeat the command once the host answers again: an apply goes on where it stopped",
     )
 
 
@@ -212,7 +213,7 @@ def _complaint(channel: paramiko.Channel) -> str:
 
 
 class _Sender:
-    """Sends in the background, in order, so that events are read while a large blob is on its way."""
+    """A sender in the background, so that events are read while a large blob is on its way. In order."""
 
     def __init__(self, channel: paramiko.Channel, blobs: Mapping[str, Blob]) -> None:
         self._channel = channel
@@ -238,7 +239,7 @@ class _Sender:
                 else:
                     self._stream(job)
             except OSError as error:
-                # Either the line is broken, or an input cannot be read any more: the run cannot go on.
+                # The connection is broken, or an input cannot be read any more: the run cannot go on.
                 self.failure = str(error)
                 self._channel.close()
                 return

@@ -1,4 +1,4 @@
-"""Which host, and how the operator wants to get in."""
+"""The hosts to connect to, and the operator's choices for that."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KNOWN_HOSTS = "~/.ssh/known_hosts"
 
 @dataclass(frozen=True)
 class Target:
-    """A host to deploy on. `made_here`: this machine has just made it, so its key needs no second opinion."""
+    """A host to deploy on. `made_here`: this computer has just made it, so its key needs no check."""
 
     host: str
     port: int | None = None
@@ -34,7 +34,7 @@ class Target:
 
     @classmethod
     def parse(cls, text: str, identity: Path | None = None) -> Target:
-        """From `host`, `user@host` or `user@host:port`, as ssh and Fabric write them."""
+        """The target that `host`, `user@host` or `user@host:port` names, as ssh and Fabric write them."""
         match = re.fullmatch(r"(?:([^@\s]+)@)?(\[[0-9a-fA-F:]+\]|[^@:\s]+)(?::(\d{1,5}))?", text)
         if match is None:
             raise SettingsError(f"{text!r} names no host", hint="write user@host or user@host:port")
@@ -45,7 +45,7 @@ class Target:
 
 
 class OpenConnections:
-    """The connections that are open or being opened, so that somebody else can hang up on all of them."""
+    """The connections that are open or being opened, so that another thread can close all of them."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -62,7 +62,7 @@ class OpenConnections:
         hang_up(connection)
 
     def close(self) -> None:
-        """Hang up everywhere. What is only just being opened ends as soon as it is."""
+        """Close all connections. One that is still being opened is closed right after that."""
         with self._lock:
             self.closed = True
             connections = list(self._open)
@@ -72,7 +72,7 @@ class OpenConnections:
 
 @dataclass(frozen=True)
 class Access:
-    """How the operator wants to get in."""
+    """The operator's choices for connecting to hosts."""
 
     accept_new_host_key: bool = False
     sudo_password: str | None = field(default=None, repr=False)
@@ -83,16 +83,16 @@ class Access:
 
     @property
     def usual_known_hosts(self) -> bool:
-        """Whether ssh's configuration may name other files of known hosts."""
+        """True when ssh's configuration may name other files of known hosts."""
         return self.known_hosts == Path(KNOWN_HOSTS).expanduser()
 
 
 def hops(connection: fabric.Connection) -> list[fabric.Connection]:
-    """The jump hosts of ssh's configuration in the order in which they are passed, then the host itself."""
+    """The jump hosts of ssh's configuration in their order, then the host itself."""
     gateway = connection.gateway
     return [*([] if gateway is None or isinstance(gateway, str) else hops(gateway)), connection]
 
 
 def hang_up(connection: fabric.Connection) -> None:
     for hop in reversed(hops(connection)):
-        hop.client.close()  # Fabric's own close() passes over what is only just being opened
+        hop.client.close()  # Fabric's own close() ignores a connection that is still being opened

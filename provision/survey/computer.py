@@ -1,4 +1,4 @@
-"""What this computer can do, and what it goes through to the world, found out by trying."""
+"""This computer's abilities and its ways to the network, found out by trying them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PROBE_TIMEOUT = 20.0
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether something works here, and in a few words how that showed."""
+    """The result of a trial: success or not, and a few words about it."""
 
     works: bool
     words: str
@@ -57,7 +57,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Survey:
-    """All that site.toml is made from. `archive` is None where apt's sources name none that can be used."""
+    """All that site.toml is made from. `archive` is None when apt's sources name none that can be used."""
 
     providers: Mapping[str, Finding]
     registry: Finding
@@ -66,15 +66,15 @@ class Survey:
     pypi: str | None = None
     npm: str | None = None
     conda: Finding | None = None
-    """Whether its installer and channel can be reached; None where hub.toml has decided."""
+    """The trial of its installer and channel; None when hub.toml has decided."""
     conda_alias: str | None = None
     channels: tuple[str, ...] = ()
     registries: tuple[str, ...] = ()
     proxies: Proxies | None = None
     kvm: Finding | None = None
-    """Whether KVM runs guests; None without libvirt."""
+    """The trial of a guest; None without libvirt."""
     catalogue: Finding | None = None
-    """Whether Vagrant's boxes can be had; None where nothing would take one."""
+    """The trial of Vagrant's catalogue of boxes; None when no provider takes boxes."""
 
     @property
     def provider(self) -> str | None:
@@ -96,11 +96,11 @@ class Survey:
 
 
 def survey(reporter: Reporter, config: Path | None = None) -> Survey:
-    """Tries everything that the hub.toml `config` leaves open.
+    """Try everything that the hub.toml `config` leaves open.
 
-    Takes seconds, and half a minute more where a first base image must be made.
+    Takes seconds, and half a minute more when a first base image must be made.
     """
-    decided = _decides_on_python(config)  # first: a hub.toml that cannot be read ends this at once
+    decided = _decides_on_python(config)  # first: a hub.toml that cannot be read is an error at once
     certificates, archive = _certificates(), own_archive()
     engine = _probe(reporter, DockerMachine.title, DockerMachine.answers)
     registries = _registries() if engine.works else ()
@@ -152,7 +152,7 @@ def _any_works(providers: Mapping[str, Finding], wanted: Callable[[type[Machine]
 
 
 def _probe(reporter: Reporter, what: str, attempt: Callable[[], str]) -> Finding:
-    """`attempt` returns how it showed that something works, and raises HubwrightError when it does not."""
+    """The result of `attempt`, which returns a few words, or raises HubwrightError when it does not work."""
     with reporter.step(f"try {what}") as step:
         try:
             finding = Finding(True, attempt())
@@ -184,7 +184,7 @@ def _head(url: str) -> None:
 
 
 def _containers(reporter: Reporter, registry: bool, archive: Archive | None) -> Finding:
-    """Runs one, of the base image that hosts will have."""
+    """Run a container of the base image that machines will have."""
     if not registry and archive is None:
         return Finding(False, "there is no base image to try it with")
     builder = {} if registry or archive is None else builder_of(archive)
@@ -202,7 +202,7 @@ def _containers(reporter: Reporter, registry: bool, archive: Archive | None) -> 
 
 
 def _catalogue_answers() -> str:
-    """Of Vagrant's boxes."""
+    """A few words about Vagrant's catalogue. Raises HubwrightError when it cannot be reached."""
     _head(CATALOGUE)
     return "answers"
 
@@ -226,6 +226,7 @@ def _certificates() -> tuple[str, ...]:
 
 
 def own_archive() -> Archive | None:
+    """The archive of this computer's own packages, from apt's sources."""
     paths = [APT / "sources.list", *sorted((APT / "sources.list.d").glob("*"))]
     files = {
         str(path): path.read_text(encoding="utf-8", errors="replace")
@@ -240,12 +241,13 @@ def own_archive() -> Archive | None:
 
 
 def _resolved(source: Source) -> Source:
-    """With the first mirror in place of a list of mirrors."""
+    """The source, with the first mirror in place of a list of mirrors."""
     path = mirror_list(source.uri)
     return replace(source, uri=first_mirror("".join(_texts([path])))) if path else source
 
 
 def builder_of(archive: Archive) -> dict[str, str]:
+    """The keys of [builder] for an archive, without defaults."""
     found = {
         "base": "archive",
         "apt": archive.uri,
@@ -269,7 +271,7 @@ def _registries() -> tuple[str, ...]:
 
 
 def _proxies(reporter: Reporter) -> Proxies | None:
-    """Of the environment; where it names none, apt's."""
+    """The proxies of the environment, else those of apt."""
     found = of_environment(os.environ)
     if not {"http", "https"} & found.keys():
         try:
@@ -279,7 +281,7 @@ def _proxies(reporter: Reporter) -> Proxies | None:
     try:
         return proxies(found)
     except ValueError as error:
-        reporter.line(f"  this machine's proxy is left out of site.toml: it {error}")
+        reporter.line(f"  this computer's proxy is left out of site.toml: it {error}")
         return None
 
 

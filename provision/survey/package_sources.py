@@ -1,4 +1,4 @@
-"""Where this machine gets its packages from: apt's, pip's and npm's own configuration, parsed. All pure."""
+"""This computer's sources of packages: the configuration of apt, pip, npm and conda, parsed. All pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Archive:
-    """The archive that the distribution itself comes from. `security` is empty where there is none."""
+    """The archive of the distribution itself. `security` is empty when there is none."""
 
     uri: str
     suite: str
@@ -46,7 +46,7 @@ def parse_sources(files: Mapping[str, str]) -> list[Source]:
 
 
 def find_archive(sources: Iterable[Source], codename: str) -> Archive | None:
-    """The archive that holds the release `codename`, and where its security updates are."""
+    """The archive with the release `codename`, and the one with its security updates."""
     usable = [source for source in sources if source.uri.startswith(("http://", "https://"))]
     main = next((it for it in usable if it.suite == codename and "main" in it.components), None)
     if main is None:
@@ -59,19 +59,19 @@ def find_archive(sources: Iterable[Source], codename: str) -> Archive | None:
 
 
 def mirror_list(uri: str) -> str | None:
-    """The file that names the mirrors, where apt's source is such a list (`mirror+file:/path`)."""
+    """The file with the mirrors, if apt's source is a list of them (`mirror+file:/path`)."""
     scheme, _, path = uri.partition(":")
     return "/" + path.lstrip("/") if scheme == "mirror+file" else None
 
 
 def first_mirror(text: str) -> str:
-    """The first address of a list of mirrors, or nothing."""
+    """The first address of a list of mirrors; empty when there is none."""
     lines = (line.split() for line in text.splitlines() if not line.startswith("#"))
     return next((words[0].rstrip("/") for words in lines if words), "")
 
 
 def pip_index(texts: Iterable[str]) -> str | None:
-    """`index-url` of pip's configuration files; that of a later file holds."""
+    """`index-url` of pip's configuration files; a later file wins."""
     found = None
     for text in texts:
         parser = configparser.RawConfigParser(strict=False)
@@ -85,7 +85,7 @@ def pip_index(texts: Iterable[str]) -> str | None:
 
 
 def npm_registry(texts: Iterable[str]) -> str | None:
-    """`registry` of npm's configuration files; that of a later file holds."""
+    """`registry` of npm's configuration files; a later file wins."""
     found = None
     for text in texts:
         for match in re.finditer(r"^\s*registry\s*=\s*(\S+)", text, re.MULTILINE):
@@ -94,7 +94,7 @@ def npm_registry(texts: Iterable[str]) -> str | None:
 
 
 def registry_mirrors(text: str) -> tuple[str, ...]:
-    """Docker's own mirrors that other hosts could use too, from `docker info`, asked for them as JSON."""
+    """Docker's own mirrors that other hosts could use too, from the JSON of `docker info`."""
     try:
         found = json.loads(text)
     except ValueError:
@@ -109,9 +109,9 @@ def registry_mirrors(text: str) -> tuple[str, ...]:
 
 
 def conda_settings(texts: Iterable[str]) -> tuple[str | None, tuple[str, ...]]:
-    """The alias that channels' names start at, and channels given by URL, of conda's .condarc files.
+    """The alias under which channels' names are, and channels given by URL, of conda's .condarc files.
 
-    That of a later file holds. Only what other hosts could use.
+    A later file wins. Only those that other hosts could use.
     """
     alias, channels = None, tuple[str, ...]()
     for text in texts:
@@ -129,12 +129,12 @@ def conda_settings(texts: Iterable[str]) -> tuple[str | None, tuple[str, ...]]:
 
 
 def unusable(url: str) -> str:
-    """Why another host could not, or should not, be given this URL; empty when it can."""
+    """The reason why other hosts cannot, or must not, use this URL; empty when they can."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
-        return "only this machine can reach it"
+        return "only this computer can reach it"
     if is_loopback(parts.hostname or "localhost"):
-        return "only this machine can reach it"
+        return "only this computer can reach it"
     if parts.username or parts.password:
         return "it holds a password, which settings may not"
     return ""

@@ -1,4 +1,4 @@
-"""The proxy that this machine itself goes through, by its environment or by apt's configuration. All pure."""
+"""This computer's own proxy, from its environment or apt's configuration. All pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OWN = re.compile(r"^(localhost|127\.|::1$|\[)")
 
 @dataclass(frozen=True)
 class Proxies:
-    """URLs as [downloads] takes them. `password`: whether this machine gives the proxy one."""
+    """URLs as [downloads] takes them. `password`: True when this computer gives the proxy one."""
 
     http: str
     https: str
@@ -24,7 +24,7 @@ class Proxies:
 
 
 def of_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Scheme → URL, and what is reached directly under `no`."""
+    """Scheme → URL; under `no`, the places that are reached directly."""
     found = {}
     for key in ("http", "https", "no"):
         name = f"{key}_proxy"
@@ -34,14 +34,14 @@ def of_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def of_apt(text: str) -> dict[str, str]:
-    """The same, from what `apt-config dump` prints."""
+    """The same, from the output of `apt-config dump`."""
     return {
         match["scheme"].lower(): match["url"] for match in _APT.finditer(text) if match["url"] != "DIRECT"
     }
 
 
 def proxies(found: Mapping[str, str]) -> Proxies | None:
-    """What was found, in the words of [downloads]; None for none. ValueError says why it is of no use."""
+    """The proxies as [downloads] takes them, or None. ValueError says why one cannot be used."""
     urls = [found.get("http") or found.get("https"), found.get("https") or found.get("http")]
     if not urls[0] or not urls[1]:
         return None
@@ -55,7 +55,7 @@ def proxies(found: Mapping[str, str]) -> Proxies | None:
 
 
 def _plain(url: str) -> tuple[str, bool]:
-    """The URL with a scheme and without user and password, and whether it had any."""
+    """The URL with a scheme and without user and password, and True if it had any."""
     if "://" not in url:
         url = f"http://{url}"
     parts = urlsplit(url)
@@ -63,7 +63,7 @@ def _plain(url: str) -> tuple[str, bool]:
 
 
 def _exceptions(words: Iterable[str]) -> list[str]:
-    """Those that mean the same everywhere: names, addresses and ranges that are not this machine itself."""
+    """Those that mean the same everywhere: names, addresses and ranges that are not this computer itself."""
     kept = []
     for word in words:
         name = word.removeprefix("*")

@@ -1,4 +1,4 @@
-"""site.toml: what was found out about this computer, written once."""
+"""site.toml: the findings about this computer, written once."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ EMULATED_BOOT = "15m"
 EMULATED_START = "3m"
 
 HEADER = """\
-# What `hubwright init` found on this machine. It is laid over hub.toml and not committed.
-# Edit it as you like: only `hubwright init --force` writes it again.
+# Found on this computer by `hubwright init`. These keys override hub.toml; do not commit them.
+# Edit them as you like: only `hubwright init --force` writes this file again.
 """
 
 
 def init(config: Path, reporter: Reporter, *, force: bool = False) -> Path:
-    """Writes site.toml beside the hub.toml `config`, unless it is there."""
+    """Write site.toml beside the hub.toml `config`, unless it exists."""
     target = config.absolute().with_name("site.toml")
     if target.exists() and not force:
-        reporter.line(f"✓ {target} is there; `hubwright init --force` would look again and replace it")
+        reporter.line(
+            f"✓ {target} is there; `hubwright init --force` would try everything again and replace it"
+        )
         return target
     if not target.parent.is_dir():
         raise SettingsError("no such folder", where=str(target.parent), hint="name a hub.toml with --config")
@@ -86,12 +88,12 @@ def _downloads(found: Survey) -> dict[str, Any]:
 
 
 def decisions(found: Survey) -> list[str]:
-    """What follows from the survey, and why, for a person."""
+    """The conclusions from the survey with their reasons, for people."""
     said = []
     if found.provider:
         said.append(f"machines are raised with Vagrant's provider {found.provider}")
     else:
-        said.append("no provider works: no machine can be raised here, but existing hosts can be deployed")
+        said.append("no provider works: no machine can be raised here, but existing hosts can become hubs")
         said += [f"to get one: {kind.how_to_get}" for kind in KINDS]
     if found.kvm and not found.kvm.works:
         said.append(f"no KVM ({found.kvm.words}): libvirt's machines are emulated, many times slower")
@@ -118,7 +120,7 @@ def decisions(found: Survey) -> list[str]:
         said.append("Miniconda cannot be reached: the hub's Python is the distribution's")
     if found.certificates:
         said.append(
-            f"hosts and images trust {len(found.certificates)} further CA certificates of this machine"
+            f"hosts and images trust {len(found.certificates)} further CA certificates of this computer"
         )
     channels = found.channels if found.conda and found.conda.works else ()
     packages = (found.pypi, found.npm, found.conda_alias, *channels)

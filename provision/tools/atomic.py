@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are complete or not there."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to. It becomes `path` when the block has ended well, and else it goes.
+    """A name beside `path` to write to. It becomes `path` when the block ends well, else it is deleted.
 
-    What a killed run left under that name is overwritten by the next one.
+    The next run overwrites a file that a killed one has left under that name.
     """
     unfinished = path.with_name(f"{path.name}.unfinished")
     try:
         yield unfinished
         unfinished.replace(path)
     finally:
-        with contextlib.suppress(OSError):  # it has its name, or could not even be begun
+        with contextlib.suppress(OSError):  # it was renamed, or could not even be created
             unfinished.unlink()

@@ -15,7 +15,7 @@ from provision.tools.atomic import atomic
 def file_digest(path: Path, notes: Path) -> str:
     """SHA-256 of a file in hexadecimal, remembered in the folder `notes` for its size and time of change.
 
-    Raises SettingsError for what cannot be read, a folder for example.
+    Raises SettingsError when it cannot be read, for example a folder.
     """
     name = str(path.absolute())
     note = notes / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.digest.json"
@@ -34,12 +34,12 @@ def file_digest(path: Path, notes: Path) -> str:
     notes.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileNotFoundError), atomic(note) as unfinished:  # another run wrote the same one
         unfinished.write_text(json.dumps({"state": state, "sha256": digest}), encoding="utf-8")
-    _forget_files_that_went(notes)
+    _delete_notes_of_deleted_files(notes)
     return digest
 
 
 def _noted(note: Path, state: list[Any]) -> str:
-    """What the note says of that state; nothing where there is none, or only a part of one."""
+    """The digest in the note for that state; empty when there is no note, or only half a note."""
     try:
         known = json.loads(note.read_text(encoding="utf-8"))
         return str(known["sha256"]) if known["state"] == state else ""
@@ -47,7 +47,7 @@ def _noted(note: Path, state: list[Any]) -> str:
         return ""
 
 
-def _forget_files_that_went(notes: Path) -> None:
+def _delete_notes_of_deleted_files(notes: Path) -> None:
     for note in notes.glob("*.digest.json"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             if not Path(json.loads(note.read_text(encoding="utf-8"))["state"][0]).exists():

@@ -1,4 +1,4 @@
-"""How this machine's own programs are run: argv lists, one place, one kind of failure."""
+"""Programs of this computer, run in one way: argv lists, and one kind of failure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import IO
 
 from provision.errors import HubwrightError
 
-HERE = "this machine"
+HERE = "this computer"
 LAST_LINES = 20
 Input = bytes | Callable[[IO[bytes]], None]
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -24,14 +24,15 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 class ProgramError(HubwrightError):
     """A program ended with another exit code than 0, or not in time: then `exit_code` is None.
 
-    `output` is what it said last.
+    `output`: its last lines.
     """
 
     def __init__(self, argv: Sequence[str], exit_code: int | None, output: str) -> None:
         reason = "did not end in time" if exit_code is None else f"exit code {exit_code}"
         command = " ".join(argv[:3])
         what = "\n".join([f"`{command} …`: {reason}", *output.splitlines()])
-        super().__init__(what, where=HERE, hint="mend what its last lines name, then run it again")
+        cause = "what it waits for" if exit_code is None else "what its last lines name"
+        super().__init__(what, where=HERE, hint=f"correct {cause}, then repeat the command")
         self.exit_code = exit_code
         self.output = output
 
@@ -44,11 +45,11 @@ def run(
     timeout: float | None = None,
     env: Mapping[str, str] | None = None,
 ) -> str:
-    """What the program wrote to its standard output.
+    """The standard output of a program.
 
-    With `on_line`, output and errors are handed over line by line as they come, and the last
-    of them returned; `timeout` does not hold then, and `stdin` may be a function that writes what is too
-    large to be held in memory. `env` is laid over this process's own environment.
+    With `on_line`, each line of output and errors is handed over at once, and the last lines are returned;
+    `timeout` does not count then, and `stdin` may be a function that writes an input which is too large for
+    memory. `env` is added to this process's own environment.
     Raises ProgramError with the last lines.
     """
     if shutil.which(argv[0]) is None:
@@ -79,7 +80,7 @@ def docker(
     timeout: float | None = None,
     env: Mapping[str, str] | None = None,
 ) -> str:
-    """`run` for Docker's command: mistakes that a person can mend at once are told as such."""
+    """`run` for Docker's command, with errors in plain words for the usual mistakes."""
     try:
         return run(["docker", *arguments], stdin=stdin, on_line=on_line, timeout=timeout, env=env)
     except ProgramError as error:
@@ -87,7 +88,7 @@ def docker(
 
 
 def explain_docker(output: str) -> HubwrightError | None:
-    """What docker's words mean, where they name one of the usual obstacles."""
+    """The error in plain words, when Docker's output names one of the usual obstacles."""
     if "permission denied" in output and "docker.sock" in output:
         return HubwrightError(
             "this user may not use Docker",
@@ -109,7 +110,7 @@ def _follow(
     argv: Sequence[str], stdin: Input, on_line: Callable[[str], None], env: Mapping[str, str] | None
 ) -> str:
     last: deque[str] = deque(maxlen=LAST_LINES)
-    with tempfile.TemporaryFile() as source:  # a file, because a pipe that nobody reads would block us
+    with tempfile.TemporaryFile() as source:  # a file, because a pipe that is not read would block us
         if isinstance(stdin, bytes):
             source.write(stdin)
             source.seek(0)
@@ -147,7 +148,7 @@ def _fed(process: subprocess.Popen[bytes], stdin: Input) -> Iterator[None]:
 
     def feed() -> None:
         try:
-            with suppress(BrokenPipeError), pipe:  # the program has ended, and says why
+            with suppress(BrokenPipeError), pipe:  # the program has ended; its output says why
                 stdin(pipe)
         except BaseException as failure:
             failures.append(failure)

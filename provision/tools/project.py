@@ -1,4 +1,4 @@
-"""The place of this project on this computer: in a clone, or installed as a package. No other file knows."""
+"""The place of this project on this computer: in a clone, or installed as a package. Only this file knows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-# A wheel has what is no Python package of ours in this folder, laid out as in a clone; see pyproject.toml.
+# A wheel keeps all files that are no Python package of ours here, laid out as in a clone; see pyproject.toml.
 _INSTALLED = _PACKAGE / "project"
 
 PROJECT = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent

@@ -27,7 +27,7 @@ def steps(inputs: Inputs) -> list[Resource]:
             cpu=server.cpu,
             pids=server.pids,
             disk=server.disk,
-            patience=TRIAL_TIMEOUT_FACTOR * server.start_timeout,
+            answer_timeout=TRIAL_TIMEOUT_FACTOR * server.start_timeout,
         ),
     ]
 

@@ -153,7 +153,7 @@ def test_interrupted_driver_ends_at_once(operator: Operator, host: Host, there: 
             run.process.send_signal(signal.SIGINT)
             assert run.end() == 1
             assert time.monotonic() - began < 8
-    assert "stopped; run it again" in "".join(run.lines)
+    assert "stopped; repeat the command" in "".join(run.lines)
 
 
 def test_plan_of_a_bare_host_is_complete_and_changes_nothing(
@@ -174,7 +174,7 @@ def test_power_cut_while_packages_are_installed(
         host.run("until pgrep --exact dpkg >/dev/null; do sleep 0.05; done")
         host.cut_power()
         assert run.end() == 1
-    assert "run this again: it goes on where it stopped" in "".join(run.lines)
+    assert "repeat the command once the host answers again: an apply goes on" in "".join(run.lines)
 
 
 def test_killed_driver_while_the_environment_is_built(
@@ -232,7 +232,7 @@ def test_a_machine_that_starts_is_given_time(operator: Operator, host: Host, the
     try:
         host.cut_power()
         with operator.started("plan", *there) as run:
-            run.wait_for("boot: waiting until the machine has started")
+            run.wait_for("boot: waiting until the host has started")
             assert run.end() == 0, "what has not started yet is no change to make"
         assert host.run("systemctl is-active slow-boot").strip() == "active"
     finally:

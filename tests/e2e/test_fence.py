@@ -251,7 +251,7 @@ def test_rules_that_are_gone_are_noticed(
     for flush in ("HUBWRIGHT-OUT", "INPUT", "DOCKER-USER"):
         host.run(f"iptables --flush {flush}")
         with operator.changed(**QUICK):
-            assert f"restart {FENCE} (what it made is gone)" in operator.hubwright("plan", *there, code=3).err
+            assert f"restart {FENCE} (its result is gone)" in operator.hubwright("plan", *there, code=3).err
             operator.hubwright("apply", *there)
             assert operator.hubwright("apply", *there).unchanged
         assert rules(host) == before

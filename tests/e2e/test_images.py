@@ -63,7 +63,7 @@ def image_at_the_end(operator: Operator, machine: Host) -> Iterator[str]:
             f'{WITHOUT}\nENTRYPOINT ["/usr/bin/env"]',
             ("cannot start its command", "jupyterhub-singleuser"),
         ),
-        ('CMD ["python3", "-m", "http.server", "8888"]', ("none of JupyterHub's",)),
+        ('CMD ["python3", "-m", "http.server", "8888"]', ("not one of JupyterHub's",)),
         ('CMD ["sleep", "infinity"]', ("does not answer at port 8888 within 20 s", "start_timeout")),
     ],
     ids=["root", "root by another name", "entrypoint", "no program", "nothing", "another server", "silent"],

@@ -147,7 +147,7 @@ def test_installation_cut_off_is_made_again(
     assert PREFIX in traces(machine)
     with provided(admin, machine, first):
         plan = admin.hubwright("plan", code=3)
-        assert f"install Miniconda3-1.0-Linux.sh to {PREFIX} anew: an earlier run was cut short" in plan.err
+        assert f"install Miniconda3-1.0-Linux.sh to {PREFIX} again: an earlier run was cut short" in plan.err
 
 
 def test_hub_moves_to_conda_and_its_visitors_notice_nothing(
@@ -207,7 +207,7 @@ def test_newer_installer_brings_newer_conda_and_interpreter(
         kernel = await settled(machine.url)
         with provided(admin, machine, second):
             machine.run(f"mkdir {PREFIX}/envs/theirs")
-            assert "holds environments of somebody else's: theirs" in admin.hubwright("apply", code=1).err
+            assert "holds environments not made by hubwright: theirs" in admin.hubwright("apply", code=1).err
             machine.run(f"rmdir {PREFIX}/envs/theirs")
             admin.hubwright("apply")
             machine.wait_for_hub()

@@ -163,9 +163,9 @@ def test_every_file_of_the_driver_has_a_level() -> None:
             "sessions.py:1: provision.ssh.sessions imports provision.deploy",
         ),
         ("provision/images/cache.py", "from provision.ssh import run", "stands above or beside it"),
-        ("provision/deploy/converge.py", "import vagrant", "is imported by provision.machines.driver only"),
+        ("provision/deploy/apply.py", "import vagrant", "is imported by provision.machines.driver only"),
         (
-            "provision/deploy/converge.py",
+            "provision/deploy/apply.py",
             "from paramiko import Transport",
             "paramiko is imported by fabfile and provision.ssh.connections and provision.ssh.known_hosts",
         ),
@@ -196,7 +196,7 @@ def test_every_file_of_the_driver_has_a_level() -> None:
         ),
         ("jupyterhub_config.py", "from provision import settings", "stays with the driver"),
         ("tests/verify/test_visit.py", "from provision.deploy import x", "the settings and the table of"),
-        ("provision/deploy/converge.py", "from provision.brand_new import x", "stands on no level"),
+        ("provision/deploy/apply.py", "from provision.brand_new import x", "stands on no level"),
     ],
 )
 def test_a_wrong_import_is_named_with_its_line(file: str, text: str, complaint: str) -> None:

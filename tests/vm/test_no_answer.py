@@ -20,7 +20,7 @@ def test_console_s_last_lines_are_shown(machine: Machine) -> None:
     machine.wait_until_off()
     with machine.operator.on_site(vm={"boot_timeout": SSH_TIMEOUT}):
         done = machine.operator.hubwright("up", code=1)
-    done.says("never answered SSH", "its console said last:", "[vm] boot_timeout (now 40 s)")
+    done.says("never answered SSH", "the end of its console:", "[vm] boot_timeout (now 40 s)")
     shown = re.findall(r"^ +(\[ *\d+\.\d+\] .+)$", done.err, re.MULTILINE)
     said = Paths(load(machine.operator.config)).console.read_text(encoding="utf-8", errors="replace")
     assert shown, done

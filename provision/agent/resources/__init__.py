@@ -1,4 +1,4 @@
-"""The kinds of things that can be made true on a machine, one file each."""
+"""The kinds of resources, each in a file of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every resource is, and what it may ask of the machine it stands on."""
+"""The base class of resources, and the interface of the host that they work on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Problem(Exception):
 
 
 class CommandFailed(Problem):
-    """A program ended with another exit code than 0. `output` is all it said."""
+    """A program ended with another exit code than 0. `output`: all that it printed."""
 
     def __init__(self, argv: Sequence[str], code: int, output: str) -> None:
         self.tail = "\n".join(output.strip().splitlines()[-12:])
@@ -35,7 +35,7 @@ class CommandFailed(Problem):
 
 @dataclass(frozen=True)
 class Change:
-    """What `apply()` would do. `unknown` means: cannot be told before something above it is applied."""
+    """The effect of `apply()`. `unknown`: it depends on resources above that are not applied yet."""
 
     summary: str
     diff: str = ""
@@ -43,7 +43,7 @@ class Change:
 
 
 class Machine(Protocol):
-    """The machine that a resource stands on, as the loop hands it to `check`, `apply` and `remove`."""
+    """The host of a resource, as the loop hands it to `check`, `apply` and `remove`."""
 
     def run(
         self,
@@ -58,19 +58,19 @@ class Machine(Protocol):
         """Standard output of a program. Raises CommandFailed. `watch` shows its lines as progress."""
 
     def cached(self, name: str, read: Callable[[], T]) -> T:
-        """`read()`, called once a run until `invalidate(name)`: many resources share one look."""
+        """The result of `read()`, which is called once a run until `invalidate(name)`: resources share it."""
 
     def invalidate(self, name: str) -> None:
-        """What `cached(name)` saw has changed."""
+        """Forget the result of `cached(name)`, because it has changed."""
 
     def say(self, text: str) -> None:
-        """A line of progress for the operator."""
+        """Send a line of progress to the operator."""
 
     def claim(self, resource: Resource, **facts: Any) -> None:
-        """Remember what this resource is about to create, so that its removal takes only that away."""
+        """Remember what this resource is about to create, so that its removal deletes only that."""
 
     def claims(self, resource: Resource) -> dict[str, Any]:
-        """What was claimed, in this run or an earlier one."""
+        """The facts that were claimed, in this run or an earlier one."""
 
     def blob(self, digest: str) -> AbstractContextManager[str]:
         """The path of a large input, fetched from the driver, checked, and deleted afterwards."""
@@ -82,28 +82,28 @@ class Machine(Protocol):
         """The manifest's resource of that id."""
 
     def state(self, *parts: str) -> str:
-        """A path in the agent's own folder on this machine; its parent is there after the first `claim`."""
+        """A path in the agent's own folder on this host; its parent exists after the first `claim`."""
 
     def option(self, name: str) -> Any:
         """A setting of this run, such as `apt_lock_wait`."""
 
     def packages(self, names: Sequence[str]) -> list[str]:
-        """What this machine's distribution calls packages that roles name."""
+        """The names that this host's distribution has for packages of roles."""
 
 
 @dataclass(frozen=True)
 class Resource(ABC):
-    """One thing that should be true on a machine: data, and three verbs.
+    """One thing that should be true on a host: data, and three verbs.
 
     `check` only reads and returns what `apply` would change, or None. After `apply`, `check` returns
-    None. `remove` takes away what was claimed and nothing else. `generalize` is for those that differ from
-    machine to machine.
+    None. `remove` takes away what was claimed and nothing else. `generalize` is for resources that differ
+    from machine to machine.
     """
 
     @property
     @abstractmethod
     def id(self) -> str:
-        """Stable from run to run: what is gone from the manifest under this id is removed."""
+        """The name in all runs: a resource is removed when its id is no longer in the manifest."""
 
     @abstractmethod
     def check(self, machine: Machine) -> Change | None: ...
@@ -113,20 +113,20 @@ class Resource(ABC):
 
     @abstractmethod
     def remove(self, machine: Machine) -> str | None:
-        """Take it away. Returns the reason why it has to stay for now, or None when it is gone."""
+        """Remove it. Returns the reason why it has to stay for now, or None when it is gone."""
 
     def generalize(self, machine: Machine) -> str | None:  # noqa: ARG002 - most kinds are the same on every machine
-        """Take away what is this machine's own, so that an image of it can become many.
+        """Delete all that belongs to this one machine, so that its image can be copied.
 
-        Returns what that was, or None. `apply` makes it anew, without asking the network for anything else.
+        Returns a description of it, or None. `apply` makes it again, without any other download.
         """
         return None
 
     def check_usable(self, machine: Machine) -> None:  # noqa: B027 - most kinds have nothing to add
-        """Raises Problem when what is true is of no use: a service that runs and does not answer."""
+        """Raise Problem when it is true but of no use, such as a service that runs and does not answer."""
 
-    def stamp(self, machine: Machine) -> str:  # noqa: ARG002 - some kinds look at the machine
-        """Changes when whoever uses this resource has to notice: see Service.watches."""
+    def stamp(self, machine: Machine) -> str:  # noqa: ARG002 - some kinds ask the host
+        """A digest that changes when users of this resource must restart: see Service.watches."""
         return self.fingerprint
 
     @property
@@ -138,12 +138,12 @@ class Resource(ABC):
         return {"kind": type(self).__name__, **{f.name: getattr(self, f.name) for f in fields(self)}}
 
     def record(self) -> dict[str, Any]:
-        """What is kept on the machine to remove it later: never a secret's value."""
+        """The data that the host keeps to remove it later: never a secret's value."""
         return self.to_json()
 
 
 def from_fields(kind: type[R], data: Mapping[str, Any]) -> R:
-    """A resource from its JSON. Fields that this version does not know are passed over."""
+    """A resource from its JSON. Fields that this version does not know are ignored."""
     known = {f.name for f in fields(kind)}
     return kind(**{k: _frozen(v) for k, v in data.items() if k in known})
 

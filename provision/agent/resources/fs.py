@@ -1,4 +1,4 @@
-"""The few things that every resource does with paths."""
+"""Functions for paths that many resources need."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write_atomically(path: str, content: str, mode: int, owner: str = "root", gr
 
 
 def sha256_of(path: str) -> str:
-    """SHA-256 of a file in hexadecimal digits; nothing when it is not there."""
+    """SHA-256 of a file in hexadecimal digits; empty when it does not exist."""
     seen = hashlib.sha256()
     try:
         with open(path, "rb") as file:
@@ -44,7 +44,7 @@ def set_access(path: str, mode: int, owner: str, group: str) -> None:
 
 
 def lstat(path: str) -> os.stat_result | None:
-    """The status of `path` itself, or None when it is not there."""
+    """The status of `path` itself, or None when it does not exist."""
     try:
         return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -52,7 +52,7 @@ def lstat(path: str) -> os.stat_result | None:
 
 
 def read_text(path: str) -> str:
-    """The text of a file; nothing when it is not there."""
+    """The text of a file; empty when it does not exist."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
@@ -66,14 +66,14 @@ def unlink(path: str) -> None:
 
 
 def free_space(path: str) -> tuple[str, int]:
-    """`path`, or its nearest parent that is there, and the bytes free on its file system."""
+    """`path`, or its nearest parent that exists, and the bytes free on its file system."""
     while not os.path.exists(path):
         path = os.path.dirname(path)
     return path, shutil.disk_usage(path).free
 
 
 def missing_parents(path: str) -> list[str]:
-    """`path` and the ancestors that are not there, the deepest first: the order of removal."""
+    """`path` and its ancestors that do not exist, the deepest first: the order of removal."""
     missing = []
     while path != "/" and lstat(path) is None:
         missing.append(path)
@@ -82,7 +82,7 @@ def missing_parents(path: str) -> list[str]:
 
 
 def remove_empty(paths: list[str]) -> None:
-    """Remove directories, the deepest first, up to one that holds somebody else's files."""
+    """Remove directories, the deepest first, up to one that is not empty."""
     for path in paths:
         try:
             os.rmdir(path)

@@ -17,7 +17,7 @@ from ..fs import unlink
 
 LISTS = "/var/lib/apt/lists"
 LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock")
-LISTS_FRESH_FOR = 6 * 3600
+LISTS_FRESH_FOR = 6 * 3600  # seconds
 LIST_PACKAGES = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}\t${Package}\n"]
 APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
 
@@ -28,11 +28,11 @@ one_at_a_time = threading.Lock()
 class AptPackages(Resource):
     """A set of packages that one purpose needs.
 
-    `unless` names programs that make the set needless when somebody else has installed them all (docker-ce's
-    in place of docker.io's). `data`: paths that the packages' programs fill. `groups`: those that
-    a purge leaves. Removal purges what came with the installation, dependencies, new data and groups
-    included, and nothing that was there before. A package that leaves the set stays until the set goes.
-    `in_use`: patterns of what others keep by means of the packages; while there is any, all stays.
+    `unless` names programs that replace the set when others have installed all of them (docker-ce's in place
+    of docker.io's). `data`: paths that the packages' programs fill. `groups`: those that
+    a purge leaves behind. Removal purges what came with the installation, dependencies, new data and groups
+    included, and nothing that was there before. A package that leaves the set is removed only with the set.
+    `in_use`: patterns of files that show that others use the packages; while one exists, all stays.
     """
 
     name: str
@@ -72,7 +72,7 @@ class AptPackages(Resource):
     def remove(self, machine: Machine) -> str | None:
         ours = machine.claims(self).get("installed", [])
         if ours and (used := [path for pattern in self.in_use for path in sorted(glob.glob(pattern))]):
-            return f"somebody has {used[0]}"
+            return f"they are in use, by {used[0]}"
         present = parse_dpkg(machine.run(LIST_PACKAGES), complete=False) & set(ours)
         if present:
             with one_at_a_time:
@@ -112,14 +112,14 @@ class AptPackages(Resource):
 
 
 def installed(machine: Machine) -> set[str]:
-    """Names of all packages that are wholly installed."""
+    """Names of all packages that are completely installed."""
     return machine.cached("dpkg", lambda: parse_dpkg(machine.run(LIST_PACKAGES)))
 
 
 def parse_dpkg(text: str, *, complete: bool = True) -> set[str]:
     """Package names from lines of `ii <tab>name`.
 
-    Those that are wholly installed; with `complete=False` also half-installed ones and what a removal left.
+    Only completely installed ones; with `complete=False` also half-installed ones and remains of removals.
     """
     rows = (line.split("\t") for line in text.splitlines() if "\t" in line)
     return {name for state, name in rows if (state.strip() == "ii" if complete else state[:2] != "un")}
@@ -131,7 +131,7 @@ def parse_simulation(text: str) -> set[str]:
 
 
 def wait_for_apt(machine: Machine) -> None:
-    """Return when no other process holds apt's locks; Problem after the run's `apt_lock_wait` seconds."""
+    """Wait until no other process holds apt's locks; Problem after the run's `apt_lock_wait` seconds."""
     limit = float(machine.option("apt_lock_wait"))
     deadline = time.monotonic() + limit
     told = False
@@ -148,7 +148,7 @@ def wait_for_apt(machine: Machine) -> None:
 
 
 def _lock_holder() -> str:
-    """`name (pid n)` of who holds one of apt's locks, or nothing. Only tries; keeps no lock."""
+    """`name (pid n)` of the process that holds one of apt's locks, or nothing. Keeps no lock itself."""
     for path in LOCKS:
         try:
             handle = os.open(path, os.O_RDWR)
@@ -165,7 +165,7 @@ def _lock_holder() -> str:
 
 
 def parse_lock_holder(table: str, inode: int) -> str:
-    """Who holds the POSIX lock on `inode`, from the text of /proc/locks (see proc_locks(5))."""
+    """The process that holds the POSIX lock on `inode`, from the text of /proc/locks (see proc_locks(5))."""
     for line in table.splitlines():
         columns = line.split()
         if "->" not in columns and columns[5].endswith(f":{inode}"):

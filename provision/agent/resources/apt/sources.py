@@ -1,4 +1,4 @@
-"""Archives that apt takes packages from."""
+"""The archives that apt takes packages from."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FIELD = re.compile(r"^(?P<name>[A-Za-z-]+):[ \t]*(?P<value>[^\n]*(?:\n[ \t][^\n
 
 @dataclass(frozen=True)
 class Entry:
-    """A line or stanza of apt's sources. `start` and `end` of what it says of its archive."""
+    """A line or stanza of apt's sources. `start` and `end`: the place of its URIs in the text."""
 
     start: int
     end: int
@@ -50,9 +50,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class AptSources(Resource):
-    """Mirrors in place of the distribution's archives, in whichever files name those; others stay.
+    """Mirrors in place of the distribution's archives, in all files that name those; other sources stay.
 
-    `archives`: an archive's name, which is what its address ends in (debian, debian-security, ubuntu,
+    `archives`: an archive's name, with which its address ends (debian, debian-security, ubuntu,
     ubuntu-ports), and the mirror's address. A mirror is asked for its lists before a file is changed.
     """
 
@@ -110,7 +110,7 @@ class AptSources(Resource):
         if self._wanted and not known:
             raise Problem(
                 f"apt's sources here name none of the archives {', '.join(self._wanted)}",
-                f"mend {APT}/sources.list, or take [downloads] apt out and let the host keep its own",
+                f"correct {APT}/sources.list, or remove [downloads] apt: the host then keeps its own",
             )
         return found
 
@@ -119,14 +119,14 @@ class AptSources(Resource):
         return self._wanted[name] if name in self._wanted else _earlier(claims, path, entry)
 
     def _name(self, claims: dict[str, Any], entry: Entry) -> str:
-        """The archive that an entry means, by what it says or because we wrote it."""
+        """The archive that an entry means: by its text, or because we wrote it."""
         ours: dict[str, str] = claims.get("ours", {}) | {uri: name for name, uri in self._wanted.items()}
         return ours.get(entry.uris) or archive_name(entry)
 
     def _ask_mirrors(self, machine: Machine, changed: dict[str, str]) -> None:
-        """Problem when a mirror does not give the lists of what would stand in the files."""
+        """Raise Problem when a mirror does not have the lists for the changed files."""
         folder = machine.state("sources")
-        machine.claim(self)  # makes the folder that ours goes to
+        machine.claim(self)  # creates the agent's folder
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder, mode=0o700)
         try:
@@ -162,7 +162,7 @@ def _entries(path: str) -> list[Entry]:
 
 
 def entries(text: str, *, stanzas: bool) -> Iterator[Entry]:
-    """What apt reads of a file: `*.list` holds lines, `*.sources` holds stanzas; see sources.list(5)."""
+    """The entries of a file: `*.list` holds lines, `*.sources` holds stanzas; see sources.list(5)."""
     if not stanzas:
         for match in _LINE.finditer(text):
             signed_by = re.search(r"signed-by=(\S+)", match["options"] or "")
@@ -193,7 +193,7 @@ def entries(text: str, *, stanzas: bool) -> Iterator[Entry]:
 
 
 def archive_name(entry: Entry) -> str:
-    """The distribution's archive that an entry means, or nothing for one of somebody else's."""
+    """The distribution's archive that an entry means; empty for an archive of others."""
     if not COMPONENTS.intersection(entry.components):
         return ""
     if entry.signed_by and not OWN_KEYS.search(entry.signed_by):
@@ -207,7 +207,7 @@ def archive_name(entry: Entry) -> str:
 
 
 def _replaced(path: str, text: str, choose: Callable[[Entry], str]) -> str:
-    """`text` with what `choose` says in place of every entry's archive."""
+    """`text` with the result of `choose` in place of every entry's archive."""
     for entry in reversed(list(entries(text, stanzas=path.endswith(".sources")))):
         text = text[: entry.start] + choose(entry) + text[entry.end :]
     return text
@@ -223,7 +223,7 @@ def _only(path: str, text: str, uris: set[str]) -> str:
 
 
 def _earlier(claims: dict[str, Any], path: str, entry: Entry) -> str:
-    """What stood there before us: for the same purpose, or else any, for somebody may have changed that."""
+    """The archive before ours: for the same suites and components, or else any, as these may be edited."""
     before = claims.get("before", {}).get(path, {})
     if entry.uris not in claims.get("ours", {}) or not before:
         return entry.uris

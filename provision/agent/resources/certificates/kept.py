@@ -1,4 +1,4 @@
-"""The hub's certificate, where a program on the machine makes and renews it."""
+"""The hub's certificate when a program on the host makes and renews it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..fs import unlink
 class KeptCertificate(Resource):
     """A key with its certificate in one file, as services/system/keep_certificate.py keeps it.
 
-    `program` is that file's place; `arguments` follow its verb: `check` prints why the file has to be made
-    again, `renew` makes it. Whoever uses the file reads it when it changes, so nothing watches this resource.
+    `program` is that file's path; `arguments` follow its verb: `check` prints why the file has to be made
+    again, `renew` makes it. Its users read the file again when it changes, so nothing watches this resource.
     """
 
     path: str
@@ -29,7 +29,7 @@ class KeptCertificate(Resource):
         if not os.path.exists(self.path):
             return Change(f"make the certificate {self.path}")
         if not os.path.exists(self.program):
-            return Change(f"look at the certificate {self.path}", unknown=True)
+            return Change(f"check the certificate {self.path}", unknown=True)
         reason = self._run(machine, "check").strip()
         return Change(f"make the certificate {self.path} again: {reason}") if reason else None
 

@@ -1,4 +1,4 @@
-"""Certificates that the machine trusts beside the distribution's own."""
+"""Certificates that the host trusts beside the distribution's own."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TrustedCertificate(Resource):
         return Change(f"trust the certificate authority {self.name}")
 
     def apply(self, machine: Machine) -> None:
-        # A file that is there may be ours, of a run that was cut short: what was claimed then still holds.
+        # An existing file may be ours, of a run that was cut short: the claim of that run still holds.
         machine.claim(self, **({} if os.path.exists(self._path) else {"created": True}))
         os.makedirs(FOLDER, exist_ok=True)
         write_atomically(self._path, self.pem, 0o644)

@@ -13,7 +13,7 @@ class _EngineAway(Problem):
 
 
 def ask(machine: Machine, command: list[str]) -> str:
-    """Standard output of one of Docker's commands. An engine that does not answer is told from a refusal."""
+    """Standard output of one of Docker's commands. Raises _EngineAway when it does not answer."""
     try:
         return machine.run(command)
     except CommandFailed as failure:

@@ -1,7 +1,7 @@
 """A program of its own: a stand-in for the hub and the first visitor of a server, in a container's network.
 
-Arguments: the process id of the server on this machine, its port and path, the hub's port, and seconds.
-Writes a JSON object: `status` and `version`, that of JupyterHub, of the first answer; empty where none came.
+Arguments: the process id of the server on this host, its port and path, the hub's port, and seconds.
+Prints a JSON object: `status` and `version` (JupyterHub's) of the first answer; empty when none came.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 VERSION_HEADER = "X-JupyterHub-Version"  # every answer of a server of JupyterHub has it
-EVERY = 0.1  # seconds between two attempts
-PATIENCE = 5.0  # seconds for one answer
+ATTEMPT_EVERY = 0.1  # seconds
+ANSWER_TIMEOUT = 5.0  # seconds for one answer
 
 
 class Hub(BaseHTTPRequestHandler):
-    """A server asks its hub for its version before it listens, and later tells it that it is used."""
+    """A stand-in for the hub, which a server asks for its version before it listens."""
 
     def do_GET(self) -> None:
         body = b'{"version": ""}'
@@ -40,16 +40,16 @@ class Hub(BaseHTTPRequestHandler):
 
 
 def visit(process: int, port: int, path: str, seconds: float) -> dict[str, Any]:
-    """The first answer that is no fault of the server; nothing when its process ends or time is up."""
+    """The first answer below status 500; empty when the server's process ends or time is up."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and os.path.exists(f"/proc/{process}"):
         with contextlib.suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_TIMEOUT)
             connection.request("GET", path)
             answer = connection.getresponse()
             if answer.status < 500:
                 return {"status": answer.status, "version": answer.getheader(VERSION_HEADER, "")}
-        time.sleep(EVERY)
+        time.sleep(ATTEMPT_EVERY)
     return {}
 
 

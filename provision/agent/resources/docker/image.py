@@ -21,7 +21,7 @@ class DockerImage(Resource):
     `reference`: pulled from a registry by digest.
     `archive`: digest of a blob that `docker save` wrote.
     `context`: digest of a blob with a build context (tar), built with `arguments`.
-    The tag carries the digest of its source, so a tag that is there holds the right image.
+    The tag carries the digest of its source, so a tag that exists has the right image.
     """
 
     tag: str
@@ -63,7 +63,7 @@ class DockerImage(Resource):
                 raise
             if machine.peers(DockerImage):
                 return "a running server still uses it"
-            # No other image takes its place: the servers go too.
+            # No other image replaces it: its servers are removed too.
             users = ["docker", "ps", "--all", "--quiet", "--filter", f"ancestor={self.tag}"]
             machine.run(["docker", "rm", "--force", "--volumes", *machine.run(users).split()])
             machine.run(["docker", "image", "rm", self.tag])
@@ -95,7 +95,7 @@ class DockerImage(Resource):
 
     def _build(self, machine: Machine) -> None:
         arguments = [f"--build-arg={key}={value}" for key, value in sorted(self.arguments.items())]
-        # By name alone: docker takes the value from its surroundings, so that no password stands in argv.
+        # By name alone: docker takes the value from its environment, so that no password is in argv.
         arguments += [f"--build-arg={name}" for name in PROXY_VARIABLES if name in os.environ]
         with machine.blob(self.context) as path:
             machine.say(f"building {self.tag}")
@@ -106,7 +106,7 @@ class DockerImage(Resource):
 
 
 def images(machine: Machine) -> dict[str, str]:
-    """All tags on the machine, each with the identifier of its image."""
+    """All tags on the host, each with the identifier of its image."""
     if not shutil.which("docker"):
         return {}
     command = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]

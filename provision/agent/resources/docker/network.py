@@ -15,7 +15,7 @@ from .engine import ask, unless_unknown
 class DockerNetwork(Resource):
     """A bridge whose containers reach the host's address on it and the outside, but not each other.
 
-    `held_by`: units that would make it again while it is being replaced; they are stopped before.
+    `held_by`: units that would create it again while it is replaced; they are stopped first.
     """
 
     name: str
@@ -35,7 +35,7 @@ class DockerNetwork(Resource):
         if self.name not in found:
             return Change(f"create the Docker network {self.name} ({self.subnet})")
         if found[self.name] != self._wanted:
-            return Change(f"make the Docker network {self.name} anew ({self.subnet})")
+            return Change(f"replace the Docker network {self.name} ({self.subnet})")
         return None
 
     def apply(self, machine: Machine) -> None:
@@ -56,14 +56,14 @@ class DockerNetwork(Resource):
     def remove(self, machine: Machine) -> str | None:
         if not machine.claims(self).get("created") or not shutil.which("docker"):
             return None
-        machine.invalidate("docker-networks")  # an earlier look did not ask for what is no longer wanted
+        machine.invalidate("docker-networks")  # an earlier answer lacks what is no longer wanted
         if self.name in networks(machine, self.name):
             self._delete(machine)
             machine.invalidate("docker-networks")
         return None
 
     def generalize(self, machine: Machine) -> str | None:
-        """Visitors' servers."""
+        """Remove visitors' servers."""
         there = shutil.which("docker") and self.name in networks(machine, self.name)
         if there:
             self._let_go(machine)
@@ -71,7 +71,7 @@ class DockerNetwork(Resource):
 
     @property
     def create(self) -> list[str]:
-        """The command that makes it."""
+        """The command that creates it."""
         return [
             *("docker", "network", "create", "--driver", "bridge"),
             *("--subnet", self.subnet, "--gateway", self.gateway),
@@ -84,7 +84,7 @@ class DockerNetwork(Resource):
         return (self.subnet, self.gateway, self.bridge, "false")
 
     def _delete(self, machine: Machine) -> None:
-        """Notebook servers on it go with it: a container cannot outlive its network."""
+        """Remove it with the notebook servers on it: a container cannot outlive its network."""
         self._let_go(machine)
         self._remove_attached(machine)
         machine.run(["docker", "network", "rm", self.name])

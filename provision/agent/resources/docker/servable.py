@@ -1,4 +1,4 @@
-"""Images that visitors' servers are made of, tried before the hub starts servers of them."""
+"""Images of visitors' servers, tried before the hub starts servers from them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HUB = f"http://127.0.0.1:{HUB_PORT}/hub/api"
 PREFIX = "/user/trial/"
 ENVIRONMENT = {
     "JUPYTERHUB_ACTIVITY_URL": f"{HUB}/users/trial/activity",
-    "JUPYTERHUB_API_TOKEN": "trial",  # of the stand-in, which asks nobody for one
+    "JUPYTERHUB_API_TOKEN": "trial",  # the stand-in for the hub does not check it
     "JUPYTERHUB_API_URL": HUB,
     "JUPYTERHUB_BASE_URL": "/",
     "JUPYTERHUB_CLIENT_ID": "jupyterhub-user-trial",
@@ -44,10 +44,10 @@ LIKE_A_SERVER = "it was tried as a server is run: without any capability, and wi
 
 @dataclass(frozen=True)
 class ServableImage(Resource):
-    """Servers can be started of an image: one was, with the limits that servers have, and it answered.
+    """An image from which servers can be started: one was, with the limits of servers, and it answered.
 
     An image that was tried is not tried again. `memory`, `disk`: bytes, the latter 0 for no limit.
-    `patience`: seconds until a server has to answer.
+    `answer_timeout`: seconds until a server has to answer.
     """
 
     image: str
@@ -55,7 +55,7 @@ class ServableImage(Resource):
     cpu: float
     pids: int
     disk: int = 0
-    patience: int = 60
+    answer_timeout: int = 60
 
     @property
     def id(self) -> str:
@@ -77,7 +77,7 @@ class ServableImage(Resource):
             if not answer:
                 raise self._silent(machine)
         if not answer["version"]:
-            raise Problem("the server in the image is none of JupyterHub's", AS_COMMAND)
+            raise Problem("the server in the image is not one of JupyterHub's", AS_COMMAND)
         machine.claim(self, served=images(machine)[self.image])
 
     def remove(self, machine: Machine) -> str | None:
@@ -88,7 +88,7 @@ class ServableImage(Resource):
 
     @contextmanager
     def _started(self, machine: Machine, command: list[str]) -> Iterator[int]:
-        """The process id of a server, or 0 where it has ended already. It goes with the block."""
+        """The process id of a server, or 0 when it has ended already. The block's end removes it."""
         machine.claim(self, trying=True)
         _clear(machine)
         try:
@@ -105,7 +105,7 @@ class ServableImage(Resource):
             machine.claim(self, trying=False)
 
     def _options(self) -> list[str]:
-        """What DockerSpawner asks for, see jupyterhub_config.py, but for the network."""
+        """The options that DockerSpawner uses, see jupyterhub_config.py, except for the network."""
         return [
             *("--name", CONTAINER, "--network", "none"),
             *("--memory", str(self.memory), "--memory-swap", str(self.memory)),
@@ -117,7 +117,7 @@ class ServableImage(Resource):
 
     def _visit(self, machine: Machine, process: int) -> dict[str, Any]:
         program = pkgutil.get_data(__package__, "first_visit.py") or b""
-        arguments = [str(process), str(PORT), f"{PREFIX}api", str(HUB_PORT), str(self.patience)]
+        arguments = [str(process), str(PORT), f"{PREFIX}api", str(HUB_PORT), str(self.answer_timeout)]
         command = ["nsenter", "--target", str(process), "--net", PYTHON, "-", *arguments]
         try:
             answer: dict[str, Any] = json.loads(machine.run(command, input=program.decode()))
@@ -129,7 +129,7 @@ class ServableImage(Resource):
 
     def _silent(self, machine: Machine) -> Problem:
         """The reason why a server did not answer."""
-        state, words = _state(machine), _last_words(machine) or "it said nothing"
+        state, words = _state(machine), _last_words(machine) or "it printed nothing"
         if state["OOMKilled"]:
             return Problem(
                 f"a server of the image needs more memory than {self.memory >> 20} MiB\n{words}",
@@ -137,7 +137,8 @@ class ServableImage(Resource):
             )
         if state["Running"]:
             return Problem(
-                f"a server of the image does not answer at port {PORT} within {self.patience} s\n{words}",
+                f"a server of the image does not answer at port {PORT} "
+                f"within {self.answer_timeout} s\n{words}",
                 f"{AS_COMMAND}; a slow one gets more time with [server] start_timeout",
             )
         if state["ExitCode"] in (126, 127):
@@ -150,7 +151,7 @@ class ServableImage(Resource):
 
 
 def refuse_unfit(image: dict[str, Any], architecture: str) -> None:
-    """Raises Problem for what `docker image inspect` says of an image that can never serve here."""
+    """Raise Problem when an image, described by `docker image inspect`, can never serve on this host."""
     made_for = image["Architecture"]
     if made_for != architecture:
         raise Problem(

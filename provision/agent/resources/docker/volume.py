@@ -11,7 +11,7 @@ from .engine import ask, unless_unknown
 
 @dataclass(frozen=True)
 class DockerVolume(Resource):
-    """A named volume. Its removal takes its data away."""
+    """A named volume. Its removal deletes its data."""
 
     name: str
 
@@ -51,7 +51,7 @@ class DockerVolume(Resource):
 
 
 def volumes(machine: Machine) -> set[str]:
-    """Names of all volumes on the machine."""
+    """Names of all volumes on the host."""
     if not shutil.which("docker"):
         return set()
     command = ["docker", "volume", "ls", "--quiet"]

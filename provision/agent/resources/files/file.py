@@ -23,7 +23,7 @@ DIFF_LINES = 60
 class Directory(Resource):
     """A directory with its owner and mode.
 
-    `purge`: what services put into it goes with it when it is removed; else only an empty one goes.
+    `purge`: its removal deletes all that services put into it; else only an empty one is removed.
     """
 
     path: str
@@ -41,7 +41,7 @@ class Directory(Resource):
         if status is None:
             return Change(f"create {self.path}/ ({_access(self)})")
         if not stat.S_ISDIR(status.st_mode):
-            raise Problem(f"{self.path} is there and is not a directory", "move it out of the way")
+            raise Problem(f"{self.path} exists and is not a directory", "move it out of the way")
         return _access_change(self, status)
 
     def apply(self, machine: Machine) -> None:
@@ -59,7 +59,7 @@ class Directory(Resource):
         return None
 
     def generalize(self, machine: Machine) -> str | None:  # noqa: ARG002
-        """What services have put into it."""
+        """Delete all that services have put into it."""
         if not self.purge or not os.path.isdir(self.path) or not os.listdir(self.path):
             return None
         for entry in os.scandir(self.path):
@@ -72,10 +72,10 @@ class Directory(Resource):
 
 @dataclass(frozen=True)
 class File(Resource):
-    """A file with all of its text. A `secret` one is never shown in a diff nor kept in a record.
+    """A file with all of its text. A `secret` one is never shown in a diff or kept in a record.
 
-    `check_with`: a command that is given a file with the new text. Where it fails the old text stays.
-    `goes_first`: once it is wanted no more, it is removed before others are applied, which it would mislead.
+    `check_with`: a command that gets a file with the new text. If it fails, the old text stays.
+    `goes_first`: when no longer wanted, it is removed before others are applied, which it would mislead.
     """
 
     path: str
@@ -108,7 +108,7 @@ class File(Resource):
         if lstat(self.path) is None:
             machine.claim(self, created=True)
         elif not machine.claims(self):
-            machine.claim(self)  # makes the folder that the backup goes to
+            machine.claim(self)  # creates the folder for the backup
             machine.claim(self, backup=back_up(machine, self.path))
         if read_text(self.path) == self.content:
             set_access(self.path, self.mode, self.owner, self.group)
@@ -116,7 +116,7 @@ class File(Resource):
             write_atomically(self.path, self.content, self.mode, self.owner, self.group)
 
     def _try(self, machine: Machine) -> None:
-        """Raises Problem with the command's words when it refuses the new text."""
+        """Raise Problem with the command's output when it refuses the new text."""
         folder, name = os.path.split(self.path)
         candidate = os.path.join(folder, f"candidate-{name}")
         try:
@@ -124,7 +124,9 @@ class File(Resource):
             machine.run([*self.check_with, candidate])
         except CommandFailed as failure:
             words = failure.output.strip().replace(candidate, self.path)
-            raise Problem(f"{self.path} is refused\n{words}", "correct the file that it is made of") from None
+            raise Problem(
+                f"{self.path} is refused\n{words}", "correct the file that it is made from"
+            ) from None
         finally:
             unlink(candidate)
 
@@ -138,7 +140,7 @@ class File(Resource):
         return None
 
     def generalize(self, machine: Machine) -> str | None:  # noqa: ARG002
-        return _seal(self.path) if self.secret else None
+        return _delete(self.path) if self.secret else None
 
     def record(self) -> dict[str, Any]:
         return {**self.to_json(), "content": ""}
@@ -190,13 +192,13 @@ class GeneratedSecret(Resource):
         return None
 
     def generalize(self, machine: Machine) -> str | None:  # noqa: ARG002
-        return _seal(self.path)
+        return _delete(self.path)
 
     def stamp(self, machine: Machine) -> str:  # noqa: ARG002
         return hashlib.sha256(read_text(self.path).encode()).hexdigest()[:32]
 
 
-def _seal(path: str) -> str | None:
+def _delete(path: str) -> str | None:
     if lstat(path) is None:
         return None
     unlink(path)
@@ -223,7 +225,7 @@ def _name(number: int, database: Any) -> str:
 
 
 def back_up(machine: Machine, path: str) -> str:
-    """Where a copy of somebody else's file is kept, as it is; needs a claim that was made before."""
+    """Copy the file of others, and return the copy's path. A claim must have been made before."""
     backup = machine.state("backup", hashlib.sha256(path.encode()).hexdigest()[:16])
     shutil.copy2(path, backup, follow_symlinks=False)
     return backup

@@ -14,7 +14,7 @@ from ..fs import lstat, missing_parents, read_text, remove_empty, unlink, write_
 
 @dataclass(frozen=True)
 class JsonKeys(Resource):
-    """Keys of a JSON file that others may also write to: theirs stay, ours go back when we give them up."""
+    """Keys of a JSON file that others may also write to: theirs stay, and removal restores ours."""
 
     path: str
     values: dict[str, Any] = field(hash=False)
@@ -55,7 +55,7 @@ class JsonKeys(Resource):
         return None
 
     def _held(self, machine: Machine) -> list[str]:
-        """The keys that we have set at one time or another."""
+        """The keys that we have ever set."""
         held: list[str] = machine.claims(self).get("keys", [])
         return held
 
@@ -63,9 +63,9 @@ class JsonKeys(Resource):
         try:
             data = json.loads(read_text(self.path) or "{}")
         except ValueError as error:
-            raise Problem(f"{self.path} is not valid JSON: {error}", "mend or move the file") from None
+            raise Problem(f"{self.path} is not valid JSON: {error}", "correct or move the file") from None
         if not isinstance(data, dict):
-            raise Problem(f"{self.path} does not hold a JSON object", "mend or move the file")
+            raise Problem(f"{self.path} does not hold a JSON object", "correct or move the file")
         return data
 
     def _store(self, data: dict[str, Any]) -> None:
@@ -75,5 +75,5 @@ class JsonKeys(Resource):
 
 
 def _theirs(present: dict[str, Any], held: list[str], before: dict[str, Any]) -> dict[str, Any]:
-    """Without the keys that we have set, and with what stood there before us."""
+    """The keys of others: without those that we have set, and with their values from before."""
     return {key: value for key, value in present.items() if key not in held} | before

@@ -1,4 +1,4 @@
-"""Files from the web, checked before anybody uses them."""
+"""Files from the web, checked before they are used."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ from ..certificates import trusted as certificates
 from ..fs import unlink
 
 CHUNK = 1 << 18
-TIMEOUT = 60  # seconds without a byte
-PAUSES = (1, 5)  # seconds before another try
-SAY_EVERY = 2.0  # seconds
+STALL_TIMEOUT = 60  # seconds without a byte
+RETRY_PAUSES = (1, 5)  # seconds before another try
+PROGRESS_EVERY = 2.0  # seconds
 
 
 class Speaker(Protocol):
-    """Who hears of the progress: the machine, or the channel."""
+    """A receiver of lines of progress: the host, or the channel."""
 
     def say(self, text: str) -> None: ...
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What to do about a file that is `wrong`, and about one that cannot be had at all (`away`)."""
+    """Hints for a file that is `wrong`, and for one that cannot be downloaded (`away`)."""
 
     wrong: str
     away: str
 
 
 INSTALLER = Advice(
-    "compare both with what its publisher says, then correct [python] installer and sha256",
+    "compare both with the publisher's, then correct [python] installer and sha256",
     "check that this host reaches it; [python] installer and sha256 can name a mirror, "
     'and provider = "system" needs none',
 )
 
 
 def download(speaker: Speaker, url: str, sha256: str, path: str, advice: Advice = INSTALLER) -> None:
-    """Put what `url` gives into the file `path`. Tries again what breaks off on the way.
+    """Download `url` into the file `path`. Tries again when the connection breaks.
 
-    Problem when it cannot be had, or is not what `sha256` says; then there is no file.
+    Problem when it cannot be downloaded, or its digest is not `sha256`; then there is no file.
     """
     try:
-        found = _insist(speaker, url, path, advice)
+        found = _fetch_with_retries(speaker, url, path, advice)
         if found != sha256:
             raise Problem(
                 f"{url} is not what was expected, and was not run\n"
@@ -62,8 +62,8 @@ def download(speaker: Speaker, url: str, sha256: str, path: str, advice: Advice 
         raise
 
 
-def _insist(speaker: Speaker, url: str, path: str, advice: Advice) -> str:
-    for pause in (*PAUSES, None):
+def _fetch_with_retries(speaker: Speaker, url: str, path: str, advice: Advice) -> str:
+    for pause in (*RETRY_PAUSES, None):
         try:
             return _fetch(speaker, url, path)
         except (OSError, http.client.HTTPException) as error:
@@ -78,18 +78,18 @@ def _insist(speaker: Speaker, url: str, path: str, advice: Advice) -> str:
 
 
 def _fetch(speaker: Speaker, url: str, path: str) -> str:
-    """The SHA-256 of what arrived. OSError when less came than was promised."""
+    """Download once, and return the SHA-256. OSError when less arrives than was announced."""
     bundle = certificates.BUNDLE if os.path.exists(certificates.BUNDLE) else None
     context = ssl.create_default_context(cafile=bundle)
     opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
     seen, size, told = hashlib.sha256(), 0, time.monotonic()
-    with opener.open(url, timeout=TIMEOUT) as answer, open(path, "wb") as file:
+    with opener.open(url, timeout=STALL_TIMEOUT) as answer, open(path, "wb") as file:
         promised = int(answer.headers["Content-Length"] or 0)
         while chunk := answer.read(CHUNK):
             file.write(chunk)
             seen.update(chunk)
             size += len(chunk)
-            if time.monotonic() - told > SAY_EVERY:
+            if time.monotonic() - told > PROGRESS_EVERY:
                 told = time.monotonic()
                 speaker.say(f"downloading: {size / 1e6:.0f} of {promised / 1e6:.0f} MB")
     if size < promised:

@@ -10,7 +10,7 @@ from ..base import Change, Machine, Problem, Resource
 
 @dataclass(frozen=True)
 class ResolvableName(Resource):
-    """A name that resolves. It is nothing that a run could make true: without it, a plan says so."""
+    """A name that resolves. A run cannot make that true, so a plan fails already when it does not."""
 
     name: str
     needed_for: str
@@ -25,7 +25,7 @@ class ResolvableName(Resource):
         except OSError as error:
             raise Problem(
                 f"{self.name} does not resolve ({error.strerror}), which {self.needed_for} needs",
-                f"make an A or AAAA record of {self.name} that leads to this host, or mend [hub] domain",
+                f"make an A or AAAA record of {self.name} that leads to this host, or correct [hub] domain",
             ) from None
         return None
 
@@ -37,5 +37,5 @@ class ResolvableName(Resource):
 
 
 def look_up(name: str) -> None:
-    """Raises OSError when no address belongs to a name."""
+    """Look up a name. Raises OSError when it has no address."""
     socket.getaddrinfo(name, None)

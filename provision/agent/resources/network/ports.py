@@ -18,10 +18,10 @@ LISTENING = "0A"  # the kernel's include/net/tcp_states.h
 
 @dataclass(frozen=True)
 class FreePort(Resource):
-    """Nobody but `unit` listens on a TCP port.
+    """A TCP port on which only `unit` listens.
 
-    `ours`: units that give the port up, because they are about to move to another or to go. Anybody else who
-    has it is a Problem, which a plan already shows.
+    `ours`: units that give the port up, because they are about to move to another or to be removed. Any other
+    program on it is a Problem, which a plan already shows.
     """
 
     port: int
@@ -71,9 +71,9 @@ class Holder:
 
 
 def require_free(protocol: str, address: str, port: int, setting: str, *, user: str) -> None:
-    """Problem when somebody else has the port that the unit `user` needs.
+    """Raise Problem when another program has the port that the unit `user` needs.
 
-    `setting` is the key that chooses another one; nothing where none does.
+    `setting`: the key that chooses another port; empty when there is none.
     """
     if is_free(protocol, address, port):
         return
@@ -115,7 +115,7 @@ def parse_sockets(table: str, port: int, *, listening: bool) -> set[str]:
 
 
 def parse_unit(cgroups: str) -> str:
-    """The service that a process belongs to, from its /proc/<pid>/cgroup; of nested ones the outermost."""
+    """The service that a process belongs to, from its /proc/<pid>/cgroup; the outermost of nested ones."""
     for line in cgroups.splitlines():
         for part in line.rpartition(":")[2].split("/"):
             if part.endswith(".service"):
@@ -124,7 +124,7 @@ def parse_unit(cgroups: str) -> str:
 
 
 def find_holder(protocol: str, port: int) -> Holder | None:
-    """Who has a port, of TCP or UDP; None when nobody has."""
+    """The process that has a port of TCP or UDP, or None."""
     wanted = {
         f"socket:[{inode}]"
         for table in (protocol, f"{protocol}6")
@@ -134,7 +134,7 @@ def find_holder(protocol: str, port: int) -> Holder | None:
         return None
     for pid in filter(str.isdigit, os.listdir(PROCESSES)):
         folder = f"{PROCESSES}/{pid}/fd"
-        with contextlib.suppress(OSError):  # it may end while we look
+        with contextlib.suppress(OSError):  # the process may end meanwhile
             for handle in os.listdir(folder):
                 with contextlib.suppress(OSError):
                     if os.readlink(f"{folder}/{handle}") in wanted:

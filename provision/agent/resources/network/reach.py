@@ -1,4 +1,4 @@
-"""An address of this host as containers see it: a rule of a firewall may lie between."""
+"""An address of this host as containers reach it: a firewall's rule may block it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from ..base import Change, CommandFailed, Machine, Problem, Resource
 
 CLONE_NEWNET = 0x40000000  # setns(2); os.setns came with Python 3.12
-TIMEOUT = 5.0  # seconds for one attempt: a dropped packet is sent again after one and three
-PATIENCE = 20.0  # seconds for the container to be there
+CONNECT_TIMEOUT = 5.0  # seconds for one attempt: a dropped packet is sent again after one and three
+CONTAINER_TIMEOUT = 20.0  # seconds for the container to start
 
 
 @dataclass(frozen=True)
 class ReachableFromContainer(Resource):
     """A TCP port of this host that programs in the network of `container` reach.
 
-    Nothing has to be changed for it, so a plan says nothing; an apply tries it and tells what is wrong.
-    `purpose`: what listens there, in a few words.
+    It needs no change, so a plan does not show it; an apply tries it and reports a failure.
+    `purpose`: the program that listens there, in a few words.
     """
 
     container: str
@@ -52,7 +52,7 @@ class ReachableFromContainer(Resource):
 
     def _process(self, machine: Machine) -> int:
         """A process of the container. It may be starting at this moment."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + CONTAINER_TIMEOUT
         while True:
             try:
                 pid = int(machine.run(["docker", "inspect", "--format", "{{.State.Pid}}", self.container]))
@@ -69,17 +69,17 @@ class ReachableFromContainer(Resource):
 
 
 def try_from(pid: int, address: str, port: int) -> str:
-    """Why a connection cannot be opened from the network of the process, or nothing."""
+    """The reason why the network of a process cannot open a connection; empty when it can."""
     told: list[str] = []
 
     def connect() -> None:
         try:
             enter_network(pid)
-            socket.create_connection((address, port), timeout=TIMEOUT).close()
+            socket.create_connection((address, port), timeout=CONNECT_TIMEOUT).close()
         except OSError as error:
             told.append(error.strerror or str(error))
 
-    thread = threading.Thread(target=connect)  # the network of a thread is its own: setns(2)
+    thread = threading.Thread(target=connect)  # a thread has a network of its own: setns(2)
     thread.start()
     thread.join()
     return "".join(told)

@@ -16,7 +16,7 @@ from ..base import Change, CommandFailed, Machine, Problem, Resource
 from ..certificates.trusted import BUNDLE
 from ..fs import free_space, lstat, read_text, unlink, write_atomically
 from ..network.download import download
-from .environment import INTERPRETERS, stands_on
+from .environment import INTERPRETERS, uses_interpreter_in
 
 MARKER = ".hubwright"
 NEEDED_FREE = 3 << 29  # 1.5 GiB: the installer, what it unpacks, and the hub's interpreter
@@ -27,8 +27,8 @@ class CondaPrefix(Resource):
     """conda at `prefix`, installed by one of the installers that Miniconda and Miniforge publish.
 
     `installers`: machine (as `uname -m` says it; "any" for all), URL and SHA-256.
-    What is installed carries the digest of its installer as a mark. Nothing that runs stands in the prefix,
-    so another installer replaces it whole.
+    An installation has the digest of its installer as a mark. No running program uses the prefix, so another
+    installer replaces all of it.
     """
 
     prefix: str
@@ -54,35 +54,35 @@ class CondaPrefix(Resource):
             )
         made_by = read_text(self._marker)
         if not made_by:
-            return Change(f"install {name} to {self.prefix} anew: an earlier run was cut short")
+            return Change(f"install {name} to {self.prefix} again: an earlier run was cut short")
         if made_by != f"{digest}\n":
             if others := self._environments():
                 raise Problem(
-                    f"{self.prefix} has to be replaced, but holds environments of somebody else's: {others}",
+                    f"{self.prefix} must be replaced, but holds environments not made by hubwright: {others}",
                     "move them out of it first (conda create --clone … --prefix …, then conda env remove)",
                 )
             return Change(f"replace {self.prefix} by {name}")
         if not os.access(f"{self.prefix}/bin/conda", os.X_OK):
-            return Change(f"install {name} to {self.prefix} anew: its conda is gone")
+            return Change(f"install {name} to {self.prefix} again: its conda is gone")
         return None
 
     def apply(self, machine: Machine) -> None:
         url, digest = self._installer()
         _require_space(self.prefix)
         with _workshop(machine) as folder:
-            installer = f"{folder}/installer.sh"  # the installers refuse a name that ends otherwise
+            installer = f"{folder}/installer.sh"  # the installers refuse any other ending
             machine.say(f"downloading {_file_name(url)}")
             download(machine, url, digest, installer)
             machine.claim(self, installing=True)
             _clear(self.prefix)
             machine.say(f"installing conda to {self.prefix}")
-            surroundings = _surroundings(folder)
+            variables = _variables(folder)
             try:
-                with _whole_or_gone(self.prefix):
-                    machine.run(["bash", installer, "-b", "-p", self.prefix], env=surroundings, watch=True)
-                    machine.run([f"{self.prefix}/bin/conda", "--version"], env=surroundings)
+                with _complete_or_gone(self.prefix):
+                    machine.run(["bash", installer, "-b", "-p", self.prefix], env=variables, watch=True)
+                    machine.run([f"{self.prefix}/bin/conda", "--version"], env=variables)
                     write_atomically(self._marker, f"{digest}\n", 0o644)
-            finally:  # what stands there from now on without a mark is somebody else's
+            finally:  # from now on, an installation without a mark belongs to others
                 half = lstat(self.prefix) is not None and not read_text(self._marker)
                 machine.claim(self, installing=half)
 
@@ -90,7 +90,7 @@ class CondaPrefix(Resource):
         if not self._is_ours(machine):
             return None
         if others := self._environments():
-            return f"it holds environments of somebody else's: {others}"
+            return f"it holds environments not made by hubwright: {others}"
         _clear(self.prefix)
         return None
 
@@ -105,7 +105,7 @@ class CondaPrefix(Resource):
         )
 
     def _is_ours(self, machine: Machine) -> bool:
-        """By its mark; or by the claim of a run that was cut short before it could leave one."""
+        """True for a prefix with our mark, or with the claim of a run that was cut short before the mark."""
         return bool(read_text(self._marker) or machine.claims(self).get("installing"))
 
     def _environments(self) -> str:
@@ -116,9 +116,9 @@ class CondaPrefix(Resource):
 class CondaPython(Resource):
     """An interpreter and Node of conda's packages, in `<root>/interpreters/<digest>`; see PythonEnv.
 
-    `conda`: the prefix whose conda makes it. `channels`: all that it may take packages from.
-    `edition`: stands for the installer: with a newer one comes what the channels offer by then.
-    One that is whole is never changed. PythonEnv takes the superseded ones away.
+    `conda`: the prefix whose conda makes it. `channels`: the only sources of its packages.
+    `edition`: the installer's: with a newer installer, newer packages of the channels are taken.
+    A complete one is never changed. PythonEnv deletes superseded ones.
     """
 
     root: str
@@ -156,9 +156,9 @@ class CondaPython(Resource):
             command += ["--channel", channel]
         command += ["--prefix", self.path, f"python={self.python}", f"nodejs={self.node}"]
         machine.say(f"fetching {self._contents}")
-        with _workshop(machine) as folder, _whole_or_gone(self.path):
+        with _workshop(machine) as folder, _complete_or_gone(self.path):
             try:
-                machine.run(command, env=_surroundings(folder), watch=True)
+                machine.run(command, env=_variables(folder), watch=True)
             except CommandFailed as failure:
                 raise Problem(
                     f"conda cannot make {self._contents}\n{failure.tail}",
@@ -166,15 +166,15 @@ class CondaPython(Resource):
                 ) from None
             for program in ("python", "node"):
                 machine.run([f"{self.path}/bin/{program}", "--version"])
-            os.sync()  # after a power cut the mark may not be there without what it stands for
+            os.sync()  # after a power cut, the mark must not exist without the files
             write_atomically(f"{self.path}/{MARKER}", "", 0o644)
 
     def remove(self, machine: Machine) -> str | None:
-        """The environments that stand on such interpreters are of no use without them, and go too."""
+        """Remove the interpreters, and the environments that use them."""
         if machine.claims(self).get("created"):
             folder = f"{self.root}/{INTERPRETERS}"
             for environment in glob.glob(f"{self.root}/envs/*"):
-                if stands_on(environment, folder):
+                if uses_interpreter_in(environment, folder):
                     _clear(environment)
             _clear(folder)
         return None
@@ -182,7 +182,7 @@ class CondaPython(Resource):
 
 @contextlib.contextmanager
 def _workshop(machine: Machine) -> Iterator[str]:
-    """A folder for what nobody needs afterwards. What a killed run left in it goes first."""
+    """A folder for temporary files, emptied first: a killed run may have left some."""
     folder = machine.state("conda")
     _clear(folder)
     os.makedirs(f"{folder}/home", mode=0o700)
@@ -192,8 +192,8 @@ def _workshop(machine: Machine) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _surroundings(folder: str) -> dict[str, str]:
-    """conda and its installers leave notes in the home folder, and packages in a cache: give them ours."""
+def _variables(folder: str) -> dict[str, str]:
+    """Variables that keep the files of conda and its installers (home, cache) in our folder."""
     return {
         "HOME": f"{folder}/home",
         "CONDA_PKGS_DIRS": f"{folder}/packages",
@@ -204,7 +204,7 @@ def _surroundings(folder: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _whole_or_gone(path: str) -> Iterator[None]:
+def _complete_or_gone(path: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
@@ -224,7 +224,7 @@ def _require_space(path: str) -> None:
     if free < NEEDED_FREE:
         raise Problem(
             f"only {free / 1024**3:.1f} GiB free at {path}, and conda needs {NEEDED_FREE / 1024**3:.1f} GiB",
-            "free some space on the host, then run this again",
+            "free some space on the host, then repeat the command",
         )
 
 

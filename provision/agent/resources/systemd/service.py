@@ -26,29 +26,30 @@ DROP_IN = "hubwright.conf"
 PYTHON = "/usr/bin/python3"
 PROPERTIES = ("Id", "LoadState", "ActiveState", "UnitFileState", "NRestarts", "NeedDaemonReload")
 ENABLED = ("enabled", "static", "alias")  # enabled-runtime ends with the next boot
-TRIES = 5  # starts of a unit with Restart= until it is said not to stay up
-# Seconds between two looks, and at least PAUSE times what a look takes: it delays what it waits for.
-POLL, PAUSE = 0.1, 2
+STARTS_UNTIL_FAILED = 5  # of a unit with Restart=, then it counts as failed
+# A check takes time from the starting service, so the pause is longer than the check.
+POLL_EVERY = 0.1  # seconds
+POLL_PAUSE_FACTOR = 2  # times the seconds that the check took
 
 one_at_a_time = threading.Lock()
 
 
 class Unit(Resource):
-    """What systemd calls a unit. All of a manifest's are asked for in one call."""
+    """A unit of systemd. One call asks for the state of all units of a manifest."""
 
     @property
     @abstractmethod
     def unit_name(self) -> str: ...
 
     def state(self, machine: Machine) -> dict[str, str]:
-        """PROPERTIES of this unit; `forget("systemd")` after a change."""
+        """PROPERTIES of this unit; call `invalidate("systemd")` after a change."""
         names = sorted({peer.unit_name for peer in machine.peers(Unit)} | {self.unit_name})  # type: ignore[type-abstract]
         command = ["systemctl", "show", "--property", ",".join(PROPERTIES), "--", *names]
         units = machine.cached("systemd", lambda: parse_show(machine.run(command)))
         return units.get(self.unit_name, {})
 
     def enable(self, machine: Machine, *, written: bool) -> None:
-        """Enable it, and have systemd read its files where these were `written` or it was not enabled before.
+        """Enable it, and reload systemd when its files were `written` or it was not enabled before.
 
         A reload reads the files of all units; `systemctl enable` alone would do that every time.
         """
@@ -61,11 +62,11 @@ class Unit(Resource):
             machine.run(["systemctl", "daemon-reload"])
 
     def note(self, machine: Machine, files: Sequence[File]) -> None:
-        """Before the first change: how the unit was, with copies of files that somebody else has there."""
+        """Note the unit's state before the first change, and copy files of others that will be replaced."""
         if machine.claims(self):
             return
         state = self.state(machine)
-        machine.claim(self)  # makes the folder that the copies go to
+        machine.claim(self)  # creates the folder for the copies
         machine.claim(
             self,
             was_active=state.get("ActiveState") == "active",
@@ -79,7 +80,7 @@ class Unit(Resource):
         """Leave the unit as `note` found it. `ours`: one of the files is the unit itself."""
         claims = machine.claims(self)
         was_active, was_enabled = claims.get("was_active"), claims.get("was_enabled")
-        machine.invalidate("systemd")  # an earlier look did not ask for what is no longer wanted
+        machine.invalidate("systemd")  # an earlier answer lacks what is no longer wanted
         if self._is_there(machine):
             if ours or not was_active:
                 machine.run(["systemctl", "stop", self.unit_name])
@@ -109,19 +110,19 @@ class Service(Unit):
     """A unit that is enabled, running, and started after the last change of what it `watches`.
 
     `unit`: the unit file's text; empty for a unit that the distribution brings.
-    `drop_in`: text that is laid over the unit file, whosever that is.
+    `drop_in`: text that overrides the unit file, also the distribution's.
     `watches`: ids of resources. The stamps they had at the last start are kept on the machine, so a run
     that was cut short before the restart is finished by the next one.
-    `ready`: a URL of this machine that answers with a status below `ready_below` once it can be used.
-    `ready_timeout`: seconds until then, enough for an emulated machine with other work. A service that
-    dies is noticed before.
-    `ports`: protocol (tcp or udp), address and number of what it listens on, and the setting that chooses
-    it, or nothing. While it does not run, nobody else may have them.
+    `ready`: a URL of this host that answers with a status below `ready_below` once the service can be used.
+    `ready_timeout`: seconds until then, enough for a busy emulated machine. A service that ends is noticed
+    before.
+    `ports`: protocol (tcp or udp), address and number of each port, and the setting that chooses it, or
+    nothing. While the service does not run, no other program may have them.
     `reload`: reload before a restart, for what has to be in force when the restart comes (dockerd's
     live-restore).
-    `machine_specific`: files and folders that the program makes once, for this machine alone.
-    `still_there`: a program for the system's python3 and its arguments, which fails when what the unit
-    made is gone: for one that runs nothing by itself, and is active all the same.
+    `machine_specific`: files and folders that the program makes once, for one machine only.
+    `still_there`: a program for the system's python3 and its arguments, which fails when the unit's result is
+    gone: for a unit that is active without a process.
     """
 
     name: str
@@ -203,9 +204,9 @@ class Service(Unit):
         machine.invalidate("systemd")
 
     def remove(self, machine: Machine) -> str | None:
-        machine.invalidate("systemd")  # an earlier look did not ask for what is no longer wanted
+        machine.invalidate("systemd")  # an earlier answer lacks what is no longer wanted
         if self.still_there and self._is_there(machine):
-            # What it made may be there though it is not active, and only its stop takes that away.
+            # Its result may exist though it is not active, and only a stop of the unit removes that.
             with contextlib.suppress(CommandFailed):
                 machine.run(["systemctl", "start", self.unit_name])
         self.take_away(machine, self._files, ours=bool(self.unit))
@@ -214,8 +215,8 @@ class Service(Unit):
         return None
 
     def generalize(self, machine: Machine) -> str | None:
-        """A unit of ours waits until an apply starts it: what it needs is not there yet after a boot."""
-        machine.invalidate("systemd")  # an earlier look asked for other units
+        """Stop and disable a unit of ours: at the first boot its needs are missing until an apply."""
+        machine.invalidate("systemd")  # an earlier answer has other units
         if not self._is_there(machine):
             return None
         there = [path for path in self.machine_specific if os.path.exists(path)]
@@ -231,9 +232,9 @@ class Service(Unit):
         return f"stop {self.name}" if self.unit else None
 
     def expect_change(self, machine: Machine, id: str) -> None:  # noqa: A002
-        """What it watches is about to change: it restarts in this run, or in the next if this is cut short.
+        """Note that a watched resource is about to change: the service restarts in this run or the next one.
 
-        Stamps alone do not tell: somebody may have changed a file by hand and started the service with that.
+        Stamps alone do not show it: a file may have been edited by hand before the service started.
         """
         if stamps := self._at_start(machine):
             write_atomically(self._stamp_file(machine), json.dumps({**stamps, id: ""}), 0o600)
@@ -259,14 +260,14 @@ class Service(Unit):
     def _problem(self, machine: Machine, reason: str) -> Problem:
         log = machine.run(["journalctl", "--no-pager", "-q", "-o", "cat", "-n", "15", "-u", self.unit_name])
         return Problem(
-            f"{self.name}: {reason}; its last words:\n{log.strip()}",
-            f"all of its log: journalctl -u {self.name}",
+            f"{self.name}: {reason}; the end of its log:\n{log.strip()}",
+            f"the complete log: journalctl -u {self.name}",
         )
 
     def _wait_until_ready(self, machine: Machine) -> None:
         deadline = time.monotonic() + self.ready_timeout
         opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=_whatever_certificate())
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=_without_certificate_check())
         )
         last = "no answer"
         while (looked := time.monotonic()) < deadline:
@@ -281,13 +282,16 @@ class Service(Unit):
                 last = str(getattr(error, "reason", error))
             machine.invalidate("systemd")
             state = self.state(machine)
-            if state.get("ActiveState") == "failed" or int(state.get("NRestarts") or 0) >= TRIES:
+            if (
+                state.get("ActiveState") == "failed"
+                or int(state.get("NRestarts") or 0) >= STARTS_UNTIL_FAILED
+            ):
                 raise Problem("does not stay up")
-            time.sleep(max(POLL, PAUSE * (time.monotonic() - looked)))
+            time.sleep(max(POLL_EVERY, POLL_PAUSE_FACTOR * (time.monotonic() - looked)))
         raise Problem(f"not ready after {self.ready_timeout:.0f} s ({self.ready}: {last})")
 
     def _outdated(self, machine: Machine) -> str:
-        """Why a running service has to be restarted, or nothing."""
+        """The reason why a running service has to be restarted; empty when there is none."""
         at_start = self._at_start(machine)
         if not at_start:
             return "its settings may be older than its start"
@@ -297,7 +301,7 @@ class Service(Unit):
             changed.add(self._unit_id)
         if changed:
             return f"changed: {', '.join(sorted(key.partition(':')[2] for key in changed))}"
-        return "" if self._is_still_there(machine) else "what it made is gone"
+        return "" if self._is_still_there(machine) else "its result is gone"
 
     def _is_still_there(self, machine: Machine) -> bool:
         try:
@@ -308,7 +312,7 @@ class Service(Unit):
         return True
 
     def _at_start(self, machine: Machine) -> dict[str, str]:
-        """The stamps of when it was last started by us; none when that is not known."""
+        """The stamps of our last start of the service; empty when they are not known."""
         try:
             stamps: dict[str, str] = json.loads(read_text(self._stamp_file(machine)))
         except ValueError:
@@ -329,7 +333,7 @@ class Service(Unit):
 
 
 def _put(path: str, text: str) -> None:
-    """A unit file or drop-in with this text, or none; a folder of drop-ins goes with its last one."""
+    """Write a unit file or drop-in, or delete it when the text is empty, with an empty folder of drop-ins."""
     folder = os.path.dirname(path)
     if text:
         os.makedirs(folder, exist_ok=True)
@@ -337,12 +341,12 @@ def _put(path: str, text: str) -> None:
         return
     unlink(path)
     if folder != UNITS:
-        with contextlib.suppress(OSError):  # it is not there, or holds somebody else's
+        with contextlib.suppress(OSError):  # it does not exist, or holds files of others
             os.rmdir(folder)
 
 
-def _whatever_certificate() -> ssl.SSLContext:
-    """For a question to this machine itself, whose certificate may name the visitors' domain alone."""
+def _without_certificate_check() -> ssl.SSLContext:
+    """A context for requests to this host itself, whose certificate may name only the visitors' domain."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # create_default_context reads all the CAs: 25 ms
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context

@@ -54,7 +54,7 @@ class Timer(systemd.Unit):
         machine.invalidate("systemd")
 
     def generalize(self, machine: Machine) -> str | None:
-        machine.invalidate("systemd")  # an earlier look asked for other units
+        machine.invalidate("systemd")  # an earlier answer has other units
         if not self._is_there(machine):
             return None
         machine.run(["systemctl", "stop", self.unit_name])

@@ -38,8 +38,8 @@ def generalized(host: Host, settings: Settings, *files: dict[str, Any]) -> list[
 @pytest.fixture
 def machine(host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
     """A host with the things that every machine has of its own beside a hub."""
-    own = tuple((name, *map(host.path, patterns)) for name, *patterns in generalize.OWN)
-    monkeypatch.setattr(generalize, "OWN", own)
+    own = tuple((name, *map(host.path, patterns)) for name, *patterns in generalize.MACHINE_SPECIFIC)
+    monkeypatch.setattr(generalize, "MACHINE_SPECIFIC", own)
     for name in ("MACHINE_ID", "JOURNAL"):
         monkeypatch.setattr(generalize, name, host.path(getattr(generalize, name)))
     monkeypatch.setattr("os.sync", lambda: None)

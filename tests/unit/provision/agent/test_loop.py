@@ -157,7 +157,7 @@ def test_the_second_run_changes_nothing_and_writes_nothing(driver: Driver) -> No
 
 def test_a_thing_that_does_not_hold_after_apply_fails_the_run(driver: Driver) -> None:
     assert driver(one=[Thing("a", behaviour="forgets"), B]) == {"a": "failed", "b": "skipped"}
-    assert "did not converge: still has to make a" in driver.results[0]["summary"]
+    assert "was applied, and still has to make a" in driver.results[0]["summary"]
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_what_a_killed_run_was_about_to_make_is_on_disk(driver: Driver) -> None:
     killed = Thing("a", behaviour="killed")
     run = driver.prepare(one=[killed])
     with pytest.raises(KeyboardInterrupt):
-        run._converge(run.roles[0], run.roles[0].resources[0], LocalMachine("one", run.shared))
+        run._apply_resource(run.roles[0], run.roles[0].resources[0], LocalMachine("one", run.shared))
     assert State(str(driver.folder)).applied["thing:a"].claims == {"created": True}
 
     assert driver(one=[A]) == {"a": "changed"}
@@ -315,7 +315,7 @@ def test_a_file_that_was_there_survives_a_killed_run(
         patch.setattr("provision.agent.resources.files.file.write_atomically", killed)
         run = driver.prepare(one=[wanted])
         with pytest.raises(KeyboardInterrupt):
-            run._converge(run.roles[0], wanted, LocalMachine("one", run.shared))
+            run._apply_resource(run.roles[0], wanted, LocalMachine("one", run.shared))
     monkeypatch.setattr("provision.agent.resources.files.file._access_change", lambda *_: None)
     assert list(driver(one=[wanted]).values()) == ["changed"]
     assert theirs.read_text() == "ours\n"
@@ -545,7 +545,7 @@ def test_a_machine_that_starts_is_given_time_before_anything_is_looked_at(
 
     monkeypatch.setattr(boot, "ask", ask)
     said = [event["text"] for event in program("apply", A) if event["event"] == "say"]
-    assert ("waiting until the machine has started" in said) is waits
+    assert ("waiting until the host has started" in said) is waits
     assert asked[1:] == (["timeout 120 systemctl is-system-running --wait"] if waits else [])
     assert Thing.log[: len(asked)] == ["asked"] * len(asked), "before the first resource"
 

@@ -13,7 +13,7 @@ import pytest
 
 from provision import baking, images
 from provision.baking import container, disk
-from provision.deploy import converge
+from provision.deploy import apply
 from provision.deploy.bundle import PlacedFile
 from provision.errors import HubwrightError, SettingsError
 from provision.images import making
@@ -50,7 +50,7 @@ def happened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     for kind in (DockerMachine, LibvirtMachine):
         monkeypatch.setattr(kind, "target", lambda _: Target("127.0.0.1", 2222))
         monkeypatch.setattr(kind, "halt", lambda *_: log.append("halt"))
-    monkeypatch.setattr(converge, "generalize", generalize)
+    monkeypatch.setattr(apply, "generalize", generalize)
     monkeypatch.setattr(container, "docker", docker)
     monkeypatch.setattr(making, "docker", docker)
     return log
@@ -140,7 +140,7 @@ def test_a_disk_that_may_still_hold_what_was_deleted_says_so(
 ) -> None:
     libvirt.append("not only ext4")
     bake(hub(LIBVIRT), "hub.qcow2")
-    assert "what was deleted may still be in the file: it has swap, xfs" in capsys.readouterr().err
+    assert "deleted files may still be in the image: it has swap, xfs" in capsys.readouterr().err
 
 
 def test_a_disk_that_may_not_be_read_says_what_to_do(
@@ -160,7 +160,7 @@ def test_a_machine_that_does_not_stop_is_not_copied(
     libvirt.append("hangs")
     passes = itertools.count()
     monkeypatch.setattr("time.monotonic", lambda: float(next(passes)))
-    with pytest.raises(HubwrightError, match="is not off 9 s after its power button was pressed"):
+    with pytest.raises(HubwrightError, match="is still on 9 s after its power button was pressed"):
         bake(hub(LIBVIRT + "boot_timeout = 9\n"), "hub.qcow2")
     assert not [argv for argv in libvirt if "convert" in argv]
 

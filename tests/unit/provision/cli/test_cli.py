@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from provision.agent.events import Hello, Result
 from provision.cli import cli, main
-from provision.deploy import converge as deployment
+from provision.deploy import apply as deployment
 from provision.deploy import inspect, server_logs
 from provision.errors import HubwrightError
 from provision.machines.docker import DockerMachine
@@ -90,7 +90,7 @@ def run(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
             "[hub\n" + IMAGE,
             ["plan", "-H", "host"],
             "error: {folder}/hub.toml: not valid TOML: ",
-            " next: mend the file",
+            " next: correct the file",
         ),
         (IMAGE, ["config", "explain", "swarm"], "error: no section [swarm]", " next: the sections are hub, "),
         (IMAGE, ["apply", "-H", "a b"], "error: 'a b' names no host", " next: write user@host"),
@@ -160,7 +160,7 @@ def test_what_the_system_refuses_is_one_screen(
     def refuse(*_: Any, **__: Any) -> None:
         raise refusal
 
-    monkeypatch.setattr(deployment, "converge", refuse)
+    monkeypatch.setattr(deployment, "plan_or_apply", refuse)
     code, _, err = run("plan", "-H", "host")
     assert (code, err.splitlines()[0]) == (1, line)
     assert err.splitlines()[1].startswith(" next: ")
@@ -191,7 +191,7 @@ def test_a_question_that_nobody_answers_says_so(run: Run, monkeypatch: pytest.Mo
     monkeypatch.setattr("getpass.getpass", nobody)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     code, _, err = run("plan", "-H", "host", "--ask-sudo-password")
-    assert (code, err.splitlines()[-2]) == (2, "error: nobody is there to answer that")
+    assert (code, err.splitlines()[-2]) == (2, "error: a question, and no terminal to answer it")
 
 
 def test_settings_are_shown_without_secrets(run: Run, project: Path) -> None:
@@ -236,7 +236,7 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
                     options["handle"](outcome.host, event)
             return list(outcomes)
 
-        monkeypatch.setattr(deployment, "converge", converge)
+        monkeypatch.setattr(deployment, "plan_or_apply", converge)
         return asked
 
     return so
@@ -333,7 +333,12 @@ def test_quiet_leaves_errors(run: Run, ends: Callable[..., Any]) -> None:
         (["-y"], "", 0, "1 removed"),
         ([], "y\n", 0, "1 removed"),
         ([], "n\n", 1, "error: nothing is removed\n"),
-        ([], "", 2, "\nerror: nobody is there to answer that; nothing is removed\n next: add --yes\n"),
+        (
+            [],
+            "",
+            2,
+            "\nerror: a question, and no terminal to answer it; nothing is removed\n next: add --yes\n",
+        ),
     ],
 )
 def test_destroy_asks_before_it_removes(
@@ -402,9 +407,9 @@ def test_an_interrupted_command_says_how_to_go_on(run: Run, monkeypatch: pytest.
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(deployment, "converge", interrupted)
+    monkeypatch.setattr(deployment, "plan_or_apply", interrupted)
     code, _, err = run("apply", "-H", "host")
-    assert (code, "run it again" in err) == (1, True)
+    assert (code, "repeat the command" in err) == (1, True)
 
 
 # --- looking --------------------------------------------------------------------------------------
@@ -528,4 +533,4 @@ def test_logs_of_a_unit_that_no_hub_has(run: Run) -> None:
     ],
 )
 def test_the_front_door_of_a_host(hub: Callable[..., Settings], text: str, url: str) -> None:
-    assert inspect.front_door(hub(text), Target("server", 22, "you")) == url
+    assert inspect.hub_url(hub(text), Target("server", 22, "you")) == url

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from provision.deploy import commands, converge
+from provision.deploy import apply, commands
 from provision.errors import HubwrightError, SettingsError
 from provision.report.outcomes import Outcome
 from provision.report.reporter import Reporter
@@ -55,15 +55,15 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return [Outcome(target.name, count={"ok": 1}) for target in targets]
 
     monkeypatch.setattr(subprocess, "Popen", start)
-    monkeypatch.setattr(converge, "for_each_host", on_hosts)
-    monkeypatch.setattr(converge, "image_sources", lambda *_: ({}, {}))
-    monkeypatch.setattr(converge, "steps", lambda *_: [])
+    monkeypatch.setattr(apply, "for_each_host", on_hosts)
+    monkeypatch.setattr(apply, "image_sources", lambda *_: ({}, {}))
+    monkeypatch.setattr(apply, "steps", lambda *_: [])
     return happened
 
 
 def start(settings: Settings, mode: Any = "apply", **options: Any) -> list[Outcome]:
     targets = [Target("one"), Target("two")]
-    return converge.converge(
+    return apply.plan_or_apply(
         settings, targets, mode, reporter=QUIET, access=Access(), handle=lambda *_: None, **options
     )
 
@@ -93,7 +93,7 @@ def test_a_command_that_fails_before_ends_it_all(hub: Hub, ran: list[str], comma
     with pytest.raises(HubwrightError) as caught:
         start(hub(f"[extend]\nbefore_apply = ['{command}']"))
     assert words in caught.value.what
-    assert caught.value.hint == "no host was changed"
+    assert caught.value.hint == "correct that command; no host was changed"
     assert "hosts" not in ran
 
 
@@ -108,7 +108,7 @@ def test_nothing_runs_after_a_host_has_failed(
     hub: Hub, ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = Outcome("one", error=HubwrightError("away"))
-    monkeypatch.setattr(converge, "for_each_host", lambda *_: [failed])
+    monkeypatch.setattr(apply, "for_each_host", lambda *_: [failed])
     start(hub(TEXT))
     assert "after" not in ran
 

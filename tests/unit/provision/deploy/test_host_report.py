@@ -92,7 +92,7 @@ def test_a_hub_that_is_well(host: dict[str, Any], tmp_path: Path) -> None:  # no
         ({"image": "hubwright/notebook:2\n"}, "Docker's image hubwright/notebook:1 is gone"),
         ({"volume": ""}, "Docker's volume hubwright-graphite is gone"),
         ({"network": (False, "")}, "Docker does not answer"),
-        ({"fence": (False, "")}, "hubwright-fence: what it made is gone"),
+        ({"fence": (False, "")}, "hubwright-fence: its result is gone"),
         ({"reach": (False, "")}, "containers do not reach the hub at 172.30.0.1:8081"),
         ({"door": 503}, "https://127.0.0.1:443/hub/health answers 503"),
         (

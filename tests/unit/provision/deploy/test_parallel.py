@@ -41,7 +41,7 @@ def test_no_more_hosts_than_the_bound_are_worked_on_at_once(
     monkeypatch: pytest.MonkeyPatch, bound: int
 ) -> None:
     """Each host keeps its place until the bound is reached and one more would have been noticed."""
-    monkeypatch.setattr(parallel, "AT_ONCE", bound)
+    monkeypatch.setattr(parallel, "HOSTS_AT_ONCE", bound)
     lock, full = threading.Lock(), threading.Event()
     at_work, most = 0, 0
 
@@ -64,8 +64,8 @@ def test_no_more_hosts_than_the_bound_are_worked_on_at_once(
 
 
 def test_an_interruption_hangs_up_and_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "GRACE", 0.2)
-    monkeypatch.setattr(parallel, "AT_ONCE", 2)
+    monkeypatch.setattr(parallel, "CLOSE_TIMEOUT", 0.2)
+    monkeypatch.setattr(parallel, "HOSTS_AT_ONCE", 2)
     access, never, begun, hung_up = Access(), threading.Event(), threading.Event(), []
     connection: Any = SimpleNamespace(
         gateway=None, client=SimpleNamespace(close=lambda: hung_up.append("closed"))

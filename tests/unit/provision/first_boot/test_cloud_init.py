@@ -102,7 +102,7 @@ def test_without_parts_everything_is_in_it(make: Make, tmp_path: Path) -> None:
     assert len(sent) < 256 * 1024
 
 
-@pytest.mark.parametrize("place", ["docs/howto/cloud-init.md", "provision/cli/__init__.py"])
+@pytest.mark.parametrize("place", ["docs/howto/cloud-init.md", "provision/cli/cloud.py"])
 def test_the_example_of_a_single_file_works_with_the_hub_that_is_shipped(tmp_path: Path, place: str) -> None:
     (limit,) = re.findall(
         r"^ +hubwright cloud-init --limit (\S+) > ", (PROJECT / place).read_text(), re.MULTILINE

@@ -140,7 +140,7 @@ def test_the_first_sectors_lead_to_the_partition() -> None:
     assert sectors[512:] == core
     active, _, kind, _, start, length = struct.unpack("<B3sB3sII", sectors[446:462])
     assert (active, kind, start, length) == (0x80, 0x83, 2048, 3 * 1024**3 // 512 - 2048)
-    with pytest.raises(HubwrightError, match="larger than the room"):
+    with pytest.raises(HubwrightError, match="larger than the space"):
         boxes.first_sectors(boot, bytes(2048 * 512))
 
 

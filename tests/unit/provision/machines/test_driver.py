@@ -132,13 +132,13 @@ def test_the_console_has_the_last_word(hub: Hub) -> None:
     console_of(settings).clear()
     assert console_of(settings).last_words() == []
     file.touch()
-    assert console_of(settings).last_words() == ["its console is silent"]
+    assert console_of(settings).last_words() == ["its console is empty"]
     output = b"".join(b"\x1b[0;32m  OK  \x1b[0m line %d\r\n" % number for number in range(50))
     file.write_bytes(output + b"\x1b[2JKernel panic \xe2\x80\xa6\x07\r\n\r\n")
     error = driver_of(settings).explain(NO_ANSWER)
     assert error is not None
     lines = error.what.splitlines()
-    assert lines[1] == "its console said last:"
+    assert lines[1] == "the end of its console:"
     assert lines[-2:] == ["  OK   line 49", "  Kernel panic"]
     assert len(lines) == 2 + console.LINES
     console_of(settings).clear()
@@ -155,7 +155,7 @@ def test_what_a_shutdown_says_is_left_out(hub: Hub) -> None:
     console_of(settings).close()
     with file.open("ab") as more:
         more.write(b"Powering off.\n")
-    assert console_of(settings).last_words() == ["its console said last:", "  no root device"]
+    assert console_of(settings).last_words() == ["the end of its console:", "  no root device"]
     console_of(settings).clear()
     file.write_bytes(b"no root device\nPowering off.\n")
     assert console_of(settings).last_words()[-1] == "  Powering off."
@@ -171,4 +171,4 @@ def test_a_console_that_only_root_may_read_is_named(hub: Hub, monkeypatch: pytes
         raise PermissionError
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    assert console_of(settings).last_words() == [f"its console's last words are in {file}, for root to read"]
+    assert console_of(settings).last_words() == [f"the end of its console is in {file}, which root can read"]

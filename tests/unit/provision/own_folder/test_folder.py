@@ -118,7 +118,7 @@ def test_a_folder_with_content_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", [PROJECT / "hubs" / "mine", PROJECT])
 def test_the_project_itself_takes_no_hub(place: Path) -> None:
-    with pytest.raises(SettingsError, match=r"lies inside Hubwright's own folder") as refused:
+    with pytest.raises(SettingsError, match=r"is inside Hubwright's own folder") as refused:
         create(place, QUIET)
     assert refused.value.hint
     assert not (PROJECT / "hubs").exists()

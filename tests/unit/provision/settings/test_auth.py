@@ -155,7 +155,7 @@ def test_a_password_is_one_that_the_hub_takes(
             'users.admins should be empty with auth.type = "tmp": its visitors have no names',
         ),
         ("['ada']", SHARED, PASSWORD, "auth.admin_password is missing: users.admins enter with it"),
-        ("[]", SHARED, BOTH, "auth.admin_password belongs to users.admins, which names nobody"),
+        ("[]", SHARED, BOTH, "auth.admin_password belongs to users.admins, which is empty"),
         ("['Ada']", SHARED, BOTH, 'users.admins: "Ada" should be "ada": the hub writes names in lower case'),
         ("['ada', 'bob', 'ada']", SHARED, BOTH, 'users.admins: names "ada" twice'),
         ("['']", SHARED, BOTH, 'users.admins: "" should be a name such as "ada" or'),

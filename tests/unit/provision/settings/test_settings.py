@@ -431,7 +431,7 @@ def test_secrets_that_others_may_read_are_refused(tmp_path: Path, mode: int) -> 
     (tmp_path / "hub.toml").write_text(f"[image]\n{IMAGE}")
     (tmp_path / "secrets.toml").write_text("")
     (tmp_path / "secrets.toml").chmod(mode)
-    with pytest.raises(SettingsError, match="others on this machine may read it") as caught:
+    with pytest.raises(SettingsError, match="others on this computer may read it") as caught:
         load(tmp_path / "hub.toml", {})
     assert caught.value.hint == f"chmod 600 {tmp_path}/secrets.toml"
 

@@ -146,7 +146,7 @@ def test_jump_hosts_are_passed_in_the_order_of_ssh(
     enter(Target("inside", user="me"), Access())
     found = [(hop.user, hop.host, hop.port) for hop in opened]
     assert found == [*passed, ("me", "inside.example", 22)]
-    assert all(hop.connect_kwargs["banner_timeout"] == connections.CONNECT_TIMEOUT for hop in opened)
+    assert all(hop.connect_kwargs["banner_timeout"] == connections.SSH_CONNECT_TIMEOUT for hop in opened)
 
 
 def test_a_jump_host_s_unknown_key_is_refused_like_any_other(
@@ -204,7 +204,7 @@ def test_no_configuration_leads_away_from_a_machine_that_was_made_here(
     configured("Host *\n  HostName elsewhere\n  ProxyJump front\n  ConnectTimeout 1\n")
     enter(Target("127.0.0.1", 2222, "me", made_here=True), Access())
     (machine,) = opened
-    assert (machine.host, machine.connect_timeout) == ("127.0.0.1", connections.OWN_TIMEOUT)
+    assert (machine.host, machine.connect_timeout) == ("127.0.0.1", connections.MACHINE_CONNECT_TIMEOUT)
 
 
 # --- hanging up -----------------------------------------------------------------------------------

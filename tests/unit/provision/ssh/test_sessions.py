@@ -267,9 +267,9 @@ def test_a_command_s_password_is_all_that_its_input_has(connected: Connected) ->
     [
         (Line(event("entered"), stderr="no such unit\n", code=1), "no such unit", "hubwright plan"),
         (Line(event("entered"), code=1), "`journalctl` failed", "hubwright plan"),
-        (Line(event("entered"), "half", code=-1), "the connection broke", "run this again"),
-        (Line(event("entered"), OSError("gone")), "the connection broke: gone", "run this again"),
-        (Line("This account is closed."), "the login user's shell did not do", "forced command"),
+        (Line(event("entered"), "half", code=-1), "the connection broke", "repeat the command"),
+        (Line(event("entered"), OSError("gone")), "the connection broke: gone", "repeat the command"),
+        (Line("This account is closed."), "the login user's shell did not run", "forced command"),
         (
             Line(*GREETING, event("error", what="sudo refused the password", hint="type it again")),
             "sudo refused the password",

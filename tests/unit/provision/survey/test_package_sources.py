@@ -192,8 +192,8 @@ def test_conda(texts: list[str], alias: str | None, channels: tuple[str, ...]) -
     [
         ("https://pypi.example/simple", ""),
         ("http://10.0.0.5:8081/repository/pypi/simple", ""),
-        ("file:///opt/pypi", "only this machine"),
-        ("http://localhost:3141/root/pypi", "only this machine"),
+        ("file:///opt/pypi", "only this computer"),
+        ("http://localhost:3141/root/pypi", "only this computer"),
         ("https://me:secret@pypi.example/simple", "a password"),
         ("https://token@pypi.example/simple", "a password"),
     ],

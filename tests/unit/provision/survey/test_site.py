@@ -119,7 +119,7 @@ def test_site_toml_says_what_differs_from_the_defaults(
     text = site_toml(found)
     (tmp_path / "site.toml").write_text(text)
     assert read_toml(tmp_path / "site.toml") == expected
-    assert text.startswith("# What `hubwright init` found")
+    assert text.startswith("# Found on this computer by `hubwright init`")
     assert hub(site=text).builder.base == expected.get("builder", {}).get("base", "registry")
 
 
@@ -134,7 +134,7 @@ def test_site_toml_says_what_differs_from_the_defaults(
         (Survey({**NOTHING, "virtualbox": YES}, NO, DEBIAN, catalogue=NO), "[vm] box has to name a .box"),
         (Survey(DOCKER, NO, catalogue=NO), "[vm] box has to name a .box file"),
         (Survey(DOCKER, YES, kvm=YES), "libvirt's machines use it"),
-        (Survey(NOTHING, YES), "no machine can be raised here, but existing hosts can be deployed"),
+        (Survey(NOTHING, YES), "no machine can be raised here, but existing hosts can become hubs"),
         (Survey(DOCKER, YES), "base images come from there"),
         (Survey(DOCKER, NO, DEBIAN), "base images are made of http://deb.example/debian (bookworm)"),
         (Survey(DOCKER, NO), "no image can be built here"),
@@ -278,7 +278,7 @@ def test_libvirt_works_when_all_of_it_is_there(
 @pytest.mark.parametrize(
     ("answer", "finding"),
     [
-        ("", Finding(False, "KVM's guest did not do what it was told")),
+        ("", Finding(False, "KVM's guest ended without running its code")),
         (failed(exit_code=33), Finding(True, "KVM runs a guest")),
         (failed(exit_code=None), Finding(False, "/dev/kvm is there, but a guest hangs")),
         (failed("qemu: Could not access KVM"), Finding(False, "qemu: Could not access KVM")),

@@ -53,7 +53,7 @@ def test_a_failure_says_which_program_and_its_last_lines(monkeypatch: pytest.Mon
     with pytest.raises(ProgramError) as caught:
         run(["mmdebstrap", "--variant=minbase", "bookworm", "/a/long/path"])
     first, *lines = str(caught.value).splitlines()
-    assert first == "this machine: `mmdebstrap --variant=minbase bookworm …`: exit code 3"
+    assert first == "this computer: `mmdebstrap --variant=minbase bookworm …`: exit code 3"
     assert lines == [f"line {n}" for n in range(30, 50)]
     assert caught.value.exit_code == 3
 

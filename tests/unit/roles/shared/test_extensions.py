@@ -10,7 +10,7 @@ import pytest
 
 import roles
 from provision.agent.resources import CommandFailed, File, Problem, PythonEnv
-from provision.deploy import converge
+from provision.deploy import apply
 from provision.errors import SettingsError
 from provision.settings import Settings
 from tests.support.fakes.host import Host, inputs
@@ -59,7 +59,7 @@ def test_own_configuration_with_a_mistake_is_refused_with_its_line(hub: Hub) -> 
 @pytest.mark.parametrize("key", ["hub_config = ['no.py']", "packages = 'no.txt'", "roles = ['no.py']"])
 def test_a_file_that_is_not_there_is_refused(hub: Hub, key: str) -> None:
     with pytest.raises(SettingsError, match=r"cannot be read|no such file"):
-        converge.check(hub(f"[extend]\n{key}"))
+        apply.check(hub(f"[extend]\n{key}"))
 
 
 def test_two_files_of_one_name_are_refused(hub: Hub) -> None:
@@ -127,7 +127,7 @@ def test_an_own_role_is_one_like_the_others(hub: Hub) -> None:
     beside(hub, "motd.py", ROLE)
     settings = hub("[extend]\nroles = ['motd.py']")
     assert roles.table(settings).names == (*roles.SHIPPED.names, "motd")
-    (chosen,) = (step for step in converge.steps(settings, inputs(settings).images) if step.name == "motd")
+    (chosen,) = (step for step in apply.steps(settings, inputs(settings).images) if step.name == "motd")
     assert (chosen.needs, [each.id for each in chosen.resources]) == (("hub",), ["directory:/srv/motd"])
 
 
@@ -145,5 +145,5 @@ def test_an_own_role_is_one_like_the_others(hub: Hub) -> None:
 def test_a_file_that_holds_no_fitting_role_is_refused(hub: Hub, text: str, words: str) -> None:
     path = beside(hub, "motd.py", text)
     with pytest.raises(SettingsError, match=words) as caught:
-        converge.check(hub("[extend]\nroles = ['motd.py']"))
+        apply.check(hub("[extend]\nroles = ['motd.py']"))
     assert caught.value.where == f"extend.roles: {path}"

@@ -188,7 +188,7 @@ Ask for help or search for solutions at https://community.letsencrypt.org."""
         (False, True, "", "make the certificate"),
         (True, True, "", None),
         (True, True, "it has expired", "again: it has expired"),
-        (True, False, "", "look at the certificate"),
+        (True, False, "", "check the certificate"),
     ],
 )
 def test_a_kept_certificate(host: Host, there: bool, able: bool, says: str, change: str | None) -> None:

@@ -107,7 +107,7 @@ def test_all_stays_while_somebody_uses_it(host: Host) -> None:
     machine = FakeMachine(host)
     converge(machine, set_)
     renewal = theirs(host, "/etc/letsencrypt/renewal/theirs.conf", "")
-    assert set_.remove(machine) == f"somebody has {renewal}"
+    assert set_.remove(machine) == f"they are in use, by {renewal}"
     assert renewal.exists()
     assert host.ran("apt-get", "purge") == []
     renewal.unlink()

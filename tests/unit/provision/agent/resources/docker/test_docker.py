@@ -93,7 +93,7 @@ def test_a_network_of_another_form_is_made_anew_without_its_containers(host: Hos
     machine.looks.clear()
     host.script("docker", "ps", answer="c1\nc2\n")
     host.script("docker", "rm", answer="")
-    assert converge(machine, network) == ["make the Docker network ours anew (10.9.0.0/20)"]
+    assert converge(machine, network) == ["replace the Docker network ours (10.9.0.0/20)"]
     assert host.ran("docker", "rm") == [["docker", "rm", "--force", "--volumes", "c1", "c2"]]
 
 

@@ -13,7 +13,7 @@ from tests.support.fakes.host import Host
 from tests.support.fakes.machine import FakeMachine, converge, machine_for
 
 TAG = "ours/image:1"
-IMAGE = ServableImage(TAG, memory=256 << 20, cpu=0.5, pids=64, disk=1 << 30, patience=7)
+IMAGE = ServableImage(TAG, memory=256 << 20, cpu=0.5, pids=64, disk=1 << 30, answer_timeout=7)
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ def test_a_visit_that_fails_is_no_fault_of_the_image(host: Host, machine: FakeMa
 
 def test_a_server_of_another_kind_is_refused(host: Host, machine: FakeMachine) -> None:
     host.answer = {"status": 404, "version": ""}
-    assert "none of JupyterHub's" in refused(machine).what
+    assert "not one of JupyterHub's" in refused(machine).what
 
 
 def test_what_a_cut_run_left_goes_with_the_image(host: Host, machine: FakeMachine) -> None:

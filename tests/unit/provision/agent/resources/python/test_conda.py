@@ -19,7 +19,7 @@ import pytest
 from provision.agent.resources import CondaPrefix, CondaPython, Problem, PythonEnv
 from provision.agent.resources.network import download
 from provision.agent.resources.python import conda
-from provision.agent.resources.python.environment import stands_on
+from provision.agent.resources.python.environment import uses_interpreter_in
 from provision.errors import SettingsError
 from provision.settings import Downloads, Python, Settings
 from provision.settings.installers import installers
@@ -95,7 +95,7 @@ def test_what_a_killed_run_left_is_made_anew(host: Host) -> None:
     machine.claim(wanted, installing=True)
     place(host, "pkgs").mkdir(parents=True)
     (change,) = converge(machine, wanted)
-    assert change.endswith("anew: an earlier run was cut short")
+    assert change.endswith("again: an earlier run was cut short")
     assert not place(host, "pkgs").exists()
     assert machine.claims(wanted) == {"installing": False}
 
@@ -105,7 +105,7 @@ def test_a_conda_that_is_gone_is_brought_back(host: Host) -> None:
     converge(machine, prefix(host))
     place(host, "bin/conda").unlink()
     (change,) = converge(machine, prefix(host))
-    assert change.endswith("anew: its conda is gone")
+    assert change.endswith("again: its conda is gone")
 
 
 @pytest.mark.parametrize("step", ["bash", "conda"])
@@ -144,9 +144,9 @@ def test_somebody_else_s_environments_are_never_thrown_away(host: Host) -> None:
     converge(machine, prefix(host))
     place(host, "envs/theirs").mkdir()
     assert prefix(host).check(machine) is None
-    with pytest.raises(Problem, match="holds environments of somebody else's: theirs"):
+    with pytest.raises(Problem, match="holds environments not made by hubwright: theirs"):
         prefix(host, NEW).check(machine)
-    assert prefix(host).remove(machine) == "it holds environments of somebody else's: theirs"
+    assert prefix(host).remove(machine) == "it holds environments not made by hubwright: theirs"
     assert place(host, "envs/theirs").exists()
 
 
@@ -310,7 +310,7 @@ def test_interpreters_stay_as_long_as_an_environment_stands_on_them(host: Host) 
     kept = sorted(str(path) for path in Path(host.path("/opt/ours/interpreters")).iterdir())
     assert kept == sorted(made[-2:])
     current = Path(host.path("/opt/ours/current"))
-    assert stands_on(str(current), made[-1])
+    assert uses_interpreter_in(str(current), made[-1])
     assert (current / "node" / "node").readlink() == Path(made[-1], "bin", "node")
 
 
@@ -320,8 +320,8 @@ def test_interpreters_stay_as_long_as_an_environment_stands_on_them(host: Host) 
 )
 def test_where_an_environment_stands(tmp_path: Path, home: str, stands: bool) -> None:
     (tmp_path / "pyvenv.cfg").write_text(f"home = {home}\nversion = 3.13.5\n")
-    assert stands_on(str(tmp_path), "/opt/i/1") is stands
-    assert not stands_on(str(tmp_path / "nothing"), "/opt/i/1")
+    assert uses_interpreter_in(str(tmp_path), "/opt/i/1") is stands
+    assert not uses_interpreter_in(str(tmp_path / "nothing"), "/opt/i/1")
 
 
 # --- settings and role ------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ def test_what_an_active_unit_has_made_and_somebody_took_away_is_made_anew(host: 
         return ""
 
     host.script("systemctl", "restart", answer=start)
-    assert converge(machine, service) == ["restart ours (what it made is gone)"]
+    assert converge(machine, service) == ["restart ours (its result is gone)"]
 
 
 def test_what_a_unit_has_made_goes_with_it_though_it_does_not_run(host: Host) -> None:
@@ -239,7 +239,7 @@ def test_a_service_that_does_not_start_says_its_last_words(host: Host) -> None:
     host.script("systemctl", "restart", answer=host.fails("Job failed"))
     with pytest.raises(Problem) as caught:
         Service("ours", "[Service]\n").apply(FakeMachine(host))
-    assert caught.value.what == "ours: does not start; its last words:\nlast words of the unit"
+    assert caught.value.what == "ours: does not start; the end of its log:\nlast words of the unit"
     assert "journalctl -u ours" in caught.value.hint
 
 

@@ -18,10 +18,10 @@ import pytest
 import roles
 from provision import images
 from provision.agent.events import End, Error, Hello, Result
-from provision.deploy import converge as deploy
+from provision.deploy import apply as deploy
 from provision.deploy import timings
+from provision.deploy.apply import exit_code, image_sources, plan_or_apply, steps
 from provision.deploy.bundle import PlacedFile
-from provision.deploy.converge import converge, exit_code, image_sources, steps
 from provision.errors import Exit, HubwrightError, SettingsError
 from provision.images import Recipe
 from provision.report.outcomes import Outcome
@@ -223,7 +223,7 @@ def refuses(handle: Any) -> None:
 
 def start(settings: Settings, *targets: Target, mode: Any = "apply", **options: Any) -> list[Outcome]:
     seen: list[Any] = []
-    return converge(
+    return plan_or_apply(
         settings,
         targets,
         mode,

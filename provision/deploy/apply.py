@@ -26,7 +26,7 @@ from roles.shared.inputs import ImageSource, Inputs
 
 Handler = Callable[[str, Event], None]
 Source = tuple[ImageSource, dict[str, Blob]]
-"""Where hosts take an image from, and what they may have to be sent for it."""
+"""The place that hosts take an image from, and the large inputs that it may need."""
 
 
 def exit_code(outcomes: Iterable[Outcome], mode: Mode) -> Exit:
@@ -50,7 +50,7 @@ def steps(
 
 
 def check(settings: Settings, only: Iterable[str] = ()) -> None:
-    """Raises SettingsError for what `steps` would refuse: before images are built, which takes minutes."""
+    """Refuse (SettingsError) what `steps` would refuse, before images are built, which takes minutes."""
     _inputs(settings, {}, only)
 
 
@@ -63,9 +63,9 @@ def _inputs(settings: Settings, sources: Mapping[str, ImageSource], only: Iterab
 
 
 def image_sources(settings: Settings, reporter: Reporter) -> tuple[dict[str, ImageSource], dict[str, Blob]]:
-    """Where hosts take each image from (by its name), and what has to be sent to those that lack one.
+    """The source of each image by its name, and the large inputs for hosts that lack one.
 
-    Builds images here when the settings say so and they are not there yet.
+    Images that the settings build on this computer are built first, if they are not there yet.
     """
     image, monitoring = settings.image, settings.monitoring
     found: dict[str, Source] = {}
@@ -90,7 +90,7 @@ def _referenced(reference: str) -> Source:
 
 
 def _built(settings: Settings, recipe: images.Recipe, reporter: Reporter) -> Source:
-    """An image from a folder: made here and sent, or made on each host from the folder itself."""
+    """The source of an image that is built: on this computer and sent, or on each host from its folder."""
     name = images.recipe_tag(settings, recipe).rpartition(":")[2]
     if settings.image.build_on == "builder":
         path = images.ensure_archive(settings, recipe, reporter)
@@ -105,7 +105,7 @@ def _built(settings: Settings, recipe: images.Recipe, reporter: Reporter) -> Sou
     return ImageSource(name, context=digest, arguments=tuple(arguments.items())), {digest: context}
 
 
-def converge(
+def plan_or_apply(
     settings: Settings,
     targets: Sequence[Target],
     mode: Mode,
@@ -118,9 +118,9 @@ def converge(
 ) -> list[Outcome]:
     """Plan or apply on every target at once; one outcome a target, in their order.
 
-    `only`: these roles and what they need. `remove`: converge to nothing at all, that is, uninstall.
-    The operator's own commands run before and after an apply; one that fails after it is an outcome more.
-    `handle` sees the name of the host and every event as it comes, from several threads.
+    `only`: these roles and what they need. `remove`: remove all that was applied.
+    The operator's own commands run before and after an apply; one that fails after it is one more outcome.
+    `handle` gets the name of the host and every event at once, from several threads.
     """
     only = tuple(only)
     if remove:
@@ -152,7 +152,7 @@ def converge(
 def generalize(
     settings: Settings, target: Target, files: Iterable[PlacedFile], *, access: Access, handle: Handler
 ) -> Outcome:
-    """Take away what is the machine's own, and leave `files` for the first boot of its copies."""
+    """Remove all that belongs to this one machine, and leave `files` for the first boot of its copies."""
     placed = [
         {"path": file.path, "mode": file.mode, "content": base64.b64encode(file.content).decode()}
         for file in files
