@@ -12,7 +12,7 @@ from typing import Any
 
 from provision.agent.events import Mode
 from provision.agent.resources import Resource
-from provision.settings import Settings, downloads
+from provision.settings import Settings, download_environment
 from provision.ssh.loader import START
 from provision.tools.project import AGENT
 
@@ -59,7 +59,7 @@ def manifest(
         "state": STATE,
         "complete": complete,
         "options": {"apt_lock_wait": settings.deploy.apt_lock_wait},
-        "environment": downloads.environment(settings),
+        "environment": download_environment.environment(settings),
         "roles": [
             {"name": role.name, "needs": role.needs, "resources": [r.to_json() for r in role.resources]}
             for role in roles

@@ -21,7 +21,7 @@ from provision.first_boot import host_keys
 from provision.first_boot.host_keys import HostKey
 from provision.report.reporter import Reporter
 from provision.settings import Settings, parse_size, secrets_in
-from provision.settings.downloads import certificates
+from provision.settings.download_environment import certificates
 from provision.ssh import Access, Blob, Target, note_host_key
 from provision.tools.atomic import atomic
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from provision.errors import SettingsError
 from provision.report.reporter import Reporter
 from provision.settings import Builder, Settings
-from provision.settings.downloads import proxy_variables
+from provision.settings.download_environment import proxy_variables
 from provision.settings.image_names import IMAGES
 from provision.tools.process import docker, run
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from provision.errors import SettingsError
 from provision.report.reporter import Reporter
 from provision.settings import Settings
-from provision.settings.downloads import proxy_variables
+from provision.settings.download_environment import proxy_variables
 from provision.tools.process import docker
 
 from .base import base_image, exists

@@ -19,7 +19,7 @@ from provision.errors import HubwrightError, SettingsError
 from provision.images import alone, bootstrap, cache_folder, digest, own_context
 from provision.report.reporter import Reporter
 from provision.settings import Builder, Settings
-from provision.settings.downloads import certificates, proxy_variables
+from provision.settings.download_environment import certificates, proxy_variables
 from provision.tools.atomic import atomic
 from provision.tools.digests import file_digest
 from provision.tools.process import HERE, run

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from provision.agent.resources import Directory, File, ReachableFromContainer, Resource, Service, User
-from provision.settings import Settings, downloads
+from provision.settings import Settings, download_environment
 from roles import keeper, notebook_image, proxy, python
 from roles.role import Data, Door, Role
 from roles.shared import paths
@@ -65,8 +65,8 @@ def hub_json(inputs: Inputs) -> str:
         "starts_at_once": s.server.starts_at_once,
         "start_timeout": s.server.start_timeout,
         "open": s.server.open,
-        "certificates": downloads.notebooks_certificates(s),
-        "environment": {**_facts(s), **downloads.notebooks(s), **s.server.environment, **secrets},
+        "certificates": download_environment.notebooks_certificates(s),
+        "environment": {**_facts(s), **download_environment.notebooks(s), **s.server.environment, **secrets},
         "own_config": [f"{paths.OWN_CONFIG}/{name}" for name in inputs.hub_config],
         "services": [
             *(

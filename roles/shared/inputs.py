@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from provision.agent.resources import DockerImage, File
 from provision.settings import Settings
-from provision.settings.downloads import certificates, read_pem
+from provision.settings.download_environment import certificates, read_pem
 from provision.settings.image_names import IMAGES
 from provision.tools.project import PROJECT
-from roles.role import Caller, Page
 from roles.shared import certificate_files, extensions, paths
+from roles.shared.facets import Caller, Page
 
 LOCKS = PROJECT / "roles" / "locks"
 

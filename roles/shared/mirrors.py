@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provision.agent.resources import AptSources, File, Resource, TrustedCertificate
-from provision.settings.downloads import proxy_variables
+from provision.settings.download_environment import proxy_variables
 from roles.shared import paths
 from roles.shared.inputs import Inputs
 

@@ -23,7 +23,7 @@ from provision.agent.resources import (
     TrustedCertificate,
 )
 from provision.deploy.bundle import manifest
-from provision.settings import Settings, downloads
+from provision.settings import Settings, download_environment
 from roles.shared import mirrors
 from tests.support.fakes.host import inputs
 
@@ -79,12 +79,15 @@ def proxied(hub: Hub, text: str = "", secret: str = "") -> Settings:
 def test_what_programs_of_a_run_are_started_with(hub: Hub, text: str, expected: dict[str, str]) -> None:
     settings = hub(f"[downloads]\n{text}")
     assert manifest(settings, [], mode="plan")["environment"] == expected
-    assert downloads.environment(settings) == expected
+    assert download_environment.environment(settings) == expected
 
 
 def test_the_hub_s_own_network_is_never_asked_of_the_proxy(hub: Hub) -> None:
     settings = hub(f"[downloads]\n{PROXY}\n[network]\nsubnet = '10.9.0.0/20'")
-    assert downloads.environment(settings)["no_proxy"] == "localhost,127.0.0.1,::1,10.9.0.1,10.9.0.0/20"
+    assert (
+        download_environment.environment(settings)["no_proxy"]
+        == "localhost,127.0.0.1,::1,10.9.0.1,10.9.0.0/20"
+    )
 
 
 def test_nothing_of_it_where_nothing_is_set(hub: Hub) -> None:
