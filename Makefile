@@ -1,6 +1,6 @@
 # Two commands are enough: `make up` and `make test`. `make` alone lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test lint unit e2e vm verify lock pins docs destroy clean
+.PHONY: help setup up test test-all lint unit e2e vm verify lock pins docs destroy clean
 
 HUBWRIGHT := .venv/bin/hubwright
 E2E := .venv/bin/tox run-parallel --parallel-live -e e2e-vagrant,e2e-bare
@@ -18,7 +18,7 @@ export SSL_CERT_FILE ?= /etc/ssl/certs/ca-certificates.crt
 endif
 
 help: ## List these targets
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 setup: ## Install what is missing on this computer, and make .venv
 	@provision/setup.sh
@@ -31,6 +31,10 @@ test: ## Every check of the project, the end-to-end ones on a real machine inclu
 	@provision/setup.sh --test
 	@.venv/bin/tox run -e lint,unit,hub
 	@$(E2E)
+
+test-all: ## The same with every row of each matrix, and the checks on a virtual machine
+	@HUBWRIGHT_TEST_ALL=1 $(MAKE) test
+	@$(MAKE) vm
 
 lint: setup ## Style and types
 	@.venv/bin/tox run -e lint

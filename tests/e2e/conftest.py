@@ -6,6 +6,7 @@ for each Vagrantfile, and those with bare hosts.
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import subprocess
@@ -52,14 +53,20 @@ ORDER = (
 
 
 RAISE = {"raised", "baker", "own_folder"}  # fixtures whose machines Vagrant raises
+ALL = "HUBWRIGHT_TEST_ALL"  # set: no row of a matrix is left out
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "vagrant: Vagrant raises a machine for this module")
+    config.addinivalue_line("markers", f"full: a row of a matrix that runs with {ALL}=1 alone")
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not os.environ.get(ALL):
+        left_out = [item for item in items if item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: ORDER.index(item.path.stem) if item.path.stem in ORDER else -1)
     raising = {item.path for item in items if RAISE & set(getattr(item, "fixturenames", ()))}
     for item in items:

@@ -219,7 +219,7 @@ def test_files_are_served_and_replaced(operator: Operator, machine: Host, ca: Is
     assert second.key().splitlines()[1] not in records
 
 
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("server", ["nginx", pytest.param("apache", marks=pytest.mark.full)])
 def test_behind_a_web_server(
     operator: Operator, machine: Host, ca: Issued, ca_file: Path, gateway: str, server: str
 ) -> None:
