@@ -54,6 +54,8 @@ class Run:
         self.count: Counter[str] = Counter()
         self.changed: list[str] = []
         self.failed: set[str] = set()
+        self.skipped: set[str] = set()
+        """Roles that were stopped before their end, without a fault of theirs."""
         self._done = {role.name: threading.Event() for role in self.roles}
         self._counting = threading.Lock()
 
@@ -74,6 +76,11 @@ class Run:
         for id_, applied in self._obsolete():
             self._report(applied.role, id_, Status.WOULD_REMOVE, Change(f"remove {id_}"))
 
+    @property
+    def is_complete(self) -> bool:
+        """True while every role has come to its end, as far as it is known."""
+        return not (self.failed or self.skipped)
+
     def apply(self) -> None:
         self._remove_obsolete([it for it in self._obsolete() if it[1].resource.get("goes_first")])
         threads = [threading.Thread(target=self._apply_role, args=(role,)) for role in self.roles]
@@ -81,10 +88,10 @@ class Run:
             thread.start()
         for thread in threads:
             thread.join()
-        if not self.failed:
+        if self.is_complete:
             self._remove_obsolete(self._obsolete())
         # A run without changes after a failed one writes a line, too: status reads the journal.
-        worth_a_line = self.changed or self.failed or self.state.last_run_failed()
+        worth_a_line = self.changed or not self.is_complete or self.state.last_run_failed()
         if worth_a_line and self.state.applied:  # else its folder does not exist, or is deleted now
             self._write_journal()
         self.state.end()
@@ -98,7 +105,7 @@ class Run:
                 reason = self._stopped(role)
                 if reason:
                     self._report(role.name, resource.id, Status.SKIPPED, Change(reason))
-                    self.failed.add(role.name)
+                    self.skipped.add(role.name)
                 else:
                     self._apply_resource(role, resource, machine)
         except BaseException:
@@ -111,8 +118,8 @@ class Run:
         if role.name in self.failed:
             return f"{role.name} has failed"
         for need in role.needs:
-            if need in self.failed:
-                return f"needs {need}, which has failed"
+            if need in self.failed | self.skipped:
+                return f"needs {need}, which {'has failed' if need in self.failed else 'was not finished'}"
         return "the driver has gone" if self.channel.gone.is_set() else ""
 
     def _apply_resource(self, role: Role, resource: Resource, machine: LocalMachine) -> None:
@@ -120,8 +127,9 @@ class Run:
         try:
             change = resource.check(machine)
             if change is None:
-                resource.check_usable(machine)
-                self._report(role.name, resource.id, Status.OK)
+                change = resource.revive(machine)
+                status = Status.OK if change is None else Status.CHANGED
+                self._report(role.name, resource.id, status, change, time.monotonic() - began)
             else:
                 machine.say(change.summary)
                 for service in machine.peers(Service):
@@ -170,7 +178,7 @@ class Run:
 
     def _remove(self, id_: str, applied: Any, *, report: bool) -> bool:
         """Remove a resource. False when it needs a second try; with `report` it is reported as kept."""
-        if self.channel.gone.is_set() or self.failed:
+        if self.channel.gone.is_set() or not self.is_complete:
             return True
         began = time.monotonic()
         machine = LocalMachine(applied.role, self.shared)
@@ -219,6 +227,7 @@ class Run:
             "by": os.environ.get("SUDO_USER") or "root",
             "changed": self.changed,
             "failed": sorted(self.failed),
+            "skipped": sorted(self.skipped - self.failed),
         }
         try:
             self.state.journal(entry)

@@ -122,5 +122,8 @@ class LocalMachine:
     def option(self, name: str) -> Any:
         return self.shared.options[name]
 
+    def abandoned(self) -> bool:
+        return self.shared.channel.gone.is_set()
+
     def packages(self, names: Sequence[str]) -> list[str]:
         return self.shared.distribution.packages(names)

@@ -67,7 +67,7 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
                 distributions.require_space("/var/lib/docker", distributions.NEEDED_FREE)
             channel.listen(state)
             run.apply()
-            if run.complete and not run.failed:
+            if run.complete and run.is_complete:
                 first_boot.forget()
         count: dict[str, int] = dict(run.count)
     except Problem as problem:

@@ -99,7 +99,8 @@ class State:
             return False
         for line in reversed(lines):
             try:
-                return bool(json.loads(line).get("failed"))
+                entry = json.loads(line)
+                return bool(entry.get("failed") or entry.get("skipped"))
             except (ValueError, AttributeError):
                 continue
         return False

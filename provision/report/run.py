@@ -40,10 +40,15 @@ class RunReport:
         self.reporter = reporter
         self.mode = mode
         self._prefix = hosts > 1
+        self._skipped: set[tuple[str, str]] = set()
 
     def handle(self, host: str, event: Event) -> None:
         where = f"{host} " if self._prefix else ""
         if isinstance(event, Result):
+            if event.status == Status.SKIPPED:  # one line a role is enough
+                if (host, event.role) in self._skipped:
+                    return
+                self._skipped.add((host, event.role))
             self.reporter.line(f"  {where}{self._result(event)}")
             for line in event.diff.splitlines() if self.mode == "plan" else ():
                 self.reporter.line(f"      {line}")

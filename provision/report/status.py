@@ -30,9 +30,16 @@ def show(reporter: Reporter, hosts: Sequence[HostStatus], *, as_json: bool) -> N
         reporter.result(f"  {'notebook servers':<{WIDTH}} {host.servers}")
         reporter.result(f"  {'disk free':<{WIDTH}} {host.disk_free / 1024**3:.1f} GiB")
         if host.last_run:
-            failed = host.last_run["failed"]
-            outcome = f"{', '.join(failed)} failed" if failed else f"{len(host.last_run['changed'])} changed"
+            outcome = _outcome(host.last_run)
             reporter.result(f"  {'last change':<{WIDTH}} {host.last_run['time']}, {outcome}")
+
+
+def _outcome(run: dict[str, Any]) -> str:
+    if run["failed"]:
+        return f"{', '.join(run['failed'])} failed"
+    if run.get("skipped"):
+        return f"it was stopped before the end of {', '.join(run['skipped'])}"
+    return f"{len(run['changed'])} changed"
 
 
 def _plain(host: HostStatus) -> dict[str, Any]:

@@ -87,6 +87,9 @@ class Machine(Protocol):
     def option(self, name: str) -> Any:
         """A setting of this run, such as `apt_lock_wait`."""
 
+    def abandoned(self) -> bool:
+        """True when the driver has gone: what only waits should end."""
+
     def packages(self, names: Sequence[str]) -> list[str]:
         """The names that this host's distribution has for packages of roles."""
 
@@ -124,6 +127,14 @@ class Resource(ABC):
 
     def check_usable(self, machine: Machine) -> None:  # noqa: B027 - most kinds have nothing to add
         """Raise Problem when it is true but of no use, such as a service that runs and does not answer."""
+
+    def revive(self, machine: Machine) -> Change | None:
+        """Check that what is true is of use, and set it right where that can be done; what was done then.
+
+        Raises Problem when it stays of no use.
+        """
+        self.check_usable(machine)
+        return None
 
     def stamp(self, machine: Machine) -> str:  # noqa: ARG002 - some kinds ask the host
         """A digest that changes when users of this resource must restart: see Service.watches."""

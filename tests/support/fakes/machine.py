@@ -74,6 +74,9 @@ class FakeMachine:
     def option(self, name: str) -> Any:
         return self.options[name]
 
+    def abandoned(self) -> bool:
+        return False
+
     def packages(self, names: Sequence[str]) -> list[str]:
         return self.distribution.packages(names)
 

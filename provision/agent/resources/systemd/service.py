@@ -26,6 +26,8 @@ DROP_IN = "hubwright.conf"
 PYTHON = "/usr/bin/python3"
 PROPERTIES = ("Id", "LoadState", "ActiveState", "UnitFileState", "NRestarts", "NeedDaemonReload")
 ENABLED = ("enabled", "static", "alias")  # enabled-runtime ends with the next boot
+HUNG_AFTER = 120.0  # seconds without an answer; an emulated host needs half of it after a boot
+SAY_AFTER = 5.0  # seconds until a wait is worth a word
 STARTS_UNTIL_FAILED = 5  # of a unit with Restart=, then it counts as failed
 # A check takes time from the starting service, so the pause is longer than the check.
 POLL_EVERY = 0.1  # seconds
@@ -250,10 +252,23 @@ class Service(Unit):
             raise self._problem(machine, "does not start") from None
         self.check_usable(machine)
 
-    def check_usable(self, machine: Machine) -> None:
+    def revive(self, machine: Machine) -> Change | None:
+        """Restart a service that runs and has stopped answering: only a look from outside shows that."""
+        try:
+            self.check_usable(machine, min(HUNG_AFTER, self.ready_timeout))
+        except Problem:
+            if machine.abandoned():
+                raise
+            machine.say(f"restarting {self.name}: it does not answer")
+            self._start(machine)
+            machine.invalidate("systemd")
+            return Change(f"restart {self.name} (it runs, and did not answer for {HUNG_AFTER:.0f} s)")
+        return None
+
+    def check_usable(self, machine: Machine, timeout: float | None = None) -> None:
         try:
             if self.ready:
-                self._wait_until_ready(machine)
+                self._wait_until_ready(machine, self.ready_timeout if timeout is None else timeout)
         except Problem as failure:
             raise self._problem(machine, failure.what) from None
 
@@ -264,8 +279,9 @@ class Service(Unit):
             f"the complete log: journalctl -u {self.name}",
         )
 
-    def _wait_until_ready(self, machine: Machine) -> None:
-        deadline = time.monotonic() + self.ready_timeout
+    def _wait_until_ready(self, machine: Machine, timeout: float) -> None:
+        began = time.monotonic()
+        deadline = began + timeout
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=_without_certificate_check())
         )
@@ -280,6 +296,10 @@ class Service(Unit):
                 last = f"status {answer.code}"
             except OSError as error:
                 last = str(getattr(error, "reason", error))
+            if machine.abandoned():
+                raise Problem("the driver has gone while it was not ready yet", "apply again")
+            if time.monotonic() - began > SAY_AFTER:
+                machine.say(f"waiting until {self.name} answers ({last})")
             machine.invalidate("systemd")
             state = self.state(machine)
             if (
@@ -288,7 +308,7 @@ class Service(Unit):
             ):
                 raise Problem("does not stay up")
             time.sleep(max(POLL_EVERY, POLL_PAUSE_FACTOR * (time.monotonic() - looked)))
-        raise Problem(f"not ready after {self.ready_timeout:.0f} s ({self.ready}: {last})")
+        raise Problem(f"not ready after {timeout:.0f} s ({self.ready}: {last})")
 
     def _outdated(self, machine: Machine) -> str:
         """The reason why a running service has to be restarted; empty when there is none."""

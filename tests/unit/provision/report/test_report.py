@@ -13,9 +13,13 @@ from typing import Any
 
 import pytest
 
+from provision.agent.events import Result, Status
 from provision.deploy import verify
 from provision.errors import Exit, HubwrightError, SettingsError
+from provision.report.outcomes import HostStatus
 from provision.report.reporter import Reporter
+from provision.report.run import RunReport
+from provision.report.status import show
 from provision.settings import Settings
 from provision.ssh import Access, Target
 
@@ -240,3 +244,26 @@ def test_checks_refuse_what_they_cannot_do(checked: dict[str, Any], hub: Callabl
     with pytest.raises(HubwrightError, match="asks for no password"):
         verify.verify(hub(), [Target("host")], Access(sudo_password="x"))
     assert "argv" not in checked
+
+
+def test_what_was_not_tried_is_one_line_a_role(capsys: pytest.CaptureFixture[str]) -> None:
+    report = RunReport(Reporter(), "apply", 1)
+    for role, id_ in (("hub", "a"), ("hub", "b"), ("culler", "c"), ("hub", "d")):
+        report.handle("host", Result(role=role, id=id_, status=Status.SKIPPED, summary=f"not {id_}"))
+    assert [line.split()[-3:] for line in capsys.readouterr().err.splitlines()] == [
+        ["hub:", "not", "a"],
+        ["culler:", "not", "c"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        ({"failed": ["hub"], "changed": [], "skipped": ["culler"]}, "hub failed"),
+        ({"failed": [], "changed": ["x"], "skipped": ["culler"]}, "it was stopped before the end of culler"),
+        ({"failed": [], "changed": ["x"]}, "1 changed"),
+    ],
+)
+def test_the_last_run_in_words(capsys: pytest.CaptureFixture[str], run: dict[str, Any], words: str) -> None:
+    show(Reporter(), [HostStatus("host", True, last_run={"time": "now", **run})], as_json=False)
+    assert f"now, {words}\n" in capsys.readouterr().out

@@ -256,6 +256,42 @@ def test_a_service_that_never_answers_is_not_ready(host: Host, monkeypatch: pyte
     assert service.check(machine) is not None  # so that the next run tries again
 
 
+def test_a_service_that_runs_and_answers_no_more_is_restarted(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stopped or hung process: systemd says that it is active."""
+    service = Service("ours", "[Service]\n", ready="http://127.0.0.1:1/")
+    machine = FakeMachine(host)
+    service.apply(machine)
+    assert service.revive(machine) is None
+    starts = host.units["ours"].starts
+    clock = iter(range(0, 100000, 10))
+    monkeypatch.setattr(systemd, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: None))
+    host.answering = False
+    host.script(
+        "systemctl",
+        "restart",
+        answer=lambda: (
+            vars(host).update(answering=True) or vars(host.units["ours"]).update(starts=starts + 1) or ""
+        ),
+    )
+    change = service.revive(machine)
+    assert change is not None
+    assert "restart ours (it runs, and did not answer" in change.summary
+    assert host.units["ours"].starts == starts + 1
+    assert "restarting ours: it does not answer" in machine.said
+
+
+def test_a_wait_ends_when_the_driver_has_gone(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service("ours", "[Service]\n", ready="http://127.0.0.1:1/")
+    machine = FakeMachine(host)
+    service.apply(machine)
+    host.answering = False
+    monkeypatch.setattr(FakeMachine, "abandoned", lambda _: True)
+    with pytest.raises(Problem, match="the driver has gone while it was not ready yet"):
+        service.revive(machine)
+
+
 def test_a_service_that_fails_while_it_is_waited_for_ends_the_wait(host: Host) -> None:
     host.answering = False
     host.script("systemctl", "restart", answer=lambda: vars(host.units["ours"]).update(active="failed") or "")
