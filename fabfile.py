@@ -128,14 +128,15 @@ def status(c: Any) -> Exit:
     }
 )
 @served_once
-def logs(c: Any, unit: str = "jupyterhub", server: str = "", lines: int = 100, follow: bool = False) -> Exit:
+def logs(c: Any, unit: str = "", server: str = "", lines: int = 100, follow: bool = False) -> Exit:
     """Show the log of the hub, of another unit, or of a person's server."""
     settings = _settings()
+    inspect.check_logs(unit, server or None, lines)
     if server:
         asked: Any = {"name": server, "lines": lines, "follow": follow}
         known = server_logs(_targets(settings), _access(c), Reporter(), **asked)
         return Exit.DONE if known else Exit.FAILED
-    options: Any = {"unit": inspect.unit_of(settings, unit), "lines": lines, "follow": follow}
+    options: Any = {"unit": inspect.unit_of(settings, unit or "jupyterhub"), "lines": lines, "follow": follow}
     shown = inspect.logs(_targets(settings), _access(c), Reporter(), **options)
     return Exit.DONE if shown else Exit.FAILED
 

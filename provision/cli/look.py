@@ -56,29 +56,39 @@ def status_page(ctx: Context, on: HostOptions) -> None:
 @host_options
 @click.option(
     "--unit",
-    default="jupyterhub",
-    show_default=True,
-    help="A unit of the hub, or a role: docker, culler, …",
+    metavar="NAME",
+    help="A unit of the hub, or a role: docker, culler, …  [default: jupyterhub]",
 )
 @click.option(
     "--server",
     metavar="NAME",
     help="A person's server: an account, or account/server. Ended ones are kept a while.",
 )
-@click.option("-n", "--lines", default=100, show_default=True, help="How many lines back to begin.")
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(1, 100_000),
+    default=100,
+    show_default=True,
+    metavar="NUMBER",
+    help="How many lines back to begin.",
+)
 @click.option("-f", "--follow", is_flag=True, help="Show new lines until interrupted.")
 @click.pass_obj
-def logs(ctx: Context, on: HostOptions, unit: str, server: str | None, lines: int, follow: bool) -> None:
+def logs(
+    ctx: Context, on: HostOptions, unit: str | None, server: str | None, lines: int, follow: bool
+) -> None:
     """Show the log of the hub, of another unit, or of a person's server."""
     from provision.deploy import inspect
     from provision.deploy.server_logs import server_logs
 
+    inspect.check_logs(unit, server, lines)
     if server is not None:
         targets, access = on.targets(ctx.settings), on.access()
         if not server_logs(targets, access, ctx.reporter, name=server, lines=lines, follow=follow):
             raise SystemExit(Exit.FAILED)
         return
-    unit = inspect.unit_of(ctx.settings, unit)
+    unit = inspect.unit_of(ctx.settings, unit or "jupyterhub")
     targets, access = on.targets(ctx.settings), on.access()
     if not inspect.logs(targets, access, ctx.reporter, unit=unit, lines=lines, follow=follow):
         raise SystemExit(Exit.FAILED)

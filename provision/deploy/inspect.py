@@ -19,6 +19,7 @@ from provision.ssh import Access, Target, command
 from roles import keeper, table
 from roles.shared import paths
 
+MAX_LOG_LINES = 100_000
 REPORT = Path(host_report.__file__)
 
 
@@ -49,15 +50,28 @@ def data(settings: Settings) -> list[str]:
     return [each.what for each in table(settings).state(settings)]
 
 
+def check_logs(unit: str | None, server: str | None, lines: int) -> None:
+    """Raise SettingsError for logs that cannot be shown: of two things at once, or of so many lines."""
+    if unit and server is not None:
+        raise SettingsError(
+            "--unit and --server name two different logs", hint="give one of them, or neither for the hub's"
+        )
+    if not 1 <= lines <= MAX_LOG_LINES:
+        raise SettingsError(f"--lines {lines}: cannot be shown", hint=f"give 1 to {MAX_LOG_LINES}")
+
+
 def unit_of(settings: Settings, name: str) -> str:
-    """The systemd unit that `name` means: a unit of the hub's, or of a role. Raises SettingsError."""
+    """The systemd unit that `name` means: a unit of the hub's, the service of
+    one of its timers, or a role's first unit. Raises SettingsError."""
     units = table(settings).units(settings)
     by_role = {role.name: role.units(settings) for role in table(settings).wanted(settings)}
-    if name.removesuffix(".service") in units or name in units:
+    # A timer has no log of its own to speak of: the service that it starts writes it.
+    started = {unit.removesuffix(".timer") for unit in units if unit.endswith(".timer")}
+    if name.removesuffix(".service") in {*units, *started} or name in units:
         return name
     if found := by_role.get(name):
         return found[0]
-    known = sorted({*units, *(role for role, found in by_role.items() if found)})
+    known = sorted({*units, *started, *(role for role, found in by_role.items() if found)})
     near = difflib.get_close_matches(name, known, n=1)
     raise SettingsError(
         f"the hub has no unit {name!r}" + (f", did you mean {near[0]!r}?" if near else ""),

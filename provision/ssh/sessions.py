@@ -123,7 +123,7 @@ def command(target: Target, access: Access, line: str, show: Callable[[str], Non
             raise HubwrightError(
                 _complaint(channel) or f"`{line[:60]}` failed",
                 where=target.name,
-                hint=f"`hubwright plan -H {target.name}` says what is missing there",
+                hint="correct what the message names; `hubwright plan` shows what else differs from hub.toml",
             )
         return "".join(lines)
 

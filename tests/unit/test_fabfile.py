@@ -55,6 +55,15 @@ def test_logs_of_a_person_s_server(monkeypatch: pytest.MonkeyPatch, known: bool)
     assert asked == {"name": "ada", "lines": 5, "follow": False}
 
 
+@pytest.mark.parametrize("words", [{"lines": -5}, {"lines": 10**14}, {"unit": "hub", "server": "ada"}])
+def test_logs_that_cannot_be_shown(monkeypatch: pytest.MonkeyPatch, words: dict[str, Any]) -> None:
+    monkeypatch.setattr(fabfile, "_settings", lambda: None)
+    monkeypatch.setattr(fabfile, "_targets", lambda _: pytest.fail("a host is asked"))
+    logs: Any = inspect.unwrap(fabfile.logs.body)
+    with pytest.raises(SettingsError):
+        logs(None, **words)
+
+
 @pytest.mark.parametrize("hosts", ["", ",", ",,"])
 def test_an_empty_name_is_not(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
     with pytest.raises(SettingsError, match="-H names no host"):

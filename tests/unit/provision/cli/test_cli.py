@@ -482,6 +482,10 @@ def test_status_of_many_hosts_survives_one_that_is_away(
             ["--unit", "culler", "-n", "5", "-f"],
             "journalctl --no-pager --output=short-iso --lines=5 --unit=hubwright-culler --follow",
         ),
+        (
+            ["--unit", "hubwright-fence-repair"],
+            "journalctl --no-pager --output=short-iso --lines=100 --unit=hubwright-fence-repair",
+        ),
     ],
 )
 def test_logs(run: Run, monkeypatch: pytest.MonkeyPatch, words: list[str], line: str) -> None:
@@ -520,6 +524,23 @@ def test_logs_of_a_unit_that_no_hub_has(run: Run) -> None:
     code, _, err = run("logs", "-H", "host", "--unit", "a b; x")
     assert (code, "no unit 'a b; x'" in err, "hubwright-culler" in err) == (2, True, True)
     assert "did you mean 'hubwright-culler'?" in run("logs", "-H", "host", "--unit", "hubwright-culer")[2]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["-n", "-5"], ["-n", "0"], ["-n", "99999999999999"], ["--unit", "jupyterhub", "--server", "ada"]],
+)
+def test_logs_that_cannot_be_shown(run: Run, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    for module in (inspect, server_logs):
+        monkeypatch.setattr(module, "command", lambda *_, **__: pytest.fail("a host is asked"))
+    code, out, err = run("logs", "-H", "host", *words)
+    assert (code, out) == (2, "")
+    assert "100000" in err or "two different logs" in err
+
+
+def test_only_timers_that_a_hub_has_name_a_log(run: Run, project: Path) -> None:
+    (project / "hub.toml").write_text("[tls]\nmode = 'off'\n" + IMAGE)
+    assert run("logs", "-H", "host", "--unit", "hubwright-certificate")[0] == 2
 
 
 @pytest.mark.parametrize(

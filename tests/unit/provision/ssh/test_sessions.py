@@ -265,7 +265,11 @@ def test_a_command_s_password_is_all_that_its_input_has(connected: Connected) ->
 @pytest.mark.parametrize(
     ("line", "what", "hint"),
     [
-        (Line(event("entered"), stderr="no such unit\n", code=1), "no such unit", "hubwright plan"),
+        (
+            Line(event("entered"), stderr="no such unit\n", code=1),
+            "no such unit",
+            "correct what the message names",
+        ),
         (Line(event("entered"), code=1), "`journalctl` failed", "hubwright plan"),
         (Line(event("entered"), "half", code=-1), "the connection broke", "repeat the command"),
         (Line(event("entered"), OSError("gone")), "the connection broke: gone", "repeat the command"),
