@@ -60,7 +60,8 @@ def up(ctx: Context, provider: str | None) -> None:
 @click.command()
 @click.pass_obj
 def url(ctx: Context) -> None:
-    """Print the URL of the hub on the machine that `up` raised."""
+    """Print the URL of the hub on the machine that `up` raised. Exit code 1 when it does not run."""
+    ctx.machine.check_running()
     ctx.reporter.result(ctx.machine.url())
 
 

@@ -150,16 +150,23 @@ class Machine(ABC):
 
     def destroy(self, reporter: Reporter) -> None:
         """Remove the machine with its data, its key and Vagrant's notes. Cached images stay."""
+        if not self.exists:
+            self._remove_remains()
+            reporter.line(f"✓ there is no machine {self.name}")
+            return
         with reporter.step(f"remove {self.where}"):
-            if self.exists:
-                with self.driver.vagrant() as vagrant:
-                    vagrant.destroy()
-            self._remove_orphans()
-            self.forget()
-            for folder in (self.paths.key.parent, self.paths.console.parent, self.paths.dotfile):
-                shutil.rmtree(folder, ignore_errors=True)
-            with contextlib.suppress(OSError):  # other files are kept there too
-                self.paths.state.rmdir()
+            with self.driver.vagrant() as vagrant:
+                vagrant.destroy()
+            self._remove_remains()
+
+    def _remove_remains(self) -> None:
+        """Remove all of the machine that Vagrant does not remove, or does not know."""
+        self._remove_orphans()
+        self.forget()
+        for folder in (self.paths.key.parent, self.paths.console.parent, self.paths.dotfile):
+            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # other files are kept there too
+            self.paths.state.rmdir()
 
     @property
     def exists(self) -> bool:
@@ -173,6 +180,11 @@ class Machine(ABC):
     def url(self) -> str:
         """The address at which a browser on this computer finds the hub."""
         return f"{self.settings.tls.own_scheme}://127.0.0.1:{self.settings.vm.port}/"
+
+    def check_running(self) -> None:
+        """Raise HubwrightError unless the machine runs."""
+        if self.status() != "running":
+            raise self._not_running()
 
     def ssh_argv(self, command: Sequence[str] = ()) -> list[str]:
         """The ssh command that logs in to the machine."""

@@ -111,6 +111,34 @@ def test_destroy_leaves_nothing_but_what_others_keep(
     assert vagrant.calls.count("destroy") == 1
 
 
+@pytest.mark.usefixtures("programs", "vagrant")
+def test_destroy_says_that_there_is_no_machine(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = hub()
+    machine_of(settings).destroy(Reporter())
+    assert "✓ there is no machine hubwright\n" in capsys.readouterr().err
+    machine_of(settings).up(QUIET)
+    machine_of(settings).destroy(Reporter())
+    assert "✓ remove the machine hubwright" in capsys.readouterr().err
+
+
+def test_a_url_is_that_of_a_machine_that_runs(
+    hub: Hub, programs: Programs, vagrant: Vagrant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = hub()
+    monkeypatch.setenv("HUBWRIGHT_CONFIG", str(settings.root / "hub.toml"))
+
+    def url() -> tuple[str, str]:
+        ended = CliRunner().invoke(cli, ["url"], standalone_mode=False)
+        return ended.stdout, str(ended.exception or "")
+
+    assert url() == ("", "the machine hubwright: is not created")
+    machine_of(settings).up(QUIET)
+    assert url() == ("https://127.0.0.1:8000/\n", "")
+    programs.answers["docker container inspect"] = inspected(running=False)
+    assert url() == ("", "the machine hubwright: is stopped")
+    assert vagrant.calls == ["up docker"]
+
+
 def test_halt_stops_what_runs(hub: Hub, programs: Programs, vagrant: Vagrant) -> None:
     settings = hub()
     machine_of(settings).halt(QUIET)
