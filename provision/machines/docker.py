@@ -106,7 +106,7 @@ class DockerMachine(Machine):
     def _refuse_taken_name(self) -> None:
         if docker("ps", "--all", "--quiet", "--filter", f"name=^/{self.name}$").strip():
             raise HubwrightError(
-                f"a container named {self.name} exists and is not ours",
+                f"a container named {self.name} exists and belongs to another folder or program",
                 where=HERE,
                 hint="choose another name: [vm] name, in site.toml",
             )

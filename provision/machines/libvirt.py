@@ -145,7 +145,8 @@ class LibvirtMachine(VirtualMachine):
         if self.domain in virsh("list", "--all", "--name").split():
             if virsh("desc", self.domain).strip() != self.description:
                 raise HubwrightError(
-                    f"a machine named {self.domain} exists in libvirt and is not ours",
+                    f"a machine named {self.domain} exists in libvirt "
+                    "and belongs to another folder or program",
                     where=HERE,
                     hint="choose another name: [vm] name, in site.toml",
                 )

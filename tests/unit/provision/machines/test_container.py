@@ -89,7 +89,9 @@ def test_a_name_of_somebody_elses_container_is_refused(
     hub: Hub, programs: Programs, vagrant: Vagrant
 ) -> None:
     programs.answers["docker ps --all --quiet --filter name=^/hubwright$"] = "ba9876543210\n"
-    with pytest.raises(HubwrightError, match="a container named hubwright exists and is not ours"):
+    with pytest.raises(
+        HubwrightError, match="named hubwright exists and belongs to another folder or program"
+    ):
         machine_of(hub()).up(QUIET)
     assert vagrant.calls == []
     assert not programs.called("docker rm")

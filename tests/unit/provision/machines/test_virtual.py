@@ -186,7 +186,9 @@ def test_a_machine_of_somebody_else_is_left_alone(hub: Hub, programs: Programs) 
         f"{VIRSH} list": "hubwright-default\n",
         f"{VIRSH} desc": "Source: /home/Vagrantfile\n",
     }
-    with pytest.raises(HubwrightError, match="hubwright-default exists in libvirt and is not ours") as caught:
+    with pytest.raises(
+        HubwrightError, match="hubwright-default exists in libvirt and belongs to another"
+    ) as caught:
         LibvirtMachine(hub())._remove_orphans()
     assert "[vm] name" in caught.value.hint
     assert not programs.called(f"{VIRSH} undefine")
