@@ -9,19 +9,22 @@ import click
 
 from provision.cli.hosts import run_on_hosts
 from provision.cli.options import Context, HostOptions, consent
+from provision.errors import SettingsError
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder")
 @click.pass_obj
-def new(ctx: Context, folder: Path) -> None:
+def new(ctx: Context, folder: str) -> None:
     """Start a hub in a folder of its own: hub.toml, the notebook image, a Vagrantfile and a fabfile.
 
     All commands work from there, `vagrant up` and `fab deploy` too. FOLDER must be new or empty.
     """
     from provision import own_folder
 
-    own_folder.create(folder, ctx.reporter)
+    if not folder.strip():
+        raise SettingsError("the folder's name is empty", hint="name a new folder; `.` is this one")
+    own_folder.create(Path(folder), ctx.reporter)
 
 
 @click.command()

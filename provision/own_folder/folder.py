@@ -77,7 +77,8 @@ def create(folder: Path, reporter: Reporter) -> None:
     reporter.line(f"✓ wrote {', '.join(sorted(names))} in {target}")
     on_path = shutil.which("hubwright")
     called = "hubwright" if on_path and Path(on_path).resolve() == program().resolve() else str(program())
-    place = shlex.quote(str(folder))
+    # After a dash `cd` would look for options.
+    place = shlex.quote(f"./{folder}" if str(folder).startswith("-") else str(folder))
     reporter.line(f"  next: cd {place}; edit hub.toml; `{called} up` raises a machine with this hub,")
     reporter.line(f"  and `{called} apply -H user@host` makes it of a host that you have")
 
@@ -118,6 +119,12 @@ def _refuse_unfit(target: Path) -> None:
             "is inside Hubwright's own folder",
             where=str(target),
             hint=f"name a folder outside {PROJECT}",
+        )
+    if target.is_symlink() and not target.exists():
+        raise SettingsError(
+            f"is a link to {target.readlink()}, which does not exist",
+            where=str(target),
+            hint="make that folder first, or name another one",
         )
     if target.exists() and not target.is_dir():
         raise SettingsError("is not a folder", where=str(target), hint="name another one")

@@ -116,6 +116,29 @@ def test_a_folder_with_content_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["hub.toml"]
 
 
+@pytest.mark.parametrize("name", ["", " "])
+def test_no_name_is_not_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = run("new", name).exception
+    assert isinstance(refused, SettingsError)
+    assert str(refused) == "the folder's name is empty"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_next_step_names_a_folder_that_looks_like_an_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "next: cd ./-rf;" in CliRunner().invoke(cli, ["new", "--", "-rf"]).stderr
+    assert (tmp_path / "-rf" / "hub.toml").exists()
+
+
+def test_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "hub").symlink_to("gone")
+    refused = run("new", str(tmp_path / "hub")).exception
+    assert str(refused) == f"{tmp_path / 'hub'}: is a link to gone, which does not exist"
+
+
 @pytest.mark.parametrize("place", [PROJECT / "hubs" / "mine", PROJECT])
 def test_the_project_itself_takes_no_hub(place: Path) -> None:
     with pytest.raises(SettingsError, match=r"is inside Hubwright's own folder") as refused:
