@@ -34,8 +34,8 @@ class Extend(Section):
     )
     packages: LocalPath | None = Field(
         None,
-        description="Requirements with versions and hashes (`uv pip compile --generate-hashes`), into the "
-        "hub's own environment.",
+        description="A file of requirements with versions and hashes (`uv pip compile --generate-hashes "
+        "requirements.in -o requirements.txt`), into the hub's own environment.",
     )
     roles: Annotated[tuple[LocalPath, ...], Field(strict=False)] = Field(
         (), description="Python files with a role each, treated like the shipped ones."

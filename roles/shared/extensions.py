@@ -10,6 +10,7 @@ from provision.errors import SettingsError
 from provision.settings import Settings
 
 ENTRY = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)")
+COMPILE = "`uv pip compile --generate-hashes requirements.in -o requirements.txt` writes such a file"
 
 
 def read_hub_config(settings: Settings) -> dict[str, str]:
@@ -43,6 +44,8 @@ def read_packages(settings: Settings, lock: str) -> str:
     path = settings.path(relative)
     where = f"extend.packages: {path}"
     own = dict(_pins(_read(path, where), where))
+    if not own:
+        raise SettingsError("names no package", where=where, hint=f"{COMPILE}; or leave the key out")
     hub = {name: entry for name, (_, entry) in _pins(lock, "the hub's lock")}
     versions = {name: version for name, (version, _) in _pins(lock, "the hub's lock")}
     for name, (version, _) in own.items():
@@ -50,7 +53,9 @@ def read_packages(settings: Settings, lock: str) -> str:
             raise SettingsError(
                 f"{name}=={version} does not go with the hub, which has {name}=={versions[name]}",
                 where=where,
-                hint="compile it with the hub's as constraints: `uv pip compile -c roles/locks/hub.txt`",
+                hint="compile it with the hub's as constraints: "
+                "`uv pip compile --generate-hashes -c roles/locks/hub.txt requirements.in "
+                "-o requirements.txt`",
             )
     return "".join(f"{entry}\n" for name, (_, entry) in own.items() if name not in hub)
 
@@ -67,7 +72,7 @@ def _pins(text: str, where: str) -> Iterator[tuple[str, tuple[str, str]]]:
             raise SettingsError(
                 f"{entry.split()[0]!r} has no version or no hash",
                 where=where,
-                hint="`uv pip compile --generate-hashes requirements.in` writes such a file",
+                hint=COMPILE,
             )
         yield re.sub(r"[-_.]+", "-", match[1]).lower(), (match[2], entry)
 

@@ -110,6 +110,8 @@ def test_own_packages_are_in_the_hubs_environment(hub: Hub) -> None:
         ("jupyterhub-x\n", "'jupyterhub-x' has no version or no hash"),
         ("jupyterhub-x==1.0\n", "has no version or no hash"),
         (f"jupyterhub-x>=1.0 {HASH}\n", "has no version or no hash"),
+        ("", "names no package"),
+        ("# nothing yet\n\n", "names no package"),
         ("-r other.txt\n", "'-r' has no version or no hash"),
         (f"traitlets==4.0 {HASH}\n", "traitlets==4.0 does not go with the hub, which has traitlets=="),
     ],
