@@ -142,12 +142,14 @@ def logs(c: Any, unit: str = "", server: str = "", lines: int = 100, follow: boo
 
 
 def _role_task(role: roles.Role) -> Any:
+    """The task that applies one role. Its prefix keeps it apart from the commands, such as status-page."""
+
     def apply_role(c: Any, accept_new_host_key: bool = False) -> Exit:
         return _run_on_hosts(c, "apply", (role.name,), accept_new_host_key)
 
-    apply_role.__name__ = role.name
+    apply_role.__name__ = f"role_{role.name}"
     apply_role.__doc__ = f"Deploy only {role.about}, after what that needs."
-    return task(name=role.name.replace("_", "-"), help=HELP)(served_once(apply_role))
+    return task(name=f"role-{role.name.replace('_', '-')}", help=HELP)(served_once(apply_role))
 
 
 for _role in roles.SHIPPED:

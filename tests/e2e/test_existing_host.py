@@ -209,7 +209,7 @@ def test_one_after_it_changes_nothing(operator: Operator, host: Host, there: tup
     before = host.snapshot("managed")
     assert operator.fab(*there, "deploy").unchanged
     assert operator.hubwright("apply", *there).unchanged
-    assert operator.fab(*there, "hub").unchanged
+    assert operator.fab(*there, "role-hub").unchanged
     assert host.snapshot("managed") == before
 
 

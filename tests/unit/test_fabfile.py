@@ -9,8 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from invoke.collection import Collection
 
 import fabfile
+import roles
+from provision.cli import cli
 from provision.errors import Exit, SettingsError
 from provision.machines.docker import DockerMachine
 from provision.settings import Settings
@@ -62,6 +65,12 @@ def test_logs_that_cannot_be_shown(monkeypatch: pytest.MonkeyPatch, words: dict[
     logs: Any = inspect.unwrap(fabfile.logs.body)
     with pytest.raises(SettingsError):
         logs(None, **words)
+
+
+def test_a_task_of_a_command_s_name_does_the_same() -> None:
+    tasks = Collection.from_module(fabfile).task_names
+    assert set(tasks) & set(cli.commands) == {"logs", "plan", "status", "verify"}
+    assert set(tasks) >= {f"role-{name.replace('_', '-')}" for name in roles.SHIPPED.names}
 
 
 @pytest.mark.parametrize("hosts", ["", ",", ",,"])

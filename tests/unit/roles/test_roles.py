@@ -564,11 +564,6 @@ def test_title_and_announcement_are_shown(
     assert dict(config.JupyterHub.template_vars).items() >= shown.items()
 
 
-def test_no_role_takes_the_name_of_a_task() -> None:
-    """fab has a task for each role beside those that work on whole hosts."""
-    assert not set(roles.SHIPPED.names) & {"deploy", "logs", "plan", "status", "verify"}
-
-
 # --- while Docker still starts --------------------------------------------------------------------
 
 
