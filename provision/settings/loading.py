@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator, Mapping
@@ -175,8 +176,21 @@ def _refuse_open_secrets(secrets: Path, layers: Mapping[str, Mapping[str, Any]])
                 raise SettingsError(
                     "is a secret and may not stand in this file",
                     where=f"{name}: {'.'.join(path)}",
-                    hint=f"move it to {secrets} (mode 600) or to a variable {_variable(path)}",
+                    hint=_place_for(path, secrets, layers),
                 )
+
+
+def _place_for(path: tuple[str, ...], secrets: Path, layers: Mapping[str, Mapping[str, Any]]) -> str:
+    """The next step for a secret in an open file. One of another type would be refused elsewhere too."""
+    move = f"move it to {secrets} (mode 600) or to a variable {_variable(path)}"
+    types = variants(Settings.model_fields[path[0]].annotation)
+    named = [layer[path[0]]["type"] for layer in layers.values() if _find(layer, (path[0], "type"))]
+    now = named[-1] if named else next(iter(types), None)
+    if now not in list(types) or path[-1] in types[now].model_fields:
+        return move
+    others = _types_with(path, types[now])
+    belongs = f'it belongs to type = "{others[0]}", and the type is "{now}"'
+    return f"{belongs}: take it out; or set that type and {move}"
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -218,8 +232,10 @@ def _explain(error: ValidationError, layers: Mapping[str, Mapping[str, Any]]) ->
         path, section = _place(item["loc"])
         if item["type"].startswith("union_tag"):
             path = (*path, "type")
-        place = ": ".join(filter(None, (_origin(path, layers), ".".join(path))))
-        lines.append(f"{place}: {_reason(item['type'], item['msg'], path, section)}")
+        file = _origin(path, layers)
+        place = ": ".join(filter(None, (file, ".".join(path))))
+        reason = _reason(item["type"], item["msg"], path, section)
+        lines.append(f"{place}: {reason if path else _with_files(reason, file, layers)}")
     return SettingsError(
         "\n".join(lines), hint="`hubwright config explain` lists the keys; nothing was changed"
     )
@@ -231,6 +247,16 @@ def _origin(path: tuple[str, ...], layers: Mapping[str, Mapping[str, Any]]) -> s
         if path and _find(layers[name], path) is not None:
             return name
     return next(iter(layers))
+
+
+def _with_files(reason: str, file: str, layers: Mapping[str, Mapping[str, Any]]) -> str:
+    """A reason about several keys, with the file of each value in it that is not of `file`."""
+
+    def named(match: re.Match[str]) -> str:
+        origin = _origin((match[1], match[2]), layers)
+        return match[0] if origin == file else f"{match[0]} (in {origin})"
+
+    return re.sub(r'\b([a-z]+)\.([a-z_]+) = "[^"]*"', named, reason)
 
 
 def _place(location: tuple[int | str, ...]) -> tuple[tuple[str, ...], type[BaseModel] | None]:

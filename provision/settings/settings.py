@@ -80,7 +80,8 @@ class Settings(Section):
                 )
         elif bool(admins) != (self.auth.admin_password is not None):
             raise ValueError(
-                "auth.admin_password is missing: users.admins enter with it"
+                "auth.admin_password is missing: users.admins enter with it; give it in secrets.toml "
+                "(mode 600) or as HUBWRIGHT__AUTH__ADMIN_PASSWORD"
                 if admins
                 else "auth.admin_password belongs to users.admins, which is empty"
             )

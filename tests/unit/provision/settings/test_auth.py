@@ -16,6 +16,7 @@ HIDDEN = "correct-horse-battery"
 SHARED = '[auth]\ntype = "shared-password"\n'
 PASSWORD = f'[auth]\nuser_password = "{HIDDEN}"\n'
 ADMIN = "x" * 32
+GIVE_IT = "give it in secrets.toml (mode 600) or as HUBWRIGHT__"
 BOTH = f'{PASSWORD}admin_password = "{ADMIN}"\n'
 
 
@@ -111,8 +112,7 @@ def test_a_key_is_looked_for_in_its_type(
 
 def test_a_password_is_asked_for(tmp_path: Path) -> None:
     assert refusal(tmp_path, SHARED) == (
-        "hub.toml: auth.user_password: is missing; give it in secrets.toml (mode 600) or as "
-        "HUBWRIGHT__AUTH__USER_PASSWORD"
+        f"hub.toml: auth.user_password: is missing; {GIVE_IT}AUTH__USER_PASSWORD"
     )
 
 
@@ -154,7 +154,12 @@ def test_a_password_is_one_that_the_hub_takes(
             "",
             'users.admins should be empty with auth.type = "tmp": its visitors have no names',
         ),
-        ("['ada']", SHARED, PASSWORD, "auth.admin_password is missing: users.admins enter with it"),
+        (
+            "['ada']",
+            SHARED,
+            PASSWORD,
+            f"auth.admin_password is missing: users.admins enter with it; {GIVE_IT}AUTH__ADMIN_PASSWORD",
+        ),
         ("[]", SHARED, BOTH, "auth.admin_password belongs to users.admins, which is empty"),
         ("['Ada']", SHARED, BOTH, 'users.admins: "Ada" should be "ada": the hub writes names in lower case'),
         ("['ada', 'bob', 'ada']", SHARED, BOTH, 'users.admins: names "ada" twice'),
@@ -173,6 +178,14 @@ def test_admins_are_names_that_can_log_in(
     assert message.startswith(f"hub.toml: {reason}")
 
 
+def test_the_file_that_leaves_admins_without_a_login_is_named(tmp_path: Path) -> None:
+    text = f"[users]\nadmins = ['ada']\n{SHARED}"
+    assert refusal(tmp_path, text, site="[auth]\ntype = 'tmp'") == (
+        'hub.toml: users.admins should be empty with auth.type = "tmp" (in site.toml): '
+        "its visitors have no names"
+    )
+
+
 def test_admins_are_kept_in_their_order(hub: Callable[..., Settings]) -> None:
     settings = hub(f"[users]\nadmins = ['bob', 'ada@example.org']\n{SHARED}", secrets=BOTH)
     assert settings.users.admins == ("bob", "ada@example.org")
@@ -186,6 +199,32 @@ def test_a_password_in_an_open_file_is_refused(tmp_path: Path, name: str) -> Non
     text = f'{SHARED}user_password = "{HIDDEN}"'
     message = refusal(tmp_path, text) if name == "hub" else refusal(tmp_path, site=text)
     assert message == f"{name}.toml: auth.user_password: is a secret and may not stand in this file"
+
+
+@pytest.mark.parametrize(
+    ("hub", "site", "hint"),
+    [
+        (
+            "[auth]\ntype = 'tmp'\n",
+            "",
+            'it belongs to type = "shared-password", and the type is "tmp": take it',
+        ),
+        ("[auth]\n", "", 'it belongs to type = "shared-password", and the type is "tmp": take it'),
+        (SHARED, "[auth]\ntype = 'tmp'\n", 'it belongs to type = "shared-password", and the type is "tmp"'),
+        ("[auth]\n", SHARED, "move it to "),
+        (SHARED, "", "move it to "),
+        ("[auth]\ntype = 'ldap'\n", "", "move it to "),
+        ("[auth]\ntype = ['tmp']\n", "", "move it to "),
+    ],
+)
+def test_a_password_in_an_open_file_is_not_sent_where_it_is_refused(
+    tmp_path: Path, hub: str, site: str, hint: str
+) -> None:
+    (tmp_path / "hub.toml").write_text(f'{hub}user_password = "{HIDDEN}"\n{IMAGE}', encoding="utf-8")
+    (tmp_path / "site.toml").write_text(site, encoding="utf-8")
+    with pytest.raises(SettingsError, match="is a secret") as caught:
+        load(tmp_path / "hub.toml", {})
+    assert caught.value.hint.startswith(hint)
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
