@@ -247,3 +247,38 @@ def test_a_file_that_ends_the_program_is_refused(hub: Hub) -> None:
 def test_ctrl_c_while_a_role_is_loaded_ends_the_program(hub: Hub) -> None:
     with pytest.raises(KeyboardInterrupt):
         apply.check(own(hub, "raise KeyboardInterrupt\n"))
+
+
+@pytest.mark.parametrize(
+    ("resources", "where", "words"),
+    [
+        (
+            'Directory("/srv/a"), Directory("/srv/a", mode=0o700)',
+            "role motd",
+            "two of directory:/srv/a, with",
+        ),
+        (
+            'Directory("/etc/jupyterhub", mode=0o777)',
+            "roles base and motd",
+            "two of directory:/etc/jupyterhub,",
+        ),
+        ('Directory("srv/a")', "role motd", "directory:srv/a has a relative path"),
+    ],
+)
+def test_resources_that_never_become_true_are_refused(
+    hub: Hub, resources: str, where: str, words: str
+) -> None:
+    settings = own(hub, ROLE.replace('Directory("/srv/motd")', resources))
+    with pytest.raises(SettingsError, match=words) as caught:
+        apply.steps(settings, inputs(settings).images)
+    assert caught.value.where == where
+
+
+def test_equal_resources_may_stand_twice(hub: Hub) -> None:
+    settings = own(hub, ROLE.replace(STEPS, 'lambda inputs: [Directory("/srv/motd")] * 2'))
+    assert len(apply.steps(settings, inputs(settings).images)[-1].resources) == 2
+
+
+def test_a_mistake_in_the_steps_of_a_role_is_found_before_images_are_built(hub: Hub) -> None:
+    with pytest.raises(SettingsError, match="steps returned None"):
+        apply.check(own(hub, ROLE.replace(STEPS, "lambda inputs: None")))
