@@ -282,3 +282,11 @@ def test_equal_resources_may_stand_twice(hub: Hub) -> None:
 def test_a_mistake_in_the_steps_of_a_role_is_found_before_images_are_built(hub: Hub) -> None:
     with pytest.raises(SettingsError, match="steps returned None"):
         apply.check(own(hub, ROLE.replace(STEPS, "lambda inputs: None")))
+
+
+def test_roles_in_files_of_one_name_are_two_roles(hub: Hub) -> None:
+    for name in ("a", "b"):
+        (hub().root / name).mkdir()
+        beside(hub, f"{name}/role.py", ROLE.replace("motd", name))
+    settings = hub("[extend]\nroles = ['a/role.py', 'b/role.py']")
+    assert roles.table(settings).names[-2:] == ("a", "b")
