@@ -80,6 +80,15 @@ def _refuse_conflicts(found: Iterable[RoleSteps]) -> None:
 def check(settings: Settings, only: Iterable[str] = ()) -> None:
     """Refuse (SettingsError) what `steps` would refuse, before images are built, which takes minutes."""
     steps(settings, NOT_BUILT, only)
+    image = settings.image
+    if image.build is not None:
+        images.recipe_context(settings, images.notebook(settings))
+    if image.archive is not None and not settings.path(image.archive).is_file():
+        raise SettingsError(
+            "there is no such file",
+            where=f"image.archive: {settings.path(image.archive)}",
+            hint="write it with `docker save`; a relative path starts at hub.toml's folder",
+        )
 
 
 def _inputs(settings: Settings, sources: Mapping[str, ImageSource], only: Iterable[str]) -> Inputs:

@@ -123,6 +123,28 @@ def test_bad_settings_are_one_screen_and_exit_code_2(
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[extend]\nroles = ['no.py']\n" + IMAGE, "no.py: there is no such file"),
+        ("[extend]\nhub_config = ['no.py']\n" + IMAGE, "no.py: cannot be read"),
+        (
+            "[hub]\ndomain = 'a.b'\n[tls]\nmode = 'files'\ncertificate = 'no.pem'\nkey = 'no.key'\n" + IMAGE,
+            "cannot be read",
+        ),
+        ("[downloads]\nca_certificates = ['no.pem']\n" + IMAGE, "no.pem: cannot be read"),
+        ("[image]\nbuild = 'no'\n", "no: has no Dockerfile"),
+        ("[image]\narchive = 'no.tar'\n", "no.tar: there is no such file"),
+    ],
+)
+def test_files_that_are_not_there_are_found_by_the_check(
+    run: Run, project: Path, text: str, words: str
+) -> None:
+    (project / "hub.toml").write_text(text)
+    code, _, err = run("config", "check")
+    assert (code, words in err, "is valid" in err) == (2, True, False), err
+
+
 def test_mistakes_stand_below_each_other(run: Run, project: Path) -> None:
     (project / "hub.toml").write_text("[hub]\nprot = 1\nport = 'x'\n" + IMAGE)
     code, _, err = run("config", "check")
