@@ -17,7 +17,7 @@ from reprlib import repr as short
 from typing import Any, TypeVar
 
 from provision.agent.resources import GeneratedSecret, Resource
-from provision.errors import HubwrightError, SettingsError
+from provision.errors import SettingsError
 from provision.settings import Settings
 from roles.role import Caller, Data, Door, Page, Role
 
@@ -199,7 +199,7 @@ class _Guard:
         try:
             result = function(given)
             return tuple(result) if isinstance(result, Iterator) else result
-        except (KeyboardInterrupt, HubwrightError):
+        except (KeyboardInterrupt, SettingsError):
             raise
         except BaseException as error:  # whatever their code raises, SystemExit too
             line = _line(error, self.path) or _first_line(function, self.path)

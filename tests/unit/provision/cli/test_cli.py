@@ -23,6 +23,7 @@ from provision.deploy import inspect, server_logs
 from provision.errors import HubwrightError
 from provision.machines.docker import DockerMachine
 from provision.report.outcomes import HostStatus, Outcome
+from provision.report.reporter import Reporter
 from provision.settings import Settings
 from provision.ssh import Access, Target
 
@@ -463,6 +464,46 @@ def test_status_ends_with_1_unless_all_is_well(
     assert (as_json["healthy"], as_json["servers"], as_json["faults"]) == (healthy, 3, faults)
 
 
+ROLE = "from roles.role import Role\nROLE = Role('mine', '', lambda _: [], {})"
+BROKEN = {
+    "missing": "",
+    "no Python": "if:",
+    "a mistake in units": ROLE.format("units=lambda _: 1 / 0"),
+    "a mistake in wanted": ROLE.format("wanted=lambda _: 3"),
+}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize(
+    "words", [("status",), ("logs",), ("logs", "--unit", "culler"), ("destroy", "--yes")]
+)
+def test_a_broken_role_of_the_operators_own_is_a_warning_to_all_that_apply_nothing(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], text: str
+) -> None:
+    removed: list[bool] = []
+
+    def answer(*_: Any, show: Any = None) -> str:
+        if show:
+            show("a line")
+        return json.dumps({"deployed": True, "faults": []})
+
+    def plan_or_apply(
+        _: Settings, targets: list[Target], *__: Any, remove: bool, **___: Any
+    ) -> list[Outcome]:
+        removed.append(remove)
+        return [Outcome(target.name) for target in targets]
+
+    (project / "hub.toml").write_text("[extend]\nroles = ['mine.py']\n" + IMAGE)
+    if text:
+        (project / "mine.py").write_text(text + "\n")
+    monkeypatch.setattr(inspect, "command", answer)
+    monkeypatch.setattr(deployment, "plan_or_apply", plan_or_apply)
+    code, _, err = run(*words, "-H", "host")
+    assert code == 0, err
+    assert err.count(f"warning: extend.roles: {project / 'mine.py'}: ") == 1
+    assert removed == ([True] if words[0] == "destroy" else [])
+
+
 @pytest.mark.parametrize("command", ["logs", "status-page"])
 def test_a_password_is_asked_for_once(run: Run, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     asked: list[str] = []
@@ -492,7 +533,7 @@ def test_status_of_many_hosts_survives_one_that_is_away(
         return json.dumps({"deployed": True, "faults": []})
 
     monkeypatch.setattr(inspect, "command", command)
-    here, away = inspect.status(hub(), [Target("here"), Target("away")], Access())
+    here, away = inspect.status(hub(), [Target("here"), Target("away")], Access(), Reporter())
     assert (here.healthy, away.healthy, str(away.error)) == (True, False, "away: does not answer")
 
 

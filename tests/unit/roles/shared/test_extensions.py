@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,9 @@ import roles
 from provision.agent.resources import CommandFailed, File, Problem, PythonEnv
 from provision.deploy import apply
 from provision.errors import SettingsError
+from provision.report.reporter import Reporter
 from provision.settings import Settings
+from provision.ssh import Access, Target
 from tests.support.fakes.host import Host, inputs
 from tests.support.fakes.machine import FakeMachine
 
@@ -290,3 +293,10 @@ def test_roles_in_files_of_one_name_are_two_roles(hub: Hub) -> None:
         beside(hub, f"{name}/role.py", ROLE.replace("motd", name))
     settings = hub("[extend]\nroles = ['a/role.py', 'b/role.py']")
     assert roles.table(settings).names[-2:] == ("a", "b")
+
+
+def test_a_removal_needs_no_role_of_the_operators_own(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "run_on_host", lambda *_: None)
+    options: Any = {"reporter": Reporter(quiet=True), "access": Access(), "handle": lambda *_: None}
+    (outcome,) = apply.plan_or_apply(own(hub, "if:\n"), [Target("a")], "apply", remove=True, **options)
+    assert outcome.error is None
