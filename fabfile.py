@@ -115,7 +115,7 @@ def verify(c: Any) -> Exit:
 def status(c: Any) -> Exit:
     """Show the status of hosts."""
     settings = _settings()
-    found = inspect.status(settings, _targets(settings), _access(c))
+    found = inspect.status(settings, _targets(settings), _access(c), Reporter())
     show(Reporter(), found, as_json=False)
     return Exit.DONE if all(host.healthy for host in found) else Exit.FAILED
 
@@ -136,7 +136,8 @@ def logs(c: Any, unit: str = "", server: str = "", lines: int = 100, follow: boo
         asked: Any = {"name": server, "lines": lines, "follow": follow}
         known = server_logs(_targets(settings), _access(c), Reporter(), **asked)
         return Exit.DONE if known else Exit.FAILED
-    options: Any = {"unit": inspect.unit_of(settings, unit or "jupyterhub"), "lines": lines, "follow": follow}
+    unit = inspect.unit_of(settings, unit or "jupyterhub", Reporter())
+    options: Any = {"unit": unit, "lines": lines, "follow": follow}
     shown = inspect.logs(_targets(settings), _access(c), Reporter(), **options)
     return Exit.DONE if shown else Exit.FAILED
 

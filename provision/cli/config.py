@@ -31,7 +31,10 @@ def config_show(ctx: Context, as_json: bool) -> None:
 @config.command("check")
 @click.pass_obj
 def config_check(ctx: Context) -> None:
-    """Check the settings."""
+    """Check the settings and the files that they name, as `plan` does before it connects to a host."""
+    from provision.deploy import apply
+
+    apply.check(ctx.settings)
     ctx.reporter.line(f"✓ {ctx.settings.root / ctx.settings.file} is valid")
 
 

@@ -43,7 +43,7 @@ def destroy(ctx: Context, on: HostOptions, yes: bool) -> None:
 
     if on.hosts:
         names = ", ".join(target.name for target in on.targets(ctx.settings))
-        gone = ", ".join(inspect.data(ctx.settings))
+        gone = ", ".join(inspect.data(ctx.settings, ctx.reporter))
         what = f"everything of the hub on {names} (with {gone})"
     else:
         what = f"the machine {ctx.settings.vm.name}"

@@ -32,7 +32,7 @@ def status(ctx: Context, on: HostOptions, as_json: bool) -> None:
     from provision.deploy import inspect
     from provision.report.status import show
 
-    found = inspect.status(ctx.settings, on.targets(ctx.settings), on.access())
+    found = inspect.status(ctx.settings, on.targets(ctx.settings), on.access(), ctx.reporter)
     show(ctx.reporter, found, as_json=as_json)
     if not all(host.healthy for host in found):
         raise SystemExit(Exit.FAILED)
@@ -88,7 +88,7 @@ def logs(
         if not server_logs(targets, access, ctx.reporter, name=server, lines=lines, follow=follow):
             raise SystemExit(Exit.FAILED)
         return
-    unit = inspect.unit_of(ctx.settings, unit or "jupyterhub")
+    unit = inspect.unit_of(ctx.settings, unit or "jupyterhub", ctx.reporter)
     targets, access = on.targets(ctx.settings), on.access()
     if not inspect.logs(targets, access, ctx.reporter, unit=unit, lines=lines, follow=follow):
         raise SystemExit(Exit.FAILED)

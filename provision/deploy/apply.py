@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import roles
 from provision import images
 from provision.agent.events import End, Error, Event, Hello, Mode, Result
+from provision.agent.resources import Resource
 from provision.deploy import commands, timings
 from provision.deploy.bundle import PlacedFile, RoleSteps, manifest, pack
 from provision.deploy.parallel import fault, for_each_host
@@ -27,6 +28,9 @@ from roles.shared.inputs import ImageSource, Inputs
 Handler = Callable[[str, Event], None]
 Source = tuple[ImageSource, dict[str, Blob]]
 """The place that hosts take an image from, and the large inputs that it may need."""
+
+NOT_BUILT = {name: ImageSource("0" * 64, reference="not/built") for name in (NOTEBOOK, GRAPHITE)}
+"""Sources in place of those that are known only when images are built."""
 
 
 def exit_code(outcomes: Iterable[Outcome], mode: Mode) -> Exit:
@@ -46,12 +50,45 @@ def steps(
     inputs = _inputs(settings, sources, only)
     known = roles.table(settings)
     chosen = known.with_needs(only) if only else known
-    return [RoleSteps(role.name, role.needs, role.resources(inputs)) for role in chosen]
+    found = [RoleSteps(role.name, role.needs, role.resources(inputs)) for role in chosen]
+    _refuse_conflicts(found)
+    return found
+
+
+def _refuse_conflicts(found: Iterable[RoleSteps]) -> None:
+    """Refuse (SettingsError) resources that no run could ever make true."""
+    first: dict[str, tuple[str, Resource]] = {}
+    for role in found:
+        for resource in role.resources:
+            path = getattr(resource, "path", None)
+            if isinstance(path, str) and not path.startswith("/"):
+                raise SettingsError(
+                    f"{resource.id} has a relative path",
+                    where=f"role {role.name}",
+                    hint="paths on a host begin with /",
+                )
+            other, same = first.setdefault(resource.id, (role.name, resource))
+            if same != resource:
+                both = f"role {role.name}" if other == role.name else f"roles {other} and {role.name}"
+                raise SettingsError(
+                    f"there are two of {resource.id}, with different contents",
+                    where=both,
+                    hint="each would undo the other: leave one out, or give it another name",
+                )
 
 
 def check(settings: Settings, only: Iterable[str] = ()) -> None:
     """Refuse (SettingsError) what `steps` would refuse, before images are built, which takes minutes."""
-    _inputs(settings, {}, only)
+    steps(settings, NOT_BUILT, only)
+    image = settings.image
+    if image.build is not None:
+        images.recipe_context(settings, images.notebook(settings))
+    if image.archive is not None and not settings.path(image.archive).is_file():
+        raise SettingsError(
+            "there is no such file",
+            where=f"image.archive: {settings.path(image.archive)}",
+            hint="write it with `docker save`; a relative path starts at hub.toml's folder",
+        )
 
 
 def _inputs(settings: Settings, sources: Mapping[str, ImageSource], only: Iterable[str]) -> Inputs:

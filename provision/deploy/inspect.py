@@ -16,20 +16,37 @@ from provision.report.outcomes import HostStatus
 from provision.report.reporter import Reporter
 from provision.settings import Settings
 from provision.ssh import Access, Target, command
-from roles import keeper, table
+from roles import SHIPPED, Roles, keeper, table
 from roles.shared import paths
 
 MAX_LOG_LINES = 100_000
 REPORT = Path(host_report.__file__)
 
 
-def status(settings: Settings, targets: Sequence[Target], access: Access) -> list[HostStatus]:
+def _usable_roles(settings: Settings, reporter: Reporter) -> Roles:
+    """The roles of the settings; the shipped ones, with a warning, where the operator's own have a mistake.
+
+    A host can then still be looked at, and the hub be removed, while such a role is corrected.
+    """
+    try:
+        found = table(settings)
+        found.units(settings)
+    except SettingsError as error:
+        reporter.line(f"warning: {str(error).splitlines()[0]}; going on without your own roles")
+        return SHIPPED
+    return found
+
+
+def status(
+    settings: Settings, targets: Sequence[Target], access: Access, reporter: Reporter
+) -> list[HostStatus]:
     """Every host's status: its units, its files and images, and the hub's answer to a visitor's request."""
+    roles = _usable_roles(settings, reporter)
     question = {
-        "units": table(settings).units(settings),
+        "units": roles.units(settings),
         "door": settings.own_door,
-        "fresh": table(settings).fresh(settings),
-        "helpers": table(settings).containers(settings),
+        "fresh": roles.fresh(settings),
+        "helpers": roles.containers(settings),
         "hub": (keeper.NAME, settings.network.gateway, paths.HUB_PORT),
     }
     words = ["python3", "-c", REPORT.read_text(encoding="utf-8"), json.dumps(question)]
@@ -45,9 +62,9 @@ def status(settings: Settings, targets: Sequence[Target], access: Access) -> lis
     return for_each_host(targets, access, one)
 
 
-def data(settings: Settings) -> list[str]:
+def data(settings: Settings, reporter: Reporter) -> list[str]:
     """A few words for each kind of data on a host that a removal deletes."""
-    return [each.what for each in table(settings).state(settings)]
+    return [each.what for each in _usable_roles(settings, reporter).state(settings)]
 
 
 def check_logs(unit: str | None, server: str | None, lines: int) -> None:
@@ -60,11 +77,12 @@ def check_logs(unit: str | None, server: str | None, lines: int) -> None:
         raise SettingsError(f"--lines {lines}: cannot be shown", hint=f"give 1 to {MAX_LOG_LINES}")
 
 
-def unit_of(settings: Settings, name: str) -> str:
+def unit_of(settings: Settings, name: str, reporter: Reporter) -> str:
     """The systemd unit that `name` means: a unit of the hub's, the service of
     one of its timers, or a role's first unit. Raises SettingsError."""
-    units = table(settings).units(settings)
-    by_role = {role.name: role.units(settings) for role in table(settings).wanted(settings)}
+    roles = _usable_roles(settings, reporter)
+    units = roles.units(settings)
+    by_role = {role.name: role.units(settings) for role in roles.wanted(settings)}
     # A timer has no log of its own to speak of: the service that it starts writes it.
     started = {unit.removesuffix(".timer") for unit in units if unit.endswith(".timer")}
     if name.removesuffix(".service") in {*units, *started} or name in units:

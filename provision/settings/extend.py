@@ -49,10 +49,9 @@ class Extend(Section):
 
     @model_validator(mode="after")
     def _different_names(self) -> Extend:
-        for key in ("hub_config", "roles"):
-            names = [path.name for path in getattr(self, key)]
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(
-                    f"{key}: two files are called {twice[0]}, and hosts have one folder for them"
-                )
+        names = [path.name for path in self.hub_config]  # roles stay on this computer, so theirs may repeat
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"hub_config: two files are called {twice[0]}, and hosts have one folder for them"
+            )
         return self

@@ -23,6 +23,7 @@ from provision.deploy import inspect, server_logs
 from provision.errors import HubwrightError
 from provision.machines.docker import DockerMachine
 from provision.report.outcomes import HostStatus, Outcome
+from provision.report.reporter import Reporter
 from provision.settings import Settings
 from provision.ssh import Access, Target
 
@@ -121,6 +122,28 @@ def test_bad_settings_are_one_screen_and_exit_code_2(
     assert lines[0].startswith(first.format(folder=project))
     assert lines[-1].startswith(following)
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[extend]\nroles = ['no.py']\n" + IMAGE, "no.py: there is no such file"),
+        ("[extend]\nhub_config = ['no.py']\n" + IMAGE, "no.py: cannot be read"),
+        (
+            "[hub]\ndomain = 'a.b'\n[tls]\nmode = 'files'\ncertificate = 'no.pem'\nkey = 'no.key'\n" + IMAGE,
+            "cannot be read",
+        ),
+        ("[downloads]\nca_certificates = ['no.pem']\n" + IMAGE, "no.pem: cannot be read"),
+        ("[image]\nbuild = 'no'\n", "no: has no Dockerfile"),
+        ("[image]\narchive = 'no.tar'\n", "no.tar: there is no such file"),
+    ],
+)
+def test_files_that_are_not_there_are_found_by_the_check(
+    run: Run, project: Path, text: str, words: str
+) -> None:
+    (project / "hub.toml").write_text(text)
+    code, _, err = run("config", "check")
+    assert (code, words in err, "is valid" in err) == (2, True, False), err
 
 
 def test_mistakes_stand_below_each_other(run: Run, project: Path) -> None:
@@ -441,6 +464,46 @@ def test_status_ends_with_1_unless_all_is_well(
     assert (as_json["healthy"], as_json["servers"], as_json["faults"]) == (healthy, 3, faults)
 
 
+ROLE = "from roles.role import Role\nROLE = Role('mine', '', lambda _: [], {})"
+BROKEN = {
+    "missing": "",
+    "no Python": "if:",
+    "a mistake in units": ROLE.format("units=lambda _: 1 / 0"),
+    "a mistake in wanted": ROLE.format("wanted=lambda _: 3"),
+}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize(
+    "words", [("status",), ("logs",), ("logs", "--unit", "culler"), ("destroy", "--yes")]
+)
+def test_a_broken_role_of_the_operators_own_is_a_warning_to_all_that_apply_nothing(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], text: str
+) -> None:
+    removed: list[bool] = []
+
+    def answer(*_: Any, show: Any = None) -> str:
+        if show:
+            show("a line")
+        return json.dumps({"deployed": True, "faults": []})
+
+    def plan_or_apply(
+        _: Settings, targets: list[Target], *__: Any, remove: bool, **___: Any
+    ) -> list[Outcome]:
+        removed.append(remove)
+        return [Outcome(target.name) for target in targets]
+
+    (project / "hub.toml").write_text("[extend]\nroles = ['mine.py']\n" + IMAGE)
+    if text:
+        (project / "mine.py").write_text(text + "\n")
+    monkeypatch.setattr(inspect, "command", answer)
+    monkeypatch.setattr(deployment, "plan_or_apply", plan_or_apply)
+    code, _, err = run(*words, "-H", "host")
+    assert code == 0, err
+    assert err.count(f"warning: extend.roles: {project / 'mine.py'}: ") == 1
+    assert removed == ([True] if words[0] == "destroy" else [])
+
+
 @pytest.mark.parametrize("command", ["logs", "status-page"])
 def test_a_password_is_asked_for_once(run: Run, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     asked: list[str] = []
@@ -470,7 +533,7 @@ def test_status_of_many_hosts_survives_one_that_is_away(
         return json.dumps({"deployed": True, "faults": []})
 
     monkeypatch.setattr(inspect, "command", command)
-    here, away = inspect.status(hub(), [Target("here"), Target("away")], Access())
+    here, away = inspect.status(hub(), [Target("here"), Target("away")], Access(), Reporter())
     assert (here.healthy, away.healthy, str(away.error)) == (True, False, "away: does not answer")
 
 

@@ -126,7 +126,7 @@ def test_a_fault_on_one_host_is_not_the_others_(
         return "no JSON" if target is THREE else json.dumps(answer)
 
     monkeypatch.setattr(inspect, "command", command)
-    one, two, three = inspect.status(hub(), [ONE, TWO, THREE], Access())
+    one, two, three = inspect.status(hub(), [ONE, TWO, THREE], Access(), Reporter())
     assert (one.servers, one.error) == (1, None)
     assert str(two.error) == "two: RuntimeError: boom"
     assert str(three.error).startswith("three: JSONDecodeError")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,9 @@ import roles
 from provision.agent.resources import CommandFailed, File, Problem, PythonEnv
 from provision.deploy import apply
 from provision.errors import SettingsError
+from provision.report.reporter import Reporter
 from provision.settings import Settings
+from provision.ssh import Access, Target
 from tests.support.fakes.host import Host, inputs
 from tests.support.fakes.machine import FakeMachine
 
@@ -149,3 +152,153 @@ def test_a_file_that_holds_no_fitting_role_is_refused(hub: Hub, text: str, words
     with pytest.raises(SettingsError, match=words) as caught:
         apply.check(hub("[extend]\nroles = ['motd.py']"))
     assert caught.value.where == f"extend.roles: {path}"
+
+
+def own(hub: Hub, text: str) -> Settings:
+    """Settings with one own role."""
+    beside(hub, "motd.py", text)
+    return hub("[extend]\nroles = ['motd.py']")
+
+
+def with_fields(fields: str) -> str:
+    """A role file with further fields, from line 6 on."""
+    return ROLE.replace('needs=("hub",)', f'needs=("hub",),\n{fields}')
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (ROLE.replace('"motd"', "3"), "its name should be text, not 3"),
+        (ROLE.replace('("hub",)', '"hub"'), r"needs should be a tuple, such as \(.*, not 'hub'"),
+        (with_fields('units=("a",)'), r"units should be a function, not \('a',\)"),
+        (with_fields("wanted=True"), "wanted should be a function, not True"),
+        (with_fields("state=('/srv',)"), "state should be a tuple, such as .*, not"),
+        (with_fields("fresh=(('/srv/a', 'soon'),)"), "fresh should have pairs of a path and seconds"),
+        (with_fields("calls_hub='me'"), "calls_hub should be a Caller, not 'me'"),
+        (with_fields("page='me'"), "page should be a Page, not 'me'"),
+    ],
+)
+def test_fields_of_the_wrong_kind_are_refused(hub: Hub, text: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words) as caught:
+        apply.check(own(hub, text))
+    assert caught.value.where == f"extend.roles: {hub().root / 'motd.py'}"
+    assert caught.value.hint.startswith("write ")
+
+
+def ask_all(settings: Settings) -> None:
+    """Call every function of the own role."""
+    role = list(roles.table(settings))[-1]
+    role.units(settings)
+    role.doors(settings)
+    role.resources(inputs(settings))
+
+
+STEPS = 'lambda inputs: [Directory("/srv/motd")]'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (ROLE.replace(STEPS, "lambda inputs: 1 / 0"), "steps ended with ZeroDivisionError: division by zero"),
+        (ROLE.replace(STEPS, "lambda inputs: exit(3)"), "steps ended with SystemExit: 3"),
+        (ROLE.replace(STEPS, "lambda: []"), "steps ended with TypeError: .*takes 0 positional arguments"),
+        (ROLE.replace(STEPS, "lambda inputs: (1 / n for n in [0])"), "steps ended with ZeroDivisionError"),
+        (ROLE.replace(STEPS, "lambda inputs: None"), "steps returned None in place of a list of Resource"),
+        (ROLE.replace(STEPS, "lambda inputs: 'abc'"), "steps returned 'abc' in place of a list"),
+        (
+            ROLE.replace(STEPS, "lambda inputs: ['abc']"),
+            "steps returned 'abc' among its values, which is no Resource",
+        ),
+        (with_fields("wanted=lambda settings: settings.swarm"), "wanted ended with AttributeError"),
+        (with_fields("wanted=lambda settings: None"), "wanted returned None in place of bool"),
+        (with_fields("units=lambda settings: 'a'"), "units returned 'a' in place of a tuple of str"),
+        (with_fields("units=lambda settings: [3]"), "units returned 3 among its values, which is no str"),
+        (with_fields("doors=lambda settings: (80,)"), "doors returned 80 among its values, which is no Door"),
+    ],
+)
+def test_a_mistake_in_a_function_of_a_role_names_file_line_and_role(hub: Hub, text: str, words: str) -> None:
+    settings = own(hub, text)
+    line = 6 if text.count("\n") > ROLE.count("\n") else 5
+    with pytest.raises(SettingsError, match=rf"role motd, at line {line}: {words}") as caught:
+        ask_all(settings)
+    assert caught.value.where == f"extend.roles: {settings.root / 'motd.py'}"
+
+
+def test_a_mistake_deep_in_a_role_is_told_with_its_last_line_in_the_file(hub: Hub) -> None:
+    steps = "def steps(inputs):\n    import json\n    return json.loads('{')\n\nROLE"
+    text = ROLE.replace(STEPS, "steps").replace("ROLE", steps, 1)
+    with pytest.raises(SettingsError, match="role motd, at line 7: steps ended with JSONDecodeError"):
+        apply.steps(own(hub, text), inputs(hub()).images)
+
+
+def test_a_resource_that_cannot_be_sent_is_refused(hub: Hub) -> None:
+    text = ROLE.replace('/srv/motd")', "/srv/motd\", owner=b'x')")
+    with pytest.raises(SettingsError, match="role motd: Directory in steps cannot be sent to a host: Object"):
+        apply.steps(own(hub, text), inputs(hub()).images)
+
+
+def test_a_role_may_refuse_settings_in_its_own_words(hub: Hub) -> None:
+    raising = "def steps(inputs):\n    raise SettingsError('no such motto')\n\nROLE"
+    text = "from provision.errors import SettingsError\n" + ROLE.replace(STEPS, "steps")
+    with pytest.raises(SettingsError, match=r"^no such motto$"):
+        apply.steps(own(hub, text.replace("ROLE", raising, 1)), inputs(hub()).images)
+
+
+def test_a_file_that_ends_the_program_is_refused(hub: Hub) -> None:
+    with pytest.raises(SettingsError, match="cannot be loaded, at line 2: SystemExit: 3"):
+        apply.check(own(hub, "import sys\nsys.exit(3)\n"))
+
+
+def test_ctrl_c_while_a_role_is_loaded_ends_the_program(hub: Hub) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        apply.check(own(hub, "raise KeyboardInterrupt\n"))
+
+
+@pytest.mark.parametrize(
+    ("resources", "where", "words"),
+    [
+        (
+            'Directory("/srv/a"), Directory("/srv/a", mode=0o700)',
+            "role motd",
+            "two of directory:/srv/a, with",
+        ),
+        (
+            'Directory("/etc/jupyterhub", mode=0o777)',
+            "roles base and motd",
+            "two of directory:/etc/jupyterhub,",
+        ),
+        ('Directory("srv/a")', "role motd", "directory:srv/a has a relative path"),
+    ],
+)
+def test_resources_that_never_become_true_are_refused(
+    hub: Hub, resources: str, where: str, words: str
+) -> None:
+    settings = own(hub, ROLE.replace('Directory("/srv/motd")', resources))
+    with pytest.raises(SettingsError, match=words) as caught:
+        apply.steps(settings, inputs(settings).images)
+    assert caught.value.where == where
+
+
+def test_equal_resources_may_stand_twice(hub: Hub) -> None:
+    settings = own(hub, ROLE.replace(STEPS, 'lambda inputs: [Directory("/srv/motd")] * 2'))
+    assert len(apply.steps(settings, inputs(settings).images)[-1].resources) == 2
+
+
+def test_a_mistake_in_the_steps_of_a_role_is_found_before_images_are_built(hub: Hub) -> None:
+    with pytest.raises(SettingsError, match="steps returned None"):
+        apply.check(own(hub, ROLE.replace(STEPS, "lambda inputs: None")))
+
+
+def test_roles_in_files_of_one_name_are_two_roles(hub: Hub) -> None:
+    for name in ("a", "b"):
+        (hub().root / name).mkdir()
+        beside(hub, f"{name}/role.py", ROLE.replace("motd", name))
+    settings = hub("[extend]\nroles = ['a/role.py', 'b/role.py']")
+    assert roles.table(settings).names[-2:] == ("a", "b")
+
+
+def test_a_removal_needs_no_role_of_the_operators_own(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "run_on_host", lambda *_: None)
+    options: Any = {"reporter": Reporter(quiet=True), "access": Access(), "handle": lambda *_: None}
+    (outcome,) = apply.plan_or_apply(own(hub, "if:\n"), [Target("a")], "apply", remove=True, **options)
+    assert outcome.error is None
