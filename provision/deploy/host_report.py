@@ -23,13 +23,36 @@ ANSWER_TIMEOUT = 20  # seconds for one answer, on a host with other work
 NETWORK = "hubwright"
 
 
+def run(*argv: str) -> tuple[bool, str]:
+    """True when the program ended well, and its standard output. Raises OSError or TimeoutExpired."""
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=ANSWER_TIMEOUT, check=False)
+    return done.returncode == 0, done.stdout
+
+
 def ask(*argv: str) -> tuple[bool, str]:
-    """True when the program ended well, and its standard output."""
+    """The same as `run`, and False for a program that is not there or does not end."""
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=ANSWER_TIMEOUT, check=False)
+        return run(*argv)
     except (OSError, subprocess.TimeoutExpired):
         return False, ""
-    return done.returncode == 0, done.stdout
+
+
+class Docker:
+    """The engine, asked no more once it has not answered: each further question would wait as long."""
+
+    def __init__(self) -> None:
+        # A question to an engine that was stopped would start it, by its socket.
+        self.runs, _ = ask("systemctl", "is-active", "docker.service")
+        self.silent = False
+
+    def ask(self, *argv: str) -> tuple[bool, str]:
+        if not self.runs or self.silent:
+            return False, ""
+        try:
+            return run("docker", *argv)
+        except (OSError, subprocess.TimeoutExpired):
+            self.silent = True
+            return False, ""
 
 
 def last_line(path: str) -> dict[str, Any] | None:
@@ -94,21 +117,24 @@ def door_fault(url: str) -> str:
         return f"{place} does not answer: {getattr(error, 'reason', error)}"
 
 
-def docker_faults(resources: list[dict[str, Any]]) -> list[str]:
+def docker_faults(docker: Docker, resources: list[dict[str, Any]]) -> list[str]:
     """A line for each network, image and volume that was made and is gone."""
+    if not docker.runs:
+        return ["Docker does not run, so its networks, images and servers were not looked at"]
     commands = {
-        "DockerNetwork": ("network", "name", ["docker", "network", "ls", "--format", "{{.Name}}"]),
-        "DockerImage": ("image", "tag", ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]),
-        "DockerVolume": ("volume", "name", ["docker", "volume", "ls", "--format", "{{.Name}}"]),
+        "DockerNetwork": ("network", "name", ["network", "ls", "--format", "{{.Name}}"]),
+        "DockerImage": ("image", "tag", ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]),
+        "DockerVolume": ("volume", "name", ["volume", "ls", "--format", "{{.Name}}"]),
     }
     faults = []
     for kind, (word, key, command) in commands.items():
         wanted = [each[key] for each in resources if each.get("kind") == kind]
         if not wanted:
             continue
-        ok, text = ask(*command)
+        ok, text = docker.ask(*command)
         if not ok:
-            return ["Docker does not answer"]
+            docker.silent = True
+            return []
         there = text.split()
         faults += [f"Docker's {word} {name} is gone" for name in wanted if name not in there]
     return faults
@@ -125,9 +151,9 @@ def made_faults(resources: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-def reach_faults(container: str, address: str, port: int) -> list[str]:
+def reach_faults(docker: Docker, container: str, address: str, port: int) -> list[str]:
     """A line when containers cannot reach the hub: visitors' servers never become ready then."""
-    ok, text = ask("docker", "inspect", "--format", "{{.State.Pid}}", container)
+    ok, text = docker.ask("inspect", "--format", "{{.State.Pid}}", container)
     if not ok or text.strip() in ("", "0"):
         return []  # the state of its unit is reported anyway
     connect = f"import socket; socket.create_connection(({address!r}, {port}), timeout=5)"
@@ -149,9 +175,9 @@ def stale(fresh: dict[str, int], now: float) -> list[str]:
     return faults
 
 
-def servers(helpers: list[str]) -> int:
+def servers(docker: Docker, helpers: list[str]) -> int:
     """The number of running servers."""
-    _, text = ask("docker", "ps", "--filter", f"network={NETWORK}", "--format", "{{.Names}}")
+    _, text = docker.ask("ps", "--filter", f"network={NETWORK}", "--format", "{{.Names}}")
     return len(set(text.split()) - set(helpers))
 
 
@@ -162,14 +188,19 @@ def report(question: dict[str, Any]) -> dict[str, Any]:
     units = unit_states(question["units"])
     run = last_line(f"{STATE}/journal.jsonl")
     faults = [f"{unit} is {state}" for unit, state in units.items() if state != "active"]
-    faults += docker_faults(resources) + made_faults(resources) + stale(question["fresh"], time.time())
-    faults += reach_faults(*question["hub"])
+    docker = Docker()
+    faults += (
+        docker_faults(docker, resources) + made_faults(resources) + stale(question["fresh"], time.time())
+    )
+    faults += reach_faults(docker, *question["hub"])
+    count = servers(docker, question["helpers"])
+    faults += ["Docker does not answer"] if docker.silent else []
     door = door_fault(question["door"])
     faults += [door] if door else []
     return {
         "deployed": True,
         "units": units,
-        "servers": servers(question["helpers"]),
+        "servers": count,
         "last_run": run,
         "disk_free": shutil.disk_usage("/").free,
         "faults": faults,

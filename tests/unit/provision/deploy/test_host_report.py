@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -30,20 +31,28 @@ WELL = {
     "fence": (True, ""),
     "inspect": "7\n",
     "reach": (True, ""),
+    "docker.service": "active\n",
     "jupyterhub": "ActiveState=active\nResult=success\n",
     "x.timer": "ActiveState=active\nUnit=x.service\n",
     "x.service": "success\n",
 }
 
 
+asked: list[tuple[str, ...]] = []
+
+
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The programs' answers, for tests to change. `door`: the hub's answer, or its failure."""
     answers: dict[str, Any] = {**WELL, "door": 200}
+    asked.clear()
 
-    def ask(*argv: str) -> tuple[bool, str]:
+    def run(*argv: str) -> tuple[bool, str]:
+        asked.append(argv)
         key = {"docker": argv[1], "systemctl": argv[-1], "nsenter": "reach"}.get(argv[0], "fence")
         answer = answers[key]
+        if isinstance(answer, Exception):
+            raise answer
         return answer if isinstance(answer, tuple) else (True, answer)
 
     class Opener:
@@ -55,7 +64,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             assert url == "https://127.0.0.1:443/hub/health"
             return answer
 
-    monkeypatch.setattr(host_report, "ask", ask)
+    monkeypatch.setattr(host_report, "run", run)
     monkeypatch.setattr(host_report, "STATE", str(tmp_path))
     monkeypatch.setattr(urllib.request, "build_opener", lambda *_: Opener())
     (tmp_path / "applied.json").write_text(json.dumps({"resources": [{"resource": r} for r in RESOURCES]}))
@@ -110,6 +119,27 @@ def test_what_keeps_people_from_their_work_is_named(
 ) -> None:
     host.update(broken)
     assert told(tmp_path)["faults"] == [fault]
+
+
+SILENT = subprocess.TimeoutExpired("docker", host_report.ANSWER_TIMEOUT)
+
+
+@pytest.mark.parametrize("first", ["network", "image", "inspect", "ps"])
+def test_a_docker_that_does_not_answer_is_asked_no_more(
+    host: dict[str, Any], tmp_path: Path, first: str
+) -> None:
+    host[first] = SILENT
+    found = told(tmp_path)
+    assert found["faults"] == ["Docker does not answer"]
+    assert [argv[1] for argv in asked if argv[0] == "docker"][-1] == first
+    assert found["servers"] == 0
+
+
+def test_a_docker_that_was_stopped_is_not_started_by_a_question(host: dict[str, Any], tmp_path: Path) -> None:
+    host["docker.service"] = (False, "inactive\n")
+    [fault] = told(tmp_path)["faults"]
+    assert fault.startswith("Docker does not run")
+    assert not [argv for argv in asked if argv[0] == "docker"]
 
 
 def test_what_should_be_young_and_is_old(host: dict[str, Any], tmp_path: Path) -> None:  # noqa: ARG001
