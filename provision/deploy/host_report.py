@@ -23,16 +23,27 @@ ANSWER_TIMEOUT = 20  # seconds for one answer, on a host with other work
 NETWORK = "hubwright"
 
 
-def run(*argv: str) -> tuple[bool, str]:
-    """True when the program ended well, and its standard output. Raises OSError or TimeoutExpired."""
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=ANSWER_TIMEOUT, check=False)
+def run(*argv: str, errors: bool = False) -> tuple[bool, str]:
+    """True when the program ended well, and its output. Raises OSError or TimeoutExpired.
+
+    `errors`: standard error belongs to the output.
+    """
+    done = subprocess.run(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if errors else subprocess.DEVNULL,
+        text=True,
+        timeout=ANSWER_TIMEOUT,
+        check=False,
+    )
     return done.returncode == 0, done.stdout
 
 
-def ask(*argv: str) -> tuple[bool, str]:
+def ask(*argv: str, errors: bool = False) -> tuple[bool, str]:
     """The same as `run`, and False for a program that is not there or does not end."""
     try:
-        return run(*argv)
+        return run(*argv, errors=errors)
     except (OSError, subprocess.TimeoutExpired):
         return False, ""
 
@@ -145,9 +156,11 @@ def made_faults(resources: list[dict[str, Any]]) -> list[str]:
     found = []
     for each in resources:
         if each.get("kind") == "Service" and each.get("still_there"):
-            ok, _ = ask("/usr/bin/python3", *each["still_there"])
+            ok, text = ask("/usr/bin/python3", *each["still_there"], errors=True)
             if not ok:
-                found.append(f"{each['name']}: its result is gone")
+                # The last line is the program's own words, should there be warnings before it.
+                reason = (text.strip().splitlines() or ["its result is gone"])[-1]
+                found.append(f"{each['name']}: {reason}")
     return found
 
 

@@ -33,6 +33,7 @@ DNS = ("-p udp --dport 53", "-p tcp --dport 53")
 
 UNIT, DOCKER = "hubwright-fence.service", "docker.service"
 RECORD = Path("/run/hubwright-fence/rules")
+REPAIRED = "; hubwright-fence-repair.timer corrects that within 15 s"
 LOCK_TIMEOUT = 30  # seconds for another program that changes rules
 PLACES = "/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -165,10 +166,10 @@ def put_up(fence: Fence) -> None:
 def check() -> str:
     """The fault of the rules, or nothing."""
     if not RECORD.exists():
-        return "the fence is not up"
+        return "notebooks are not kept apart: the fence is not up"
     recorded = RECORD.read_text(encoding="utf-8")
     if ours(_saved("filter")) != ours(recorded):
-        return "rules of the fence are missing or changed"
+        return "the firewall rules that keep notebooks apart are missing or changed"
     if masquerades(_saved("nat")) != masquerades(recorded):
         return (
             "notebooks reach nothing outside: the rule that gives their packets the host's address is missing"
@@ -224,7 +225,7 @@ def main() -> None:
     elif a.verb == "stop":
         stop()
     elif wrong := check():
-        sys.exit(wrong)
+        sys.exit(f"{wrong}{REPAIRED if RECORD.exists() else ''}")
 
 
 if __name__ == "__main__":

@@ -47,8 +47,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     answers: dict[str, Any] = {**WELL, "door": 200}
     asked.clear()
 
-    def run(*argv: str) -> tuple[bool, str]:
+    def run(*argv: str, errors: bool = False) -> tuple[bool, str]:
         asked.append(argv)
+        assert errors == (argv[0] == "/usr/bin/python3")
         key = {"docker": argv[1], "systemctl": argv[-1], "nsenter": "reach"}.get(argv[0], "fence")
         answer = answers[key]
         if isinstance(answer, Exception):
@@ -102,6 +103,7 @@ def test_a_hub_that_is_well(host: dict[str, Any], tmp_path: Path) -> None:  # no
         ({"volume": ""}, "Docker's volume hubwright-graphite is gone"),
         ({"network": (False, "")}, "Docker does not answer"),
         ({"fence": (False, "")}, "hubwright-fence: its result is gone"),
+        ({"fence": (False, "a warning\nrules are missing\n")}, "hubwright-fence: rules are missing"),
         ({"reach": (False, "")}, "containers do not reach the hub at 172.30.0.1:8081"),
         ({"door": 503}, "https://127.0.0.1:443/hub/health answers 503"),
         (

@@ -273,7 +273,18 @@ def test_rules_that_docker_adds_and_removes_are_not_missed(kernel: dict[str, Tab
     kernel["nat"]["POSTROUTING"].append("-s 172.18.0.0/16 ! -o br-1 -j MASQUERADE")
     assert fence.check() == ""
     kernel["filter"]["INPUT"] = []
-    assert fence.check() == "rules of the fence are missing or changed"
+    assert fence.check() == "the firewall rules that keep notebooks apart are missing or changed"
+
+
+def test_a_fault_names_what_corrects_it(kernel: dict[str, Table], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["fence.py", "check"])
+    with pytest.raises(SystemExit, match=r"^notebooks are not kept apart: the fence is not up$"):
+        fence.main()
+    fence.put_up(FENCE)
+    fence.main()
+    kernel["filter"]["INPUT"] = []
+    with pytest.raises(SystemExit, match=r"missing or changed; hubwright-fence-repair\.timer corrects that"):
+        fence.main()
 
 
 def test_a_stop_leaves_dockers_rules(kernel: dict[str, Table]) -> None:
