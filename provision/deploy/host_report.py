@@ -1,25 +1,30 @@
 """A program that runs on a host and reports its status: `python3 -c … QUESTION` prints JSON.
 
 The question is JSON with `units`, `door` (a URL), `fresh` (file → how many seconds old it may become),
+`answers` (unit → the URL of this host at which it answers while it is well),
 `helpers` (containers that are no person's server) and `hub` (a container, and the address and port of the
 hub's API that it should reach). Standard library only, and it changes nothing.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shutil
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from typing import Any
 
 STATE = "/var/lib/hubwright"
 ANSWER_TIMEOUT = 20  # seconds for one answer, on a host with other work
+UNITS_TIMEOUT = 8  # seconds for the answers of all units together
 NETWORK = "hubwright"
 
 
@@ -128,6 +133,40 @@ def door_fault(url: str) -> str:
         return f"{place} does not answer: {getattr(error, 'reason', error)}"
 
 
+def answer_fault(url: str) -> str:
+    """The reason why a unit is not well, by its answer; empty when it is well."""
+    parts = urllib.parse.urlsplit(url)
+    # Not by urllib.request: it would follow a redirect to another unit, or ask a proxy for downloads.
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=UNITS_TIMEOUT)
+    try:
+        connection.request("GET", parts.path or "/")
+        status = connection.getresponse().status
+    except TimeoutError:
+        return "runs, but does not answer"
+    except (OSError, http.client.HTTPException) as error:
+        return f"runs, but does not answer: {error}"
+    finally:
+        connection.close()
+    return f"runs, but answers {status}" if status >= 500 else ""
+
+
+def unit_faults(answers: dict[str, str]) -> list[str]:
+    """A line for each unit that does not answer in time. They are asked side by side."""
+    reasons: dict[str, str] = dict.fromkeys(answers, "runs, but does not answer")
+
+    def one(unit: str, url: str) -> None:
+        reasons[unit] = answer_fault(url)
+
+    # Daemons: an answer that comes byte by byte must not keep this program from its end.
+    threads = [threading.Thread(target=one, args=each, daemon=True) for each in answers.items()]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + UNITS_TIMEOUT
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [f"{unit} {reasons[unit]} at {url}" for unit, url in answers.items() if reasons[unit]]
+
+
 def docker_faults(docker: Docker, resources: list[dict[str, Any]]) -> list[str]:
     """A line for each network, image and volume that was made and is gone."""
     if not docker.runs:
@@ -201,6 +240,8 @@ def report(question: dict[str, Any]) -> dict[str, Any]:
     units = unit_states(question["units"])
     run = last_line(f"{STATE}/journal.jsonl")
     faults = [f"{unit} is {state}" for unit, state in units.items() if state != "active"]
+    # Of one that systemd knows to be down, its state says enough.
+    faults += unit_faults({u: url for u, url in question["answers"].items() if units.get(u) == "active"})
     docker = Docker()
     faults += (
         docker_faults(docker, resources) + made_faults(resources) + stale(question["fresh"], time.time())

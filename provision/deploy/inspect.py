@@ -28,6 +28,7 @@ def status(settings: Settings, targets: Sequence[Target], access: Access) -> lis
         "units": table(settings).units(settings),
         "door": settings.own_door,
         "fresh": table(settings).fresh(settings),
+        "answers": table(settings).answers(settings),
         "helpers": table(settings).containers(settings),
         "hub": (keeper.NAME, settings.network.gateway, paths.HUB_PORT),
     }
