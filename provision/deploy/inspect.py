@@ -19,6 +19,7 @@ from provision.ssh import Access, Target, command
 from roles import keeper, table
 from roles.shared import paths
 
+NO_PAGE = "no-page"  # a host's answer, which is no path
 REPORT = Path(host_report.__file__)
 
 
@@ -70,9 +71,14 @@ def ticket(target: Target, access: Access) -> str:
     """A path at the hub's URL that opens the status page without a login: once, within ten minutes."""
     folder = "/opt/hubwright"
     program = f"{folder}/services/status_page.py"
-    line = f"[ ! -e {program} ] || exec {folder}/current/bin/python {program} --ticket"
+    line = (
+        f"if [ -e {program} ]; then exec {folder}/current/bin/python {program} --ticket; fi; "
+        f"[ ! -e {host_report.STATE}/applied.json ] || echo {NO_PAGE}"
+    )
     path = command(target, access, line).strip()
     if not path:
+        raise HubwrightError("nothing is deployed", where=target.name, hint="`hubwright apply` deploys a hub")
+    if path == NO_PAGE:
         raise HubwrightError(
             "there is no status page",
             where=target.name,
