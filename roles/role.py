@@ -24,6 +24,10 @@ def _no_units(_: Settings) -> tuple[str, ...]:
     return ()
 
 
+def _no_answers(_: Settings) -> dict[str, str]:
+    return {}
+
+
 def _no_doors(_: Settings) -> tuple[Door, ...]:
     return ()
 
@@ -42,6 +46,8 @@ class Role:
     `secrets`: files of the host that root and their owner alone may read, or folders of such. Some settings
     do without one or another.
     `fresh`: files that it writes again and again, and how many seconds old they may become.
+    `answers`: unit → the URL on the host at which it answers within seconds, with a status below 500. A unit
+    that hangs is still active for systemd.
     """
 
     name: str
@@ -57,6 +63,7 @@ class Role:
     doors: Callable[[Settings], tuple[Door, ...]] = _no_doors
     secrets: tuple[str, ...] = ()
     fresh: tuple[tuple[str, int], ...] = ()
+    answers: Callable[[Settings], dict[str, str]] = _no_answers
 
     def resources(self, inputs: Inputs) -> tuple[Resource, ...]:
         """The steps, or none where the settings do not want the role."""
@@ -113,3 +120,7 @@ class Roles:
     def fresh(self, settings: Settings) -> dict[str, int]:
         """File → how many seconds old it may become."""
         return {path: age for role in self.wanted(settings) for path, age in role.fresh}
+
+    def answers(self, settings: Settings) -> dict[str, str]:
+        """Unit → the URL on the host at which it answers."""
+        return {unit: url for role in self.wanted(settings) for unit, url in role.answers(settings).items()}

@@ -1,35 +1,74 @@
 """A program that runs on a host and reports its status: `python3 -c … QUESTION` prints JSON.
 
 The question is JSON with `units`, `door` (a URL), `fresh` (file → how many seconds old it may become),
+`answers` (unit → the URL of this host at which it answers while it is well),
 `helpers` (containers that are no person's server) and `hub` (a container, and the address and port of the
 hub's API that it should reach). Standard library only, and it changes nothing.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shutil
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from typing import Any
 
 STATE = "/var/lib/hubwright"
 ANSWER_TIMEOUT = 20  # seconds for one answer, on a host with other work
+UNITS_TIMEOUT = 8  # seconds for the answers of all units together
 NETWORK = "hubwright"
 
 
-def ask(*argv: str) -> tuple[bool, str]:
-    """True when the program ended well, and its standard output."""
+def run(*argv: str, errors: bool = False) -> tuple[bool, str]:
+    """True when the program ended well, and its output. Raises OSError or TimeoutExpired.
+
+    `errors`: standard error belongs to the output.
+    """
+    done = subprocess.run(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if errors else subprocess.DEVNULL,
+        text=True,
+        timeout=ANSWER_TIMEOUT,
+        check=False,
+    )
+    return done.returncode == 0, done.stdout
+
+
+def ask(*argv: str, errors: bool = False) -> tuple[bool, str]:
+    """The same as `run`, and False for a program that is not there or does not end."""
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=ANSWER_TIMEOUT, check=False)
+        return run(*argv, errors=errors)
     except (OSError, subprocess.TimeoutExpired):
         return False, ""
-    return done.returncode == 0, done.stdout
+
+
+class Docker:
+    """The engine, asked no more once it has not answered: each further question would wait as long."""
+
+    def __init__(self) -> None:
+        # A question to an engine that was stopped would start it, by its socket.
+        self.runs, _ = ask("systemctl", "is-active", "docker.service")
+        self.silent = False
+
+    def ask(self, *argv: str) -> tuple[bool, str]:
+        if not self.runs or self.silent:
+            return False, ""
+        try:
+            return run("docker", *argv)
+        except (OSError, subprocess.TimeoutExpired):
+            self.silent = True
+            return False, ""
 
 
 def last_line(path: str) -> dict[str, Any] | None:
@@ -94,21 +133,58 @@ def door_fault(url: str) -> str:
         return f"{place} does not answer: {getattr(error, 'reason', error)}"
 
 
-def docker_faults(resources: list[dict[str, Any]]) -> list[str]:
+def answer_fault(url: str) -> str:
+    """The reason why a unit is not well, by its answer; empty when it is well."""
+    parts = urllib.parse.urlsplit(url)
+    # Not by urllib.request: it would follow a redirect to another unit, or ask a proxy for downloads.
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=UNITS_TIMEOUT)
+    try:
+        connection.request("GET", parts.path or "/")
+        status = connection.getresponse().status
+    except TimeoutError:
+        return "runs, but does not answer"
+    except (OSError, http.client.HTTPException) as error:
+        return f"runs, but does not answer: {error}"
+    finally:
+        connection.close()
+    return f"runs, but answers {status}" if status >= 500 else ""
+
+
+def unit_faults(answers: dict[str, str]) -> list[str]:
+    """A line for each unit that does not answer in time. They are asked side by side."""
+    reasons: dict[str, str] = dict.fromkeys(answers, "runs, but does not answer")
+
+    def one(unit: str, url: str) -> None:
+        reasons[unit] = answer_fault(url)
+
+    # Daemons: an answer that comes byte by byte must not keep this program from its end.
+    threads = [threading.Thread(target=one, args=each, daemon=True) for each in answers.items()]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + UNITS_TIMEOUT
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [f"{unit} {reasons[unit]} at {url}" for unit, url in answers.items() if reasons[unit]]
+
+
+def docker_faults(docker: Docker, resources: list[dict[str, Any]]) -> list[str]:
     """A line for each network, image and volume that was made and is gone."""
+    if not docker.runs:
+        return ["Docker does not run, so its networks, images and servers were not looked at"]
     commands = {
-        "DockerNetwork": ("network", "name", ["docker", "network", "ls", "--format", "{{.Name}}"]),
-        "DockerImage": ("image", "tag", ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]),
-        "DockerVolume": ("volume", "name", ["docker", "volume", "ls", "--format", "{{.Name}}"]),
+        "DockerNetwork": ("network", "name", ["network", "ls", "--format", "{{.Name}}"]),
+        "DockerImage": ("image", "tag", ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]),
+        "DockerVolume": ("volume", "name", ["volume", "ls", "--format", "{{.Name}}"]),
     }
     faults = []
     for kind, (word, key, command) in commands.items():
         wanted = [each[key] for each in resources if each.get("kind") == kind]
         if not wanted:
             continue
-        ok, text = ask(*command)
+        ok, text = docker.ask(*command)
         if not ok:
-            return ["Docker does not answer"]
+            docker.silent = True
+            return []
         there = text.split()
         faults += [f"Docker's {word} {name} is gone" for name in wanted if name not in there]
     return faults
@@ -119,15 +195,17 @@ def made_faults(resources: list[dict[str, Any]]) -> list[str]:
     found = []
     for each in resources:
         if each.get("kind") == "Service" and each.get("still_there"):
-            ok, _ = ask("/usr/bin/python3", *each["still_there"])
+            ok, text = ask("/usr/bin/python3", *each["still_there"], errors=True)
             if not ok:
-                found.append(f"{each['name']}: its result is gone")
+                # The last line is the program's own words, should there be warnings before it.
+                reason = (text.strip().splitlines() or ["its result is gone"])[-1]
+                found.append(f"{each['name']}: {reason}")
     return found
 
 
-def reach_faults(container: str, address: str, port: int) -> list[str]:
+def reach_faults(docker: Docker, container: str, address: str, port: int) -> list[str]:
     """A line when containers cannot reach the hub: visitors' servers never become ready then."""
-    ok, text = ask("docker", "inspect", "--format", "{{.State.Pid}}", container)
+    ok, text = docker.ask("inspect", "--format", "{{.State.Pid}}", container)
     if not ok or text.strip() in ("", "0"):
         return []  # the state of its unit is reported anyway
     connect = f"import socket; socket.create_connection(({address!r}, {port}), timeout=5)"
@@ -149,9 +227,9 @@ def stale(fresh: dict[str, int], now: float) -> list[str]:
     return faults
 
 
-def servers(helpers: list[str]) -> int:
+def servers(docker: Docker, helpers: list[str]) -> int:
     """The number of running servers."""
-    _, text = ask("docker", "ps", "--filter", f"network={NETWORK}", "--format", "{{.Names}}")
+    _, text = docker.ask("ps", "--filter", f"network={NETWORK}", "--format", "{{.Names}}")
     return len(set(text.split()) - set(helpers))
 
 
@@ -162,14 +240,21 @@ def report(question: dict[str, Any]) -> dict[str, Any]:
     units = unit_states(question["units"])
     run = last_line(f"{STATE}/journal.jsonl")
     faults = [f"{unit} is {state}" for unit, state in units.items() if state != "active"]
-    faults += docker_faults(resources) + made_faults(resources) + stale(question["fresh"], time.time())
-    faults += reach_faults(*question["hub"])
+    # Of one that systemd knows to be down, its state says enough.
+    faults += unit_faults({u: url for u, url in question["answers"].items() if units.get(u) == "active"})
+    docker = Docker()
+    faults += (
+        docker_faults(docker, resources) + made_faults(resources) + stale(question["fresh"], time.time())
+    )
+    faults += reach_faults(docker, *question["hub"])
+    count = servers(docker, question["helpers"])
+    faults += ["Docker does not answer"] if docker.silent else []
     door = door_fault(question["door"])
     faults += [door] if door else []
     return {
         "deployed": True,
         "units": units,
-        "servers": servers(question["helpers"]),
+        "servers": count,
         "last_run": run,
         "disk_free": shutil.disk_usage("/").free,
         "faults": faults,

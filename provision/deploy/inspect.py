@@ -20,6 +20,7 @@ from roles import SHIPPED, Roles, keeper, table
 from roles.shared import paths
 
 MAX_LOG_LINES = 100_000
+NO_PAGE = "no-page"  # a host's answer, which is no path
 REPORT = Path(host_report.__file__)
 
 
@@ -46,6 +47,7 @@ def status(
         "units": roles.units(settings),
         "door": settings.own_door,
         "fresh": roles.fresh(settings),
+        "answers": roles.answers(settings),
         "helpers": roles.containers(settings),
         "hub": (keeper.NAME, settings.network.gateway, paths.HUB_PORT),
     }
@@ -101,9 +103,14 @@ def ticket(target: Target, access: Access) -> str:
     """A path at the hub's URL that opens the status page without a login: once, within ten minutes."""
     folder = "/opt/hubwright"
     program = f"{folder}/services/status_page.py"
-    line = f"[ ! -e {program} ] || exec {folder}/current/bin/python {program} --ticket"
+    line = (
+        f"if [ -e {program} ]; then exec {folder}/current/bin/python {program} --ticket; fi; "
+        f"[ ! -e {host_report.STATE}/applied.json ] || echo {NO_PAGE}"
+    )
     path = command(target, access, line).strip()
     if not path:
+        raise HubwrightError("nothing is deployed", where=target.name, hint="`hubwright apply` deploys a hub")
+    if path == NO_PAGE:
         raise HubwrightError(
             "there is no status page",
             where=target.name,

@@ -82,11 +82,10 @@ def _redirect(inputs: Inputs) -> list[Resource]:
         domain=inputs.settings.hub.domain,
         webroot=WEBROOT,
     )
-    ready = f"http://127.0.0.1:{port}/.well-known/acme-challenge/ready"  # 404: there is no such challenge
     return [
         Directory(paths.ACME),
         Directory(WEBROOT, purge=True),
-        Service(REDIRECT, unit, watches=(_programs(inputs)[0].id,), ready=ready),
+        Service(REDIRECT, unit, watches=(_programs(inputs)[0].id,), ready=answers(inputs.settings)[REDIRECT]),
     ]
 
 
@@ -161,6 +160,12 @@ def units(settings: Settings) -> tuple[str, ...]:
     return (*((REDIRECT,) if settings.redirect_port else ()), *((f"{RENEWAL}.timer",) if kept else ()))
 
 
+def answers(settings: Settings) -> dict[str, str]:
+    port = settings.redirect_port
+    # 404: there is no such challenge.
+    return {REDIRECT: f"http://127.0.0.1:{port}/.well-known/acme-challenge/ready"} if port else {}
+
+
 def doors(settings: Settings) -> tuple[Door, ...]:
     port = settings.redirect_port
     return (Door(port, "visitors", key="tls.redirect_port"),) if port else ()
@@ -175,4 +180,5 @@ ROLE = Role(
     state=(Data("the account at the ACME server", path=paths.ACME),),
     doors=doors,
     secrets=(paths.TLS,),
+    answers=answers,
 )

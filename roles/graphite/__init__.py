@@ -28,6 +28,10 @@ def url(settings: Settings) -> str:
     return f"http://127.0.0.1:{settings.monitoring.graphite_port}"
 
 
+def health(settings: Settings) -> str:
+    return f"{url(settings)}/health"
+
+
 def steps(inputs: Inputs) -> list[Resource]:
     monitoring = inputs.settings.monitoring
     unit = render(
@@ -45,7 +49,7 @@ def steps(inputs: Inputs) -> list[Resource]:
         ("udp", "127.0.0.1", monitoring.statsd_port, "[monitoring] statsd_port"),
         ("tcp", "127.0.0.1", monitoring.graphite_port, "[monitoring] graphite_port"),
     )
-    return [VOLUME, image(inputs), Service(NAME, unit, ready=f"{url(inputs.settings)}/health", ports=ports)]
+    return [VOLUME, image(inputs), Service(NAME, unit, ready=health(inputs.settings), ports=ports)]
 
 
 def doors(settings: Settings) -> tuple[Door, ...]:
@@ -66,4 +70,5 @@ ROLE = Role(
     containers=(NAME,),
     state=(Data("the numbers in Graphite", volume=VOLUME.name),),
     doors=doors,
+    answers=lambda settings: {NAME: health(settings)},
 )

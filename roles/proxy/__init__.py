@@ -12,6 +12,8 @@ from roles.shared.render import render
 
 TOKEN = GeneratedSecret(f"{paths.SECRETS}/proxy.env", "CONFIGPROXY_AUTH_TOKEN")
 
+API = f"http://127.0.0.1:{paths.PROXY_API_PORT}/"
+
 
 def program(inputs: Inputs) -> File:
     return inputs.code("proxy/proxy.mjs")[0]
@@ -35,7 +37,7 @@ def service(inputs: Inputs) -> Service:
         certificate.PROXY,
         unit,
         watches=(TOKEN.id, program(inputs).id, python.environment(inputs).id),
-        ready=f"http://127.0.0.1:{paths.PROXY_API_PORT}/",
+        ready=API,
         ports=(("tcp", "127.0.0.1", paths.PROXY_API_PORT, ""),),
     )
 
@@ -62,4 +64,5 @@ ROLE = Role(
     units=lambda _: (certificate.PROXY,),
     doors=doors,
     secrets=(TOKEN.path,),
+    answers=lambda _: {certificate.PROXY: API},
 )

@@ -24,6 +24,11 @@ def url(settings: Settings) -> str:
     return f"http://127.0.0.1:{settings.monitoring.status_port}"
 
 
+def page(settings: Settings) -> str:
+    """The URL of the page itself on the host."""
+    return f"{url(settings)}/services/{NAME}/"
+
+
 def steps(inputs: Inputs) -> list[Resource]:
     monitoring = inputs.settings.monitoring
     settings = {
@@ -46,8 +51,7 @@ def steps(inputs: Inputs) -> list[Resource]:
     watches = tuple(
         resource.id for resource in (*watched, *inputs.pages("hub", "logo.svg"), python.environment(inputs))
     )
-    ready = f"{url(inputs.settings)}/services/{NAME}/"
-    return [*watched, Service(UNIT, unit, watches=watches, ready=ready, ports=(port,))]
+    return [*watched, Service(UNIT, unit, watches=watches, ready=page(inputs.settings), ports=(port,))]
 
 
 ROLE = Role(
@@ -60,4 +64,5 @@ ROLE = Role(
     page=Page(NAME, url, lambda settings: settings.monitoring.public_summary),
     doors=lambda settings: (Door(settings.monitoring.status_port, "host", key="monitoring.status_port"),),
     secrets=(KEY.path,),
+    answers=lambda settings: {UNIT: page(settings)},
 )

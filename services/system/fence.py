@@ -7,7 +7,8 @@
 The rules stand in two chains of iptables. They close, and let pass only what a hub needs: its API from
 its own bridge, and answers to connections that the host opened there. Other traffic goes on to other
 programs' rules. One transaction of iptables-restore changes all of them, so that no moment is without.
-Standard library only.
+One more rule, in table nat, lets notebooks' packets leave with the host's address. Docker has the same, but
+does not miss it when it was flushed. Standard library only.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ import foreign_chains
 INWARD, OUTWARD = "HUBWRIGHT-IN", "HUBWRIGHT-OUT"
 # Docker keeps the rules in this chain: docs.docker.com/engine/network/packet-filtering-firewalls/
 DOCKER_USER = "DOCKER-USER"
+# How iptables-save prints the comment that tells our rule of table nat from Docker's.
+MARK = "-m comment --comment hubwright"
 # RFC 3927; clouds keep their metadata there, an instance's credentials among them.
 LINK_LOCAL = "169.254.0.0/16"
 DNS = ("-p udp --dport 53", "-p tcp --dport 53")
 
 UNIT, DOCKER = "hubwright-fence.service", "docker.service"
 RECORD = Path("/run/hubwright-fence/rules")
+REPAIRED = "; hubwright-fence-repair.timer corrects that within 15 s"
 LOCK_TIMEOUT = 30  # seconds for another program that changes rules
 PLACES = "/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -66,6 +70,9 @@ class Fence:
         ]
         return [f"-A {INWARD} {rule}" for rule in inward] + [f"-A {OUTWARD} {rule}" for rule in outward]
 
+    def masquerade(self) -> str:
+        return f"-A POSTROUTING -s {self.subnet} ! -o {self.bridge} {MARK} -j MASQUERADE"
+
 
 def ours(saved: str) -> list[str]:
     """The rules of our chains and those that lead there, from what iptables-save prints."""
@@ -74,6 +81,11 @@ def ours(saved: str) -> list[str]:
         for line in saved.splitlines()
         if line.startswith("-A ") and {INWARD, OUTWARD}.intersection(line.split())
     ]
+
+
+def masquerades(saved: str) -> list[str]:
+    """Our rules of table nat, from what iptables-save prints."""
+    return [line for line in saved.splitlines() if line.startswith("-A POSTROUTING ") and f" {MARK} " in line]
 
 
 def chains(saved: str) -> set[str]:
@@ -85,6 +97,7 @@ def to_put_up(fence: Fence, saved: str) -> str:
     # Naming a chain empties it, which must not happen to Docker's.
     named = [INWARD, OUTWARD, *({DOCKER_USER} - chains(saved))]
     return _transaction(
+        "filter",
         *(f":{chain} - [0:0]" for chain in named),
         *_without_jumps(saved),
         *fence.rules(),
@@ -102,17 +115,34 @@ def to_take_away(saved: str) -> str:
     if not there:
         return ""
     return _transaction(
-        *_without_jumps(saved), *(f"-F {chain}" for chain in there), *(f"-X {chain}" for chain in there)
+        "filter",
+        *_without_jumps(saved),
+        *(f"-F {chain}" for chain in there),
+        *(f"-X {chain}" for chain in there),
     )
 
 
+def nat_to_put_up(fence: Fence, saved: str) -> str:
+    """Input for iptables-restore --noflush: our rule of table nat in place of an earlier one."""
+    return _transaction("nat", *_deletions(masquerades(saved)), fence.masquerade())
+
+
+def nat_to_take_away(saved: str) -> str:
+    """Input for iptables-restore --noflush that removes our rule of table nat; empty when there is none."""
+    there = masquerades(saved)
+    return _transaction("nat", *_deletions(there)) if there else ""
+
+
 def _without_jumps(saved: str) -> list[str]:
-    jumps = [rule for rule in ours(saved) if rule.split()[1] not in (INWARD, OUTWARD)]
-    return [f"-D {rule.removeprefix('-A ')}" for rule in jumps]
+    return _deletions([rule for rule in ours(saved) if rule.split()[1] not in (INWARD, OUTWARD)])
 
 
-def _transaction(*lines: str) -> str:
-    return "\n".join(["*filter", *lines, "COMMIT", ""])
+def _deletions(rules: list[str]) -> list[str]:
+    return [f"-D {rule.removeprefix('-A ')}" for rule in rules]
+
+
+def _transaction(table: str, *lines: str) -> str:
+    return "\n".join([f"*{table}", *lines, "COMMIT", ""])
 
 
 def stays(jobs: str) -> bool:
@@ -125,20 +155,25 @@ def stays(jobs: str) -> bool:
 
 
 def put_up(fence: Fence) -> None:
-    _restore(to_put_up(fence, _saved()))
+    _restore(to_put_up(fence, _saved("filter")) + nat_to_put_up(fence, _saved("nat")))
     foreign_chains.change(
         foreign_chains.to_open(foreign_chains.present(), fence.bridge, fence.gateway, fence.hub_port)
     )
-    RECORD.write_text("\n".join(ours(_saved())), encoding="utf-8")
+    standing = [*ours(_saved("filter")), *masquerades(_saved("nat"))]
+    RECORD.write_text("\n".join(standing), encoding="utf-8")
 
 
 def check() -> str:
     """The fault of the rules, or nothing."""
     if not RECORD.exists():
-        return "the fence is not up"
-    recorded = RECORD.read_text(encoding="utf-8").splitlines()
-    if ours(_saved()) != recorded:
-        return "rules of the fence are missing or changed"
+        return "notebooks are not kept apart: the fence is not up"
+    recorded = RECORD.read_text(encoding="utf-8")
+    if ours(_saved("filter")) != ours(recorded):
+        return "the firewall rules that keep notebooks apart are missing or changed"
+    if masquerades(_saved("nat")) != masquerades(recorded):
+        return (
+            "notebooks reach nothing outside: the rule that gives their packets the host's address is missing"
+        )
     if foreign_chains.without_door(foreign_chains.present()):
         return "a firewall that was loaded keeps notebooks from the hub"
     return ""
@@ -149,12 +184,12 @@ def stop() -> None:
         sys.stderr.write("notebooks may be running meanwhile: the rules stay\n")
         return
     foreign_chains.change(foreign_chains.to_close(foreign_chains.present()))
-    if text := to_take_away(_saved()):
+    if text := to_take_away(_saved("filter")) + nat_to_take_away(_saved("nat")):
         _restore(text)
 
 
-def _saved() -> str:
-    return _run("iptables-save", "--table", "filter")
+def _saved(table: str) -> str:
+    return _run("iptables-save", "--table", table)
 
 
 def _restore(text: str) -> None:
@@ -190,7 +225,7 @@ def main() -> None:
     elif a.verb == "stop":
         stop()
     elif wrong := check():
-        sys.exit(wrong)
+        sys.exit(f"{wrong}{REPAIRED if RECORD.exists() else ''}")
 
 
 if __name__ == "__main__":

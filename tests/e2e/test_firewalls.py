@@ -110,6 +110,21 @@ def test_ufw_lets_visitors_in(operator: Operator, host: Host, there: tuple[str, 
 
 
 @pytest.mark.usefixtures("_deployed")
+def test_a_flushed_table_nat_keeps_notebooks_from_the_world_for_seconds_only(
+    operator: Operator, host: Host, there: tuple[str, ...]
+) -> None:
+    check = "python3 /opt/hubwright/system/fence.py check"
+    host.run("systemctl stop hubwright-fence-repair.timer")
+    host.run("iptables -t nat -F")
+    assert "notebooks reach nothing outside" in host.run(f"{check} 2>&1 || true")
+    assert "notebooks reach nothing outside" in operator.hubwright("status", *there, code=1).out
+    host.run("systemctl start hubwright-fence-repair.timer")
+    comes_true(host, lambda: host.succeeds(check))
+    assert "hubwright0" in host.run("iptables -t nat -S POSTROUTING")
+    enters(host)
+
+
+@pytest.mark.usefixtures("_deployed")
 @pytest.mark.parametrize("words", ["", "--all --volumes"])
 def test_a_prune_while_no_visitor_is_there_does_no_harm(host: Host, words: str) -> None:
     host.run("docker ps --quiet --filter name=^hubwright-server- | xargs --no-run-if-empty docker rm --force")

@@ -27,6 +27,7 @@ from provision.agent.resources.certificates import trusted as certificates
 from provision.agent.resources.files import file as files
 from provision.agent.resources.network import names, ports, reach
 from provision.agent.resources.python import conda
+from provision.agent.resources.systemd import leftovers
 from provision.agent.resources.systemd import service as systemd
 from provision.settings import Settings
 from roles.shared.inputs import ImageSource, Inputs
@@ -117,6 +118,7 @@ class Host(Systemd, Docker):
         replace(sources, "APT", self.path("/etc/apt"))
         replace(sources, "OS_RELEASE", self.path("/etc/os-release"))
         replace(systemd, "UNITS", self.path("/etc/systemd/system"))
+        replace(leftovers, "RUN", self.path("/run"))
         replace(ports, "is_free", lambda _protocol, _address, port: port not in self.taken_ports)
         replace(
             ports,

@@ -79,8 +79,9 @@ def files(roots: Iterable[str], *, times: bool) -> dict[str, list[object]]:
 
 
 def fence() -> list[str]:
-    """The rules of our own chains; Docker's come and go with containers."""
-    return [line for line in ask("iptables-save", "-t", "filter") if "HUBWRIGHT-" in line]
+    """Our own rules; Docker's come and go with containers."""
+    own = [line for line in ask("iptables-save", "-t", "filter") if "HUBWRIGHT-" in line]
+    return own + [line for line in ask("iptables-save", "-t", "nat") if "--comment hubwright" in line]
 
 
 def managed() -> dict[str, object]:

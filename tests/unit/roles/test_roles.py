@@ -155,6 +155,14 @@ def test_a_role_says_itself_which_ports_it_opens(described: Settings) -> None:
         }
 
 
+def test_a_role_says_itself_where_its_units_answer(described: Settings) -> None:
+    for role in roles.SHIPPED.wanted(described):
+        steps = role.resources(inputs(described))
+        ready = {step.name: step.ready for step in steps if isinstance(step, Service) and step.ready}
+        # The hub is asked as visitors ask it, through its proxy.
+        assert role.answers(described) == ({} if role.name == "hub" else ready), role.name
+
+
 def test_a_role_says_itself_what_is_secret(described: Settings) -> None:
     known = roles.SHIPPED.secrets(described)
     for step in every(described):

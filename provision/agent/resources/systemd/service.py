@@ -20,6 +20,7 @@ from ..base import Change, CommandFailed, Machine, Problem, Resource
 from ..files.file import File, back_up
 from ..fs import lstat, read_text, unlink, write_atomically
 from ..network.ports import require_free
+from . import leftovers
 
 UNITS = "/etc/systemd/system"
 DROP_IN = "hubwright.conf"
@@ -97,6 +98,9 @@ class Unit(Resource):
         if any(file.content for file in files):
             machine.run(["systemctl", "daemon-reload"])
         machine.invalidate("systemd")
+        if ours:
+            for file in files:
+                leftovers.clear(file.content)
         if ours and (was_active or was_enabled) and self._is_there(machine):
             if was_enabled:
                 machine.run(["systemctl", "enable", self.unit_name])

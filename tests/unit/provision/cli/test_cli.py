@@ -524,6 +524,23 @@ def test_a_password_is_asked_for_once(run: Run, monkeypatch: pytest.MonkeyPatch,
     assert used == {("a", HIDDEN), ("b", HIDDEN)}
 
 
+@pytest.mark.parametrize(
+    ("answer", "what", "hint"),
+    [
+        ("", "nothing is deployed", "`hubwright apply` deploys a hub"),
+        ("no-page\n", "there is no status page", "graphite = true"),
+    ],
+)
+def test_a_host_without_a_status_page(
+    run: Run, monkeypatch: pytest.MonkeyPatch, answer: str, what: str, hint: str
+) -> None:
+    monkeypatch.setattr(inspect, "command", lambda *_, **__: answer)
+    code, out, err = run("status-page", "-H", "host")
+    assert (code, out) == (1, "")
+    assert what in err
+    assert hint in err
+
+
 def test_status_of_many_hosts_survives_one_that_is_away(
     monkeypatch: pytest.MonkeyPatch, hub: Callable[..., Settings]
 ) -> None:

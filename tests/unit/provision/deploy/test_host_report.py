@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import os
+import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,20 +34,29 @@ WELL = {
     "fence": (True, ""),
     "inspect": "7\n",
     "reach": (True, ""),
+    "docker.service": "active\n",
     "jupyterhub": "ActiveState=active\nResult=success\n",
     "x.timer": "ActiveState=active\nUnit=x.service\n",
     "x.service": "success\n",
 }
 
 
+asked: list[tuple[str, ...]] = []
+
+
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The programs' answers, for tests to change. `door`: the hub's answer, or its failure."""
-    answers: dict[str, Any] = {**WELL, "door": 200}
+    """The programs' answers, for tests to change. `door`, `unit`: answers to requests, or their failures."""
+    answers: dict[str, Any] = {**WELL, "door": 200, "unit": 404}
+    asked.clear()
 
-    def ask(*argv: str) -> tuple[bool, str]:
+    def run(*argv: str, errors: bool = False) -> tuple[bool, str]:
+        asked.append(argv)
+        assert errors == (argv[0] == "/usr/bin/python3")
         key = {"docker": argv[1], "systemctl": argv[-1], "nsenter": "reach"}.get(argv[0], "fence")
         answer = answers[key]
+        if isinstance(answer, Exception):
+            raise answer
         return answer if isinstance(answer, tuple) else (True, answer)
 
     class Opener:
@@ -55,7 +68,26 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             assert url == "https://127.0.0.1:443/hub/health"
             return answer
 
-    monkeypatch.setattr(host_report, "ask", ask)
+    class Connection:
+        def __init__(self, host: str, port: int, timeout: float) -> None:
+            assert (host, port, timeout) == ("127.0.0.1", 80, host_report.UNITS_TIMEOUT)
+
+        def request(self, method: str, path: str) -> None:
+            assert (method, path) == ("GET", "/ready")
+
+        def getresponse(self) -> Any:
+            answer = answers["unit"]
+            if isinstance(answer, Exception):
+                raise answer
+            if isinstance(answer, threading.Event):
+                answer.wait()
+                answer = 200
+            return SimpleNamespace(status=answer)
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(http.client, "HTTPConnection", Connection)
+    monkeypatch.setattr(host_report, "run", run)
     monkeypatch.setattr(host_report, "STATE", str(tmp_path))
     monkeypatch.setattr(urllib.request, "build_opener", lambda *_: Opener())
     (tmp_path / "applied.json").write_text(json.dumps({"resources": [{"resource": r} for r in RESOURCES]}))
@@ -68,6 +100,7 @@ def told(tmp_path: Path) -> dict[str, Any]:
         {
             "units": ["jupyterhub", "x.timer"],
             "door": "https://127.0.0.1:443",
+            "answers": {"jupyterhub": "http://127.0.0.1:80/ready", "down": "http://127.0.0.1:81/"},
             "fresh": {str(tmp_path / "young"): 120},
             "helpers": ["helper"],
             "hub": ("helper", "172.30.0.1", 8081),
@@ -93,7 +126,15 @@ def test_a_hub_that_is_well(host: dict[str, Any], tmp_path: Path) -> None:  # no
         ({"volume": ""}, "Docker's volume hubwright-graphite is gone"),
         ({"network": (False, "")}, "Docker does not answer"),
         ({"fence": (False, "")}, "hubwright-fence: its result is gone"),
+        ({"fence": (False, "a warning\nrules are missing\n")}, "hubwright-fence: rules are missing"),
         ({"reach": (False, "")}, "containers do not reach the hub at 172.30.0.1:8081"),
+        ({"unit": 502}, "jupyterhub runs, but answers 502 at http://127.0.0.1:80/ready"),
+        (
+            {"unit": ConnectionRefusedError("refused")},
+            "jupyterhub runs, but does not answer: refused at http://127.0.0.1:80/ready",
+        ),
+        ({"unit": TimeoutError()}, "jupyterhub runs, but does not answer at http://127.0.0.1:80/ready"),
+        ({"jupyterhub": "ActiveState=failed\n", "unit": TimeoutError()}, "jupyterhub is failed"),
         ({"door": 503}, "https://127.0.0.1:443/hub/health answers 503"),
         (
             {"door": urllib.error.HTTPError("", 502, "", {}, None)},  # type: ignore[arg-type]
@@ -110,6 +151,37 @@ def test_what_keeps_people_from_their_work_is_named(
 ) -> None:
     host.update(broken)
     assert told(tmp_path)["faults"] == [fault]
+
+
+def test_an_answer_that_never_ends_is_not_waited_for(
+    host: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host["unit"] = ended = threading.Event()
+    monkeypatch.setattr(host_report, "UNITS_TIMEOUT", 0.05)
+    found = told(tmp_path)
+    ended.set()
+    assert found["faults"] == ["jupyterhub runs, but does not answer at http://127.0.0.1:80/ready"]
+
+
+SILENT = subprocess.TimeoutExpired("docker", host_report.ANSWER_TIMEOUT)
+
+
+@pytest.mark.parametrize("first", ["network", "image", "inspect", "ps"])
+def test_a_docker_that_does_not_answer_is_asked_no_more(
+    host: dict[str, Any], tmp_path: Path, first: str
+) -> None:
+    host[first] = SILENT
+    found = told(tmp_path)
+    assert found["faults"] == ["Docker does not answer"]
+    assert [argv[1] for argv in asked if argv[0] == "docker"][-1] == first
+    assert found["servers"] == 0
+
+
+def test_a_docker_that_was_stopped_is_not_started_by_a_question(host: dict[str, Any], tmp_path: Path) -> None:
+    host["docker.service"] = (False, "inactive\n")
+    [fault] = told(tmp_path)["faults"]
+    assert fault.startswith("Docker does not run")
+    assert not [argv for argv in asked if argv[0] == "docker"]
 
 
 def test_what_should_be_young_and_is_old(host: dict[str, Any], tmp_path: Path) -> None:  # noqa: ARG001

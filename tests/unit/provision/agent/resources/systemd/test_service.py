@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from provision.agent.resources import File, Problem, Service, Timer
+from provision.agent.resources.systemd import leftovers
 from provision.agent.resources.systemd import service as systemd
 from provision.agent.resources.systemd.service import parse_show
 from tests.support.fakes.host import Host, theirs
@@ -125,6 +126,22 @@ def test_what_a_unit_has_made_goes_with_it_though_it_does_not_run(host: Host) ->
     host.script("systemctl", "start", answer=host.fails("no"))
     service.remove(machine)
     assert [argv[1] for argv in host.ran("systemctl") if argv[1] in ("start", "stop")] == ["start", "stop"]
+
+
+@pytest.mark.parametrize("dynamic_user", [False, True])
+def test_a_runtime_directory_goes_with_its_unit(host: Host, dynamic_user: bool) -> None:
+    service = Service("ours", "[Service]\nRuntimeDirectory=ours\nRuntimeDirectoryPreserve=restart\n")
+    machine = FakeMachine(host, (service,))
+    converge(machine, service)
+    run = Path(leftovers.RUN)
+    kept = run / "private" / "ours" if dynamic_user else run / "ours"
+    kept.mkdir(parents=True)
+    (kept / "ledger.json").write_text("{}")
+    if dynamic_user:
+        (run / "ours").symlink_to("private/ours")
+    (run / "theirs").mkdir()
+    service.remove(machine)
+    assert sorted(path.name for path in run.rglob("*")) == [*(["private"] if dynamic_user else []), "theirs"]
 
 
 def drop_in(name: str) -> Path:
