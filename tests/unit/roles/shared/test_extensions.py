@@ -67,9 +67,6 @@ def test_two_files_of_one_name_are_refused(hub: Hub) -> None:
         hub("[extend]\nhub_config = ['a/x.py', 'b/x.py']")
 
 
-CHECKED = File("/etc/own.py", "new\n", check_with=("python", "check.py"))
-
-
 def test_a_text_that_its_check_refuses_leaves_the_old_one(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,11 +80,46 @@ def test_a_text_that_its_check_refuses_leaves_the_old_one(
 
     monkeypatch.setattr(FakeMachine, "run", refuse)
     file = File(path, "new\n", check_with=("python", "check.py"))
-    with pytest.raises(Problem, match="Spawner has no option x") as caught:
+    with pytest.raises(
+        Problem, match=r"^\S+/own.py is refused: \S+/own.py: Spawner has no option x$"
+    ) as caught:
         file.apply(FakeMachine(host))
     assert "candidate" not in caught.value.what
     assert (tried, Path(path).read_text()) == (["new\n"], "old\n")
     assert [entry.name for entry in Path(path).parent.glob("*own*")] == ["own.py"]
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("checked\n", ""),
+        ("of the file\nchecked\n", ""),
+        ("", "it ends the program that loads it, before its check is complete"),
+        ("checked\nof the file\n", "it ends the program that loads it, before its check is complete"),
+        (CommandFailed(["timeout"], 124, ""), "its check did not end within 60 s"),
+        (CommandFailed(["timeout"], 139, ""), "its check ended with exit code 139"),
+    ],
+)
+def test_a_text_is_taken_only_when_its_check_is_complete(
+    host: Host, monkeypatch: pytest.MonkeyPatch, output: str | CommandFailed, words: str
+) -> None:
+    def answer(_: FakeMachine, argv: list[str], **__: object) -> str:
+        assert argv[:3] == ["timeout", "--kill-after=5", "60"]
+        if isinstance(output, CommandFailed):
+            raise output
+        return output
+
+    path = host.path("/etc/own.py")
+    Path(path).write_text("old\n")
+    monkeypatch.setattr(FakeMachine, "run", answer)
+    file = File(path, "new\n", check_with=("python", "check.py"))
+    if words:
+        with pytest.raises(Problem) as caught:
+            file.apply(FakeMachine(host))
+        assert caught.value.what == f"{path} is refused: {words}"
+    else:
+        file.apply(FakeMachine(host))
+    assert Path(path).read_text() == ("old\n" if words else "new\n")
 
 
 # --- packages -------------------------------------------------------------------------------------
