@@ -79,6 +79,7 @@ class File(Resource):
 
     `check_with`: a command that gets a file with the new text. The old text stays unless the command ends
     with 0 and with the line `checked`: a text that is run may end the command with 0 before it has looked.
+    `source`: the operator's own file that the text is of, as the settings name it, for messages.
     `goes_first`: when no longer wanted, it is removed before others are applied, which it would mislead.
     """
 
@@ -90,6 +91,7 @@ class File(Resource):
     secret: bool = False
     goes_first: bool = False
     check_with: tuple[str, ...] = ()
+    source: str = ""
 
     @property
     def id(self) -> str:
@@ -128,7 +130,7 @@ class File(Resource):
             limited = ["timeout", "--kill-after=5", str(CHECK_TIMEOUT), *self.check_with]
             output = machine.run([*limited, candidate])
         except CommandFailed as failure:
-            words = failure.output.strip().replace(candidate, self.path)
+            words = failure.output.strip().replace(candidate, self.source or self.path)
             if failure.code == TIMED_OUT:
                 words = f"its check did not end within {CHECK_TIMEOUT} s\n{words}".rstrip()
             raise self._refusal(words or f"its check ended with exit code {failure.code}") from None
@@ -138,7 +140,8 @@ class File(Resource):
             raise self._refusal("it ends the program that loads it, before its check is complete")
 
     def _refusal(self, words: str) -> Problem:
-        return Problem(f"{self.path} is refused: {words}", "correct the file that it is made from")
+        name = self.source or self.path
+        return Problem(f"{name} is refused: {words}", f"correct {name}")
 
     def remove(self, machine: Machine) -> str | None:
         claims = machine.claims(self)

@@ -37,13 +37,15 @@ def beside(hub: Hub, name: str, text: str) -> Path:
 
 
 def test_own_configuration_goes_to_the_host_and_is_loaded_last(hub: Hub) -> None:
-    beside(hub, "a.py", "c.JupyterHub.x = 1\n")
+    (hub().root / "config.d").mkdir()
+    beside(hub, "config.d/a.py", "c.JupyterHub.x = 1\n")
     beside(hub, "b.py", "c.JupyterHub.x = 2\n")
-    steps = roles.hub.steps(inputs(hub("[extend]\nhub_config = ['b.py', 'a.py']")))
+    steps = roles.hub.steps(inputs(hub("[extend]\nhub_config = ['b.py', 'config.d/a.py']")))
     files = {step.path: step for step in steps if isinstance(step, File)}
     told = json.loads(files["/etc/jupyterhub/hub.json"].content)["own_config"]
     assert told == ["/etc/jupyterhub/config.d/b.py", "/etc/jupyterhub/config.d/a.py"]
     assert [files[path].content[-2:] for path in told] == ["2\n", "1\n"]
+    assert [files[path].source for path in told] == ["b.py", "config.d/a.py"]
     ids = [step.id for step in steps]
     assert max(ids.index(f"file:{path}") for path in told) < ids.index("file:/etc/jupyterhub/hub.json")
     assert all(f"file:{path}" in steps[-2].watches for path in told)  # type: ignore[attr-defined]
@@ -79,12 +81,11 @@ def test_a_text_that_its_check_refuses_leaves_the_old_one(
         raise CommandFailed(argv, 1, f"{argv[-1]}: Spawner has no option x")
 
     monkeypatch.setattr(FakeMachine, "run", refuse)
-    file = File(path, "new\n", check_with=("python", "check.py"))
-    with pytest.raises(
-        Problem, match=r"^\S+/own.py is refused: \S+/own.py: Spawner has no option x$"
-    ) as caught:
+    file = File(path, "new\n", check_with=("python", "check.py"), source="config.d/own.py")
+    with pytest.raises(Problem) as caught:
         file.apply(FakeMachine(host))
-    assert "candidate" not in caught.value.what
+    assert caught.value.what == "config.d/own.py is refused: config.d/own.py: Spawner has no option x"
+    assert caught.value.hint == "correct config.d/own.py"
     assert (tried, Path(path).read_text()) == (["new\n"], "old\n")
     assert [entry.name for entry in Path(path).parent.glob("*own*")] == ["own.py"]
 
