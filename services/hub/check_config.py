@@ -12,6 +12,7 @@ import difflib
 import importlib.metadata
 import io
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -23,17 +24,27 @@ from traitlets.config import Config, Configurable
 from traitlets.config.loader import DeferredConfig, LazyConfigValue, PyFileConfigLoader
 
 CHECKED = "checked"
+TIME_LIMIT = 60  # seconds that a file may take, once the hub's packages are loaded
 GROUPS = ("jupyterhub.authenticators", "jupyterhub.proxies", "jupyterhub.spawners")
 
 
 def load(path: Path) -> Config:
-    """The file's settings. Raises whatever the file raises."""
-    loaded: Config = PyFileConfigLoader(path.name, path=str(path.parent)).load_config()
+    """The file's settings. Raises whatever the file raises, or TimeoutError when it takes too long."""
+    signal.signal(signal.SIGALRM, _end)
+    signal.alarm(TIME_LIMIT)
+    try:
+        loaded: Config = PyFileConfigLoader(path.name, path=str(path.parent)).load_config()
+    finally:
+        signal.alarm(0)
     return loaded
 
 
-def known_classes() -> dict[str, type[Configurable]]:
-    """Classes that the hub's packages bring, by name."""
+def _end(*_: object) -> None:
+    raise TimeoutError(f"it did not end within {TIME_LIMIT} s")
+
+
+def load_packages() -> None:
+    """Load the hub's packages, whose classes the file may set options of."""
     import jupyterhub.app  # noqa: F401 - the classes that it knows come with it
 
     for group in GROUPS:
@@ -44,6 +55,9 @@ def known_classes() -> dict[str, type[Configurable]]:
                 sys.stderr.write(f"{entry.name} is left out: {error}\n")
     import ready_spawner  # noqa: F401 - ours
 
+
+def known_classes() -> dict[str, type[Configurable]]:
+    """Classes that the hub's packages and the file bring, by name."""
     return dict(_below(Configurable))
 
 
@@ -104,6 +118,7 @@ def _near(name: str, known: dict[str, Any]) -> str:
 
 def errors(path: Path) -> list[str]:
     """A line for each error of the file."""
+    load_packages()
     try:
         config = load(path)
     except BaseException as error:  # sys.exit() too would end the hub

@@ -97,7 +97,7 @@ def test_a_text_that_its_check_refuses_leaves_the_old_one(
         ("of the file\nchecked\n", ""),
         ("", "it ends the program that loads it, before its check is complete"),
         ("checked\nof the file\n", "it ends the program that loads it, before its check is complete"),
-        (CommandFailed(["timeout"], 124, ""), "its check did not end within 60 s"),
+        (CommandFailed(["timeout"], 124, "killed"), "its check did not end within 300 s"),
         (CommandFailed(["timeout"], 139, ""), "its check ended with exit code 139"),
     ],
 )
@@ -105,7 +105,7 @@ def test_a_text_is_taken_only_when_its_check_is_complete(
     host: Host, monkeypatch: pytest.MonkeyPatch, output: str | CommandFailed, words: str
 ) -> None:
     def answer(_: FakeMachine, argv: list[str], **__: object) -> str:
-        assert argv[:3] == ["timeout", "--kill-after=5", "60"]
+        assert argv[:3] == ["timeout", "--kill-after=5", "300"]
         if isinstance(output, CommandFailed):
             raise output
         return output
