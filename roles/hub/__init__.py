@@ -89,7 +89,11 @@ def own_config(inputs: Inputs) -> list[Resource]:
     [program] = inputs.code("hub/check_config.py")
     check = ("runuser", "--user", paths.USER, "--", f"{paths.ENVIRONMENT}/bin/python", program.path)
     owned: dict[str, Any] = {"mode": 0o640, "group": paths.USER, "secret": True, "check_with": check}
-    files = [File(f"{paths.OWN_CONFIG}/{name}", text, **owned) for name, text in inputs.hub_config.items()]
+    sources = {path.name: str(path) for path in inputs.settings.extend.hub_config}
+    files = [
+        File(f"{paths.OWN_CONFIG}/{name}", text, source=sources[name], **owned)
+        for name, text in inputs.hub_config.items()
+    ]
     return [program, Directory(paths.OWN_CONFIG, mode=0o750, group=paths.USER), *files]
 
 

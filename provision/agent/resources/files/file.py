@@ -17,6 +17,9 @@ from ..base import Change, CommandFailed, Machine, Problem, Resource
 from ..fs import lstat, missing_parents, read_text, remove_empty, set_access, unlink, write_atomically
 
 DIFF_LINES = 60
+CHECK_TIMEOUT = 300  # seconds; a busy emulated machine loads the hub's packages slowly
+TIMED_OUT = 124  # exit code of coreutils' timeout
+CHECKED = "checked"
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,9 @@ class Directory(Resource):
 class File(Resource):
     """A file with all of its text. A `secret` one is never shown in a diff or kept in a record.
 
-    `check_with`: a command that gets a file with the new text. If it fails, the old text stays.
+    `check_with`: a command that gets a file with the new text. The old text stays unless the command ends
+    with 0 and with the line `checked`: a text that is run may end the command with 0 before it has looked.
+    `source`: the operator's own file that the text is of, as the settings name it, for messages.
     `goes_first`: when no longer wanted, it is removed before others are applied, which it would mislead.
     """
 
@@ -86,6 +91,7 @@ class File(Resource):
     secret: bool = False
     goes_first: bool = False
     check_with: tuple[str, ...] = ()
+    source: str = ""
 
     @property
     def id(self) -> str:
@@ -121,14 +127,21 @@ class File(Resource):
         candidate = os.path.join(folder, f"candidate-{name}")
         try:
             write_atomically(candidate, self.content, self.mode, self.owner, self.group)
-            machine.run([*self.check_with, candidate])
+            limited = ["timeout", "--kill-after=5", str(CHECK_TIMEOUT), *self.check_with]
+            output = machine.run([*limited, candidate])
         except CommandFailed as failure:
-            words = failure.output.strip().replace(candidate, self.path)
-            raise Problem(
-                f"{self.path} is refused\n{words}", "correct the file that it is made from"
-            ) from None
+            words = failure.output.strip().replace(candidate, self.source or self.path)
+            if failure.code == TIMED_OUT:  # and the output is what runuser says about being ended
+                words = f"its check did not end within {CHECK_TIMEOUT} s"
+            raise self._refusal(words or f"its check ended with exit code {failure.code}") from None
         finally:
             unlink(candidate)
+        if output.splitlines()[-1:] != [CHECKED]:
+            raise self._refusal("it ends the program that loads it, before its check is complete")
+
+    def _refusal(self, words: str) -> Problem:
+        name = self.source or self.path
+        return Problem(f"{name} is refused: {words}", f"correct {name}")
 
     def remove(self, machine: Machine) -> str | None:
         claims = machine.claims(self)

@@ -30,6 +30,9 @@ ENABLED = ("enabled", "static", "alias")  # enabled-runtime ends with the next b
 HUNG_AFTER = 120.0  # seconds without an answer; an emulated host needs half of it after a boot
 SAY_AFTER = 5.0  # seconds until a wait is worth a word
 STARTS_UNTIL_FAILED = 5  # of a unit with Restart=, then it counts as failed
+START_TIMEOUT = 180  # seconds that systemd gives a unit to stop and to start, 90 for each
+JOURNAL = ("journalctl", "--no-pager", "-q", "-o", "cat")
+LAST_WORDS = 20  # lines
 # A check takes time from the starting service, so the pause is longer than the check.
 POLL_EVERY = 0.1  # seconds
 POLL_PAUSE_FACTOR = 2  # times the seconds that the check took
@@ -277,9 +280,15 @@ class Service(Unit):
             raise self._problem(machine, failure.what) from None
 
     def _problem(self, machine: Machine, reason: str) -> Problem:
-        log = machine.run(["journalctl", "--no-pager", "-q", "-o", "cat", "-n", "15", "-u", self.unit_name])
+        # No wait lasts longer, so what is older belongs to an earlier start.
+        since = f"--since=-{self.ready_timeout + START_TIMEOUT:.0f}s"
+        log = [*JOURNAL, "-n", str(LAST_WORDS)]
+        # The program's own lines: with each restart systemd adds several that say no reason.
+        words = machine.run([*log, since, f"_SYSTEMD_UNIT={self.unit_name}"]).strip()
+        if not words:  # the program did not run, and systemd says why, or has been silent for long
+            words = machine.run([*log, "-u", self.unit_name]).strip()
         return Problem(
-            f"{self.name}: {reason}; the end of its log:\n{log.strip()}",
+            f"{self.name}: {reason}; the end of its log:\n{words}",
             f"the complete log: journalctl -u {self.name}",
         )
 

@@ -40,13 +40,15 @@ def beside(hub: Hub, name: str, text: str) -> Path:
 
 
 def test_own_configuration_goes_to_the_host_and_is_loaded_last(hub: Hub) -> None:
-    beside(hub, "a.py", "c.JupyterHub.x = 1\n")
+    (hub().root / "config.d").mkdir()
+    beside(hub, "config.d/a.py", "c.JupyterHub.x = 1\n")
     beside(hub, "b.py", "c.JupyterHub.x = 2\n")
-    steps = roles.hub.steps(inputs(hub("[extend]\nhub_config = ['b.py', 'a.py']")))
+    steps = roles.hub.steps(inputs(hub("[extend]\nhub_config = ['b.py', 'config.d/a.py']")))
     files = {step.path: step for step in steps if isinstance(step, File)}
     told = json.loads(files["/etc/jupyterhub/hub.json"].content)["own_config"]
     assert told == ["/etc/jupyterhub/config.d/b.py", "/etc/jupyterhub/config.d/a.py"]
     assert [files[path].content[-2:] for path in told] == ["2\n", "1\n"]
+    assert [files[path].source for path in told] == ["b.py", "config.d/a.py"]
     ids = [step.id for step in steps]
     assert max(ids.index(f"file:{path}") for path in told) < ids.index("file:/etc/jupyterhub/hub.json")
     assert all(f"file:{path}" in steps[-2].watches for path in told)  # type: ignore[attr-defined]
@@ -70,9 +72,6 @@ def test_two_files_of_one_name_are_refused(hub: Hub) -> None:
         hub("[extend]\nhub_config = ['a/x.py', 'b/x.py']")
 
 
-CHECKED = File("/etc/own.py", "new\n", check_with=("python", "check.py"))
-
-
 def test_a_text_that_its_check_refuses_leaves_the_old_one(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,12 +84,46 @@ def test_a_text_that_its_check_refuses_leaves_the_old_one(
         raise CommandFailed(argv, 1, f"{argv[-1]}: Spawner has no option x")
 
     monkeypatch.setattr(FakeMachine, "run", refuse)
-    file = File(path, "new\n", check_with=("python", "check.py"))
-    with pytest.raises(Problem, match="Spawner has no option x") as caught:
+    file = File(path, "new\n", check_with=("python", "check.py"), source="config.d/own.py")
+    with pytest.raises(Problem) as caught:
         file.apply(FakeMachine(host))
-    assert "candidate" not in caught.value.what
+    assert caught.value.what == "config.d/own.py is refused: config.d/own.py: Spawner has no option x"
+    assert caught.value.hint == "correct config.d/own.py"
     assert (tried, Path(path).read_text()) == (["new\n"], "old\n")
     assert [entry.name for entry in Path(path).parent.glob("*own*")] == ["own.py"]
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("checked\n", ""),
+        ("of the file\nchecked\n", ""),
+        ("", "it ends the program that loads it, before its check is complete"),
+        ("checked\nof the file\n", "it ends the program that loads it, before its check is complete"),
+        (CommandFailed(["timeout"], 124, "killed"), "its check did not end within 300 s"),
+        (CommandFailed(["timeout"], 139, ""), "its check ended with exit code 139"),
+    ],
+)
+def test_a_text_is_taken_only_when_its_check_is_complete(
+    host: Host, monkeypatch: pytest.MonkeyPatch, output: str | CommandFailed, words: str
+) -> None:
+    def answer(_: FakeMachine, argv: list[str], **__: object) -> str:
+        assert argv[:3] == ["timeout", "--kill-after=5", "300"]
+        if isinstance(output, CommandFailed):
+            raise output
+        return output
+
+    path = host.path("/etc/own.py")
+    Path(path).write_text("old\n")
+    monkeypatch.setattr(FakeMachine, "run", answer)
+    file = File(path, "new\n", check_with=("python", "check.py"))
+    if words:
+        with pytest.raises(Problem) as caught:
+            file.apply(FakeMachine(host))
+        assert caught.value.what == f"{path} is refused: {words}"
+    else:
+        file.apply(FakeMachine(host))
+    assert Path(path).read_text() == ("old\n" if words else "new\n")
 
 
 # --- packages -------------------------------------------------------------------------------------

@@ -260,6 +260,28 @@ def test_a_service_that_does_not_start_says_its_last_words(host: Host) -> None:
     assert "journalctl -u ours" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [("ValueError: no\n", "ValueError: no"), ("", "Failed to locate executable")],
+    ids=["of the program", "of systemd, when the program never ran"],
+)
+def test_the_last_words_are_the_programs_own(
+    host: Host, monkeypatch: pytest.MonkeyPatch, own: str, said: str
+) -> None:
+    def journal(*words: str) -> str:
+        assert words[words.index("-n") + 1] == "20"
+        if "_SYSTEMD_UNIT=ours.service" not in words:
+            return "Failed to locate executable\n"
+        assert "--since=-480s" in words
+        return own
+
+    host.script("systemctl", "restart", answer=host.fails("Job failed"))
+    monkeypatch.setattr(host, "_journalctl", journal)
+    with pytest.raises(Problem) as caught:
+        Service("ours", "[Service]\n").apply(FakeMachine(host))
+    assert caught.value.what == f"ours: does not start; the end of its log:\n{said}"
+
+
 def test_a_service_that_never_answers_is_not_ready(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.answering = False
     clock = iter(range(1000))
