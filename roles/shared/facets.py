@@ -1,4 +1,4 @@
-"""What a role says of itself beside its steps: its hub service, its page, its data and its ports."""
+"""The facets of a role beside its steps: its hub service, its page, its data and its ports."""
 
 from __future__ import annotations
 
