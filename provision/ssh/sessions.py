@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import shlex
 import threading
@@ -232,16 +233,20 @@ class _Sender:
         self._jobs.put(None)
 
     def _work(self) -> None:
+        import paramiko
+
         while (job := self._jobs.get()) is not None:
             try:
                 if isinstance(job, bytes):
                     self._channel.sendall(job)
                 else:
                     self._stream(job)
-            except OSError as error:
+            except (OSError, EOFError, paramiko.SSHException) as error:
                 # The connection is broken, or an input cannot be read any more: the run cannot go on.
+                # A host without python3 or sudo hangs up before it has read all of it.
                 self.failure = str(error)
-                self._channel.close()
+                with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+                    self._channel.close()
                 return
 
     def _stream(self, digest: str) -> None:

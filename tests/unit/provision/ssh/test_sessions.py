@@ -287,3 +287,28 @@ def test_a_command_that_fails(connected: Connected, line: Line, what: str, hint:
         sessions.command(TARGET, Access(sudo_password=HIDDEN), "journalctl")
     assert str(caught.value).startswith(f"host:2222: {what}")
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("error", [OSError("Socket is closed"), EOFError(), paramiko.SSHException("gone")])
+def test_a_host_that_hangs_up_while_it_is_sent_something_is_no_fault_of_a_thread(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """As one without python3 or sudo does: the reason is in what it said, and no traceback beside it."""
+    faults: list[Any] = []
+    ended = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", faults.append)
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    def close() -> None:
+        ended.set()
+        raise error
+
+    sender = sessions._Sender(SimpleNamespace(sendall=fail, close=close), {})  # type: ignore[arg-type]
+    sender.send(b"bundle")
+    assert ended.wait(10)
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and thread.daemon:
+            thread.join(1)
+    assert (faults, sender.failure) == ([], str(error))
