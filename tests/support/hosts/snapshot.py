@@ -34,6 +34,8 @@ HOST = ("/etc", "/home", "/opt", "/root", "/srv", "/usr/local", "/var/lib", "/va
 # The hub writes to its database whenever it likes, with a journal that comes and goes beside it.
 DATABASE = "/var/lib/jupyterhub/jupyterhub.sqlite"
 LIVE = (DATABASE, "/var/lib/jupyterhub")
+# The hub writes here when a server ends, and forgets what is too old.
+ENDED_SERVERS = "/var/lib/jupyterhub/ended-servers"
 UNITS = ()  # those of the table of roles: containers.py puts them here
 LARGE = 1 << 20  # bytes; for larger files the time of change is enough
 
@@ -69,7 +71,7 @@ def describe(path: str, times: bool) -> list[object]:
 def files(roots: Iterable[str], *, times: bool) -> dict[str, list[object]]:
     found = {}
     for path in paths(roots):
-        if path.startswith(f"{DATABASE}-"):
+        if path.startswith((f"{DATABASE}-", ENDED_SERVERS)):
             continue
         try:
             found[path] = describe(path, times)
@@ -90,7 +92,11 @@ def managed() -> dict[str, object]:
         "files": files(MANAGED, times=True),
         "units": ask("systemctl", "show", properties, *UNITS),
         "images": sorted(ask("docker", "image", "ls", "--all", "--no-trunc", "--quiet")),
-        "containers": ask("docker", "ps", "--all", "--no-trunc", "--quiet"),
+        "containers": [
+            line
+            for line in ask("docker", "ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.Names}}")
+            if " hubwright-server-" not in line
+        ],  # visitors come and go
         "networks": ask("docker", "network", "ls", "--no-trunc", "--quiet"),
         "packages": ask("dpkg-query", "--show"),
         "fence": fence(),
