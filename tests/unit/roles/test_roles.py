@@ -29,6 +29,7 @@ from provision.agent.resources import (
 )
 from provision.errors import SettingsError
 from provision.settings import Settings
+from provision.settings.settings import FIXED_PORTS
 from roles import graphite, keeper
 from roles.shared import render
 from roles.shared.inputs import ImageSource
@@ -161,6 +162,14 @@ def test_a_role_says_itself_where_its_units_answer(described: Settings) -> None:
         ready = {step.name: step.ready for step in steps if isinstance(step, Service) and step.ready}
         # The hub is asked as visitors ask it, through its proxy.
         assert role.answers(described) == ({} if role.name == "hub" else ready), role.name
+
+
+def test_the_settings_know_every_port_that_no_key_chooses(described: Settings) -> None:
+    """They refuse two uses of one port, and cannot ask the roles: those stand above them."""
+    doors = roles.SHIPPED.doors(described)
+    assert {door.port for door in doors if not door.key} == set(FIXED_PORTS.values())
+    keys = {door.key for door in doors if door.key and door.protocol == "tcp"}
+    assert keys <= {"hub.port", "tls.redirect_port", "monitoring.graphite_port", "monitoring.status_port"}
 
 
 def test_a_role_says_itself_what_is_secret(described: Settings) -> None:
