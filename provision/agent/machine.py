@@ -33,6 +33,8 @@ class Shared:
     options: Mapping[str, Any]
     distribution: Distribution
     cache: dict[str, Any] = field(default_factory=dict)
+    reading: dict[str, threading.RLock] = field(default_factory=dict)
+    """A lock for each name in `cache`: roles wait for the same answer only, not for one another's programs."""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 
@@ -85,15 +87,19 @@ class LocalMachine:
         return "".join(lines)
 
     def cached(self, name: str, read: Callable[[], T]) -> T:
-        with self.shared.lock:
+        with self._reading(name):
             if name not in self.shared.cache:
                 self.shared.cache[name] = read()
             seen: T = self.shared.cache[name]
             return seen
 
     def invalidate(self, name: str) -> None:
-        with self.shared.lock:
+        with self._reading(name):
             self.shared.cache.pop(name, None)
+
+    def _reading(self, name: str) -> threading.RLock:
+        with self.shared.lock:
+            return self.shared.reading.setdefault(name, threading.RLock())
 
     def say(self, text: str) -> None:
         self.shared.channel.emit(Say(self.role, text[:300]))

@@ -10,7 +10,7 @@ from provision.settings import Settings
 from provision.settings.download_environment import certificates, read_pem
 from provision.settings.image_names import IMAGES
 from provision.tools.project import PROJECT
-from roles.shared import certificate_files, extensions, paths
+from roles.shared import extensions, paths
 from roles.shared.facets import Caller, Page
 
 LOCKS = PROJECT / "roles" / "locks"
@@ -75,7 +75,7 @@ class Inputs:
             images,
             certificates(settings),
             files,
-            certificate_files.read(settings),
+            _certificate(settings),
             callers,
             services,
             extensions.read_hub_config(settings),
@@ -98,6 +98,14 @@ def _place(program: str) -> str:
     runner, _, name = program.rpartition("/")
     folder = {"system": paths.SYSTEM, "proxy": paths.PROXY}.get(runner, paths.SERVICES)
     return f"{folder}/{name}"
+
+
+def _certificate(settings: Settings) -> str:
+    if settings.tls.mode != "files":
+        return ""
+    from roles.shared import certificate_files  # its X.509 library takes longer to load than all else here
+
+    return certificate_files.read(settings)
 
 
 def _acme_ca(settings: Settings) -> str:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import http.client
 import os
-import ssl
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -63,6 +59,9 @@ def download(speaker: Speaker, url: str, sha256: str, path: str, advice: Advice 
 
 
 def _fetch_with_retries(speaker: Speaker, url: str, path: str, advice: Advice) -> str:
+    import http.client  # here, as all that downloads need: most runs download nothing
+    import urllib.error
+
     for pause in (*RETRY_PAUSES, None):
         try:
             return _fetch(speaker, url, path)
@@ -79,6 +78,9 @@ def _fetch_with_retries(speaker: Speaker, url: str, path: str, advice: Advice) -
 
 def _fetch(speaker: Speaker, url: str, path: str) -> str:
     """Download once, and return the SHA-256. OSError when less arrives than was announced."""
+    import ssl
+    import urllib.request
+
     bundle = certificates.BUNDLE if os.path.exists(certificates.BUNDLE) else None
     context = ssl.create_default_context(cafile=bundle)
     opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
@@ -98,4 +100,6 @@ def _fetch(speaker: Speaker, url: str, path: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return str(error.reason if type(error) is urllib.error.URLError else error)
+    from urllib.error import URLError
+
+    return str(error.reason if type(error) is URLError else error)

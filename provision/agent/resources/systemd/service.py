@@ -7,20 +7,21 @@ import hashlib
 import json
 import os
 import shutil
-import ssl
 import threading
 import time
-import urllib.error
-import urllib.request
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..base import Change, CommandFailed, Machine, Problem, Resource
 from ..files.file import File, back_up
 from ..fs import lstat, read_text, unlink, write_atomically
 from ..network.ports import require_free
 from . import leftovers
+
+if TYPE_CHECKING:
+    import ssl
 
 UNITS = "/etc/systemd/system"
 DROP_IN = "hubwright.conf"
@@ -293,6 +294,9 @@ class Service(Unit):
         )
 
     def _wait_until_ready(self, machine: Machine, timeout: float) -> None:
+        import urllib.error  # here, because they load slowly and most runs start no service
+        import urllib.request
+
         began = time.monotonic()
         deadline = began + timeout
         opener = urllib.request.build_opener(
@@ -380,6 +384,8 @@ def _put(path: str, text: str) -> None:
 
 def _without_certificate_check() -> ssl.SSLContext:
     """A context for requests to this host itself, whose certificate may name only the visitors' domain."""
+    import ssl
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # create_default_context reads all the CAs: 25 ms
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
