@@ -34,7 +34,7 @@ class Shared:
     distribution: Distribution
     cache: dict[str, Any] = field(default_factory=dict)
     reading: dict[str, threading.RLock] = field(default_factory=dict)
-    """A lock for each name in `cache`: roles wait for the same answer only, not for one another's programs."""
+    """A lock for each name in `cache`: roles wait for the same answer, not for one another's programs."""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 

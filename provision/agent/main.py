@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any, BinaryIO
 
-from . import boot, distributions, first_boot, unattended
+from . import boot, code_cache, distributions, first_boot, unattended
 from .channel import Channel
 from .events import End, Error, Status, has_failed
 from .loop import Run, explain_os_error
@@ -67,6 +67,10 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
                 distributions.require_space("/var/lib/docker", distributions.NEEDED_FREE)
             channel.listen(state)
             run.apply()
+            if state.applied:
+                code_cache.keep()
+            else:
+                code_cache.forget()
             if run.complete and run.is_complete:
                 first_boot.forget()
         count: dict[str, int] = dict(run.count)

@@ -5,9 +5,10 @@ from __future__ import annotations
 START = b"HUBWRIGHT\n"
 
 # Runs under `python3 -c` on the host. It skips anything that sudo may have left on standard
-# input before START; the agent's code lives in an anonymous file, so that nothing of a run stays on the disk.
+# input before START. The agent's code is what an earlier run has kept (agent/code_cache.py), if that is
+# the same, or lives in an anonymous file: nothing of it is on a disk.
 LOADER = """\
-import os, sys
+import hashlib, os, sys
 if sys.version_info < (3, 10):
     print('{"event": "error", "what": "python3 is %d.%d; 3.10 is the oldest that works", "hint": "use a newer'
           ' release of the distribution"}' % sys.version_info[:2])
@@ -16,11 +17,15 @@ source = sys.stdin.buffer
 while source.readline() not in (b"HUBWRIGHT\\n", b""):
     pass
 size = int(source.readline() or sys.exit("nothing arrived"))
-code = os.memfd_create("hubwright")
-with open(code, "wb", closefd=False) as file:
-    file.write(source.read(size))
-sys.path.insert(0, "/proc/self/fd/%d" % code)
-sys.dont_write_bytecode = True
+code = source.read(size)
+path = "/run/hubwright-agent/" + hashlib.sha256(code).hexdigest()
+if not os.path.isdir(path):
+    number = os.memfd_create("hubwright")
+    with open(number, "wb", closefd=False) as file:
+        file.write(code)
+    path = "/proc/self/fd/%d" % number
+    sys.dont_write_bytecode = True
+sys.path.insert(0, path)
 from agent.main import start
 start(source)
 """

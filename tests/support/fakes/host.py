@@ -18,7 +18,7 @@ from typing import IO, Any
 import pytest
 
 import roles
-from provision.agent import state
+from provision.agent import code_cache, state
 from provision.agent.distributions import Distribution
 from provision.agent.machine import LocalMachine
 from provision.agent.resources import CommandFailed
@@ -126,6 +126,7 @@ class Host(Systemd, Docker):
             lambda _, port: ports.Holder("another", 7, "") if port in self.taken_ports else None,
         )
         replace(state, "LOCK", self.path("/run/hubwright.lock"))
+        replace(code_cache, "FOLDER", self.path("/run/hubwright-agent"))
         replace(os, "chown", self._chown)
         replace(files, "lstat", self._lstat)
         replace(pwd, "getpwnam", lambda name: self._passwd(name, self.users[name]))

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from provision.agent import boot, distributions, state
+from provision.agent import boot, code_cache, distributions, state
 from provision.agent import main as agent
 from provision.agent.channel import Channel
 from provision.agent.distributions import Distribution
@@ -133,6 +133,7 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Driver:
     monkeypatch.setitem(KINDS, "Thing", Thing)
     monkeypatch.setattr(os, "chown", lambda *_: None)
     monkeypatch.setattr(state, "LOCK", str(tmp_path / "lock"))
+    monkeypatch.setattr(code_cache, "FOLDER", str(tmp_path / "code"))
     monkeypatch.setattr(Thing, "world", {})
     monkeypatch.setattr(Thing, "log", [])
     return Driver(tmp_path / "state")
