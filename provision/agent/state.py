@@ -142,8 +142,10 @@ class State:
             if value.complete:
                 del entry["complete"]
             entries.append(entry)
-        text = json.dumps({"version": VERSION, "resources": entries}, indent=1)
-        write_atomically(self.path("applied.json"), text + "\n", 0o600)
+        # A line a resource. Not `indent`: with it json takes thirty times as long, and this is written often.
+        lines = ",\n".join(json.dumps(entry) for entry in entries)
+        text = f'{{"version": {VERSION}, "resources": [\n{lines}\n]}}\n'
+        write_atomically(self.path("applied.json"), text, 0o600)
         if lstat(self.path(JOURNAL)) is None:  # the status page is given this file, and nothing beside it
             write_atomically(self.path(JOURNAL), "", 0o644)
 

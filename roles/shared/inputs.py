@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
 
 from provision.agent.resources import DockerImage, File
 from provision.settings import Settings
@@ -113,7 +115,9 @@ def _acme_ca(settings: Settings) -> str:
     return read_pem(settings, relative, "tls.directory_ca") if relative else ""
 
 
-def _files() -> dict[str, str]:
+@cache
+def _files() -> Mapping[str, str]:
+    """Texts of the project's own files, which do not change while this program runs."""
     paths = [
         PROJECT / "jupyterhub_config.py",
         *sorted((PROJECT / "services").glob("*/*.py")),
@@ -121,4 +125,6 @@ def _files() -> dict[str, str]:
         *sorted((PROJECT / "services").glob("*/pages/*.*")),
         *(LOCKS / name for name in ("hub.txt", "node.txt", "uv.txt", "package.json", "package-lock.json")),
     ]
-    return {path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+    return MappingProxyType(
+        {path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+    )

@@ -31,11 +31,11 @@ GROUPS = ("jupyterhub.authenticators", "jupyterhub.proxies", "jupyterhub.spawner
 def load(path: Path) -> Config:
     """The file's settings. Raises whatever the file raises, or TimeoutError when it takes too long."""
     signal.signal(signal.SIGALRM, _end)
-    signal.alarm(TIME_LIMIT)
+    signal.setitimer(signal.ITIMER_REAL, TIME_LIMIT)
     try:
         loaded: Config = PyFileConfigLoader(path.name, path=str(path.parent)).load_config()
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
     return loaded
 
 

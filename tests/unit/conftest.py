@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +25,30 @@ def _forbidden(name: str, instead: str) -> Callable[..., Any]:
     return refuse
 
 
-@pytest.fixture(autouse=True)
-def _no_processes_no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="package")
+def _no_processes_no_sockets() -> Iterator[None]:
+    """Refuse both while the tests of this folder run. A test may put an answer of its own in their place."""
     starters = [name for name in dir(os) if name.startswith(PROGRAMS) and callable(getattr(os, name))]
-    for name in (*starters, "system", "popen"):
-        monkeypatch.setattr(os, name, _forbidden(f"os.{name}", "script the answer with a fake"))
-    monkeypatch.setattr(
-        subprocess.Popen, "__init__", _forbidden("subprocess.Popen", "script the answer with a fake")
-    )
-    for name in CONNECTIONS:
-        monkeypatch.setattr(
-            socket.socket, name, _forbidden(f"socket.{name}", "fake the other side"), raising=False
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*starters, "system", "popen"):
+            patch.setattr(os, name, _forbidden(f"os.{name}", "script the answer with a fake"))
+        patch.setattr(
+            subprocess.Popen, "__init__", _forbidden("subprocess.Popen", "script the answer with a fake")
         )
-    monkeypatch.setattr(socket, "getaddrinfo", _forbidden("socket.getaddrinfo", "fake the other side"))
+        for name in CONNECTIONS:
+            patch.setattr(
+                socket.socket, name, _forbidden(f"socket.{name}", "fake the other side"), raising=False
+            )
+        patch.setattr(socket, "getaddrinfo", _forbidden("socket.getaddrinfo", "fake the other side"))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _no_wait_for_the_disk() -> Iterator[None]:
+    """Let files be written when the kernel likes: no unit test cuts the power, and a busy disk takes long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -67,9 +68,14 @@ def module(path: Path) -> str:
     return name.removesuffix(".__init__")
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path, text: str | None = None) -> Iterator[tuple[int, str]]:
     """Line and full name of everything that a file imports, anywhere in the file."""
-    tree = ast.parse(path.read_text(encoding="utf-8") if text is None else text)
+    tree = parsed(path) if text is None else ast.parse(text)
     package = module(path) if path.name == "__init__.py" else module(path).rpartition(".")[0]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -208,7 +214,7 @@ def test_only_report_prints() -> None:
         f"{path.relative_to(PROJECT)}:{node.lineno}"
         for path in sources("provision", "roles", "services", "fabfile.py", "jupyterhub_config.py")
         if module(path) != "provision.report.reporter"
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
     assert prints == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,14 +53,18 @@ class Systemd:
         for path in Path(systemd.UNITS).iterdir():
             self.units.setdefault(path.name.removesuffix(".service"), Unit())
 
-    def _unit_files(self) -> dict[str, str]:
-        return {str(path): path.read_text() for path in Path(systemd.UNITS).rglob("[!.]*") if path.is_file()}
+    def _unit_files(self, name: str = "") -> dict[str, str]:
+        """Path and text of each file; with `name`, those of one unit."""
+        found = {}
+        for folder, _, files in os.walk(systemd.UNITS):
+            paths = [f"{folder}/{file}" for file in files if not file.startswith(".")]
+            found.update({path: Path(path).read_text() for path in paths if name in path})
+        return found
 
     def _unread(self, name: str) -> bool:
-        def of_unit(files: dict[str, str]) -> dict[str, str]:
-            return {path: text for path, text in files.items() if f"/{_full(name)}" in path}
-
-        return of_unit(self._unit_files()) != of_unit(self.read_units)
+        own = f"/{_full(name)}"
+        read = {path: text for path, text in self.read_units.items() if own in path}
+        return self._unit_files(own) != read
 
     def _shown(self, name: str) -> str:
         unit = self.units.get(name)

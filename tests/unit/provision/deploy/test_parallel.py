@@ -53,7 +53,7 @@ def test_no_more_hosts_than_the_bound_are_worked_on_at_once(
             if at_work >= bound:
                 full.set()
         assert full.wait(10), "fewer than the bound are at work"
-        time.sleep(0.05)  # without a bound, all the others begin meanwhile
+        time.sleep(0.02)  # without a bound, all the others begin meanwhile
         with lock:
             at_work -= 1
         return target.name
@@ -88,11 +88,12 @@ def test_an_interruption_hangs_up_and_waits_for_nobody(monkeypatch: pytest.Monke
     assert (hung_up, access.connections.closed) == (["closed"], True)
 
 
-def test_ctrl_c_is_noticed_whichever_thread_the_kernel_gives_it_to() -> None:
+def test_ctrl_c_is_noticed_whichever_thread_the_kernel_gives_it_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "CLOSE_TIMEOUT", 0.05)
     never = threading.Event()
 
     def work(_: Target) -> None:
-        time.sleep(0.3)  # until everything waits
+        time.sleep(0.1)  # until everything waits
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
         never.wait(30)
 

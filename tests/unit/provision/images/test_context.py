@@ -145,7 +145,7 @@ def test_own_folders_are_the_same_in_every_clone(tmp_path: Path, folder: Path) -
     assert own_context(other).digest != own_context(folder).digest
 
 
-SIZE = 192 << 20  # bytes
+SIZE = 48 << 20  # bytes
 
 
 def test_a_large_folder_is_never_held_in_memory(folder: Path, cache: Path) -> None:
