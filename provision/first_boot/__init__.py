@@ -52,8 +52,8 @@ def bundle(settings: Settings, roles: Iterable[RoleSteps], places: Mapping[str, 
 
 
 def _compressed(content: bytes) -> bytes:
-    """As small as xz makes it. A dictionary as large as the content finds all that a larger one would, and
-    takes 1 % of the memory that the preset does, here and on the machine.
+    """As small as xz makes it. A dictionary as large as the content finds all that a larger one would, with
+    a fraction of the memory that the preset takes.
     """
     dictionary = max(MIN_DICTIONARY, len(content))
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": dictionary}]

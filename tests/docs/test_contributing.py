@@ -53,8 +53,8 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in FOLDERS:
-            shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in FOLDERS:  # with what Python has compiled, which is found by a source's time and size
+            shutil.copytree(PROJECT / name, folder / name)
         for path in PROJECT.iterdir():
             if path.is_file() and path.name not in ("site.toml", "secrets.toml"):
                 shutil.copy(path, folder)
