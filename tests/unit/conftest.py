@@ -24,7 +24,7 @@ CONNECTIONS = ("connect", "connect_ex", "bind", "sendto")
 
 
 def pytest_configure() -> None:
-    """Put the tests' folders into memory where there is room: some ten thousand files, and a disk has others."""
+    """Put the tests' folders into memory where there is room: some ten thousand files."""
     with contextlib.suppress(OSError):
         if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED:
             os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)

@@ -1,16 +1,11 @@
-"""Plan and apply on hosts, with the hosts themselves faked; and what is counted and measured of it."""
+"""Plan and apply on hosts, with the hosts themselves faked."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
-import os
-import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,17 +14,14 @@ import roles
 from provision import images
 from provision.agent.events import End, Error, Hello, Result
 from provision.deploy import apply as deploy
-from provision.deploy import timings
-from provision.deploy.apply import exit_code, image_sources, plan_or_apply, steps
+from provision.deploy.apply import exit_code, plan_or_apply, steps
 from provision.deploy.bundle import PlacedFile
 from provision.errors import Exit, HubwrightError, SettingsError
-from provision.images import Recipe
 from provision.report.outcomes import Outcome
 from provision.report.reporter import Reporter
 from provision.settings import Settings
 from provision.ssh import Access, OpenConnections, Target
 from provision.ssh.loader import START
-from provision.tools.digests import file_digest
 from provision.tools.project import PROJECT
 from roles.shared.inputs import ImageSource
 
@@ -85,125 +77,10 @@ def test_a_role_that_is_not_there_is_a_usage_error(hub: Callable[..., Settings])
     assert "culler" in caught.value.hint
 
 
-# --- where the image comes from -------------------------------------------------------------------
-
-
-class Folder:
-    """A build context."""
-
-    def packed(self, *_: object) -> bytes:
-        return b"context"
-
-
-@pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """images.py without Docker: a tag, a context, and an archive that was built."""
-    archive = tmp_path / "cache" / "built.tar"
-    archive.parent.mkdir()
-    archive.write_bytes(b"built")
-    monkeypatch.setattr(images, "cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr(
-        images, "notebook", lambda _: Recipe("notebook", tmp_path, {"PYPI": "https://mirror"})
-    )
-    monkeypatch.setattr(images, "recipe_tag", lambda *_: "some/name:0123456789abcdef")
-    monkeypatch.setattr(images, "recipe_context", lambda *_: Folder())
-    monkeypatch.setattr(images, "ensure_archive", lambda *_: archive)
-    return archive
-
-
-SHA = {text: hashlib.sha256(text.encode()).hexdigest() for text in ("saved", "built", "context")}
-
-
-@pytest.mark.parametrize(
-    ("image", "source", "blobs"),
-    [
-        (
-            f"reference = 'quay.io/a@sha256:{'ab' * 32}'",
-            ImageSource("ab" * 32, reference=f"quay.io/a@sha256:{'ab' * 32}"),
-            {},
-        ),
-        (
-            "archive = 'saved.tar'",
-            ImageSource(SHA["saved"], archive=SHA["saved"]),
-            {SHA["saved"]: "saved.tar"},
-        ),
-        (
-            "build = 'x'\nbuild_on = 'builder'",
-            ImageSource("0123456789abcdef", archive=SHA["built"]),
-            {SHA["built"]: "built.tar"},
-        ),
-        (
-            "build = 'x'",
-            ImageSource(
-                "0123456789abcdef",
-                context=SHA["context"],
-                arguments=(("BASE", "debian:12@sha256:" + "0c" * 32), ("PYPI", "https://mirror")),
-            ),
-            {SHA["context"]: b"context"},
-        ),
-    ],
-    ids=["reference", "archive", "built here", "built there"],
-)
-@pytest.mark.usefixtures("made")
-def test_where_hosts_take_the_image_from(
-    hub: Callable[..., Settings], image: str, source: ImageSource, blobs: dict[str, Any]
-) -> None:
-    text = (
-        f"[image]\n{image}\n[builder]\nimage = 'debian:12@sha256:{'0c' * 32}'\n[monitoring]\ngraphite = false"
-    )
-    settings = hub(text)
-    (settings.root / "saved.tar").write_bytes(b"saved")
-    found, sent = image_sources(settings, REPORTER)
-    assert found == {"notebook": source}
-    assert {key: blob.name if isinstance(blob, Path) else blob for key, blob in sent.items()} == blobs
-
-
-@pytest.mark.usefixtures("made")
-@pytest.mark.parametrize(
-    ("monitoring", "source"),
-    [
-        ("graphite = false", None),
-        (
-            f"image = 'reg.example/graphite@sha256:{'ef' * 32}'",
-            ImageSource("ef" * 32, reference=f"reg.example/graphite@sha256:{'ef' * 32}"),
-        ),
-        ("graphite = true", ImageSource("0123456789abcdef", archive=SHA["built"])),
-    ],
-    ids=["off", "reference", "built"],
-)
-def test_where_hosts_take_graphite_from(
-    hub: Callable[..., Settings], monitoring: str, source: ImageSource | None
-) -> None:
-    settings = hub(f"[monitoring]\n{monitoring}\n[image]\nbuild = 'x'\nbuild_on = 'builder'")
-    found, _ = image_sources(settings, REPORTER)
-    assert found.get("graphite") == source
-
-
-@pytest.mark.usefixtures("made")
-def test_an_archive_that_is_not_there_is_refused_before_anything_is_sent(
-    hub: Callable[..., Settings],
-) -> None:
-    with pytest.raises(SettingsError, match=r"gone\.tar: cannot be read: No such file") as caught:
-        image_sources(hub("[image]\narchive = 'gone.tar'"), REPORTER)
-    assert "docker save" in caught.value.hint
-
-
 # --- many hosts -----------------------------------------------------------------------------------
 
+
 Runs = dict[str, Any]
-
-
-@pytest.fixture
-def fleet(monkeypatch: pytest.MonkeyPatch) -> Runs:
-    """Hosts by name: what each does with a run. `bundles` are what they were sent."""
-    does: Runs = {"bundles": {}}
-
-    def run(target: Target, bundle: bytes, blobs: Any, access: Access, handle: Any) -> None:
-        does["bundles"][target.name] = (bundle, blobs, access)
-        does[target.name](handle)
-
-    monkeypatch.setattr(deploy, "run_on_host", run)
-    return does
 
 
 def well(handle: Any) -> None:
@@ -354,95 +231,3 @@ def test_uninstalling_needs_no_image(fleet: Runs, hub: Callable[..., Settings]) 
     fleet["one"] = well
     start(hub("[image]\narchive = 'gone.tar'"), ONE, remove=True)
     assert fleet["bundles"]["one"][1] == {}
-
-
-# --- digests of large files -----------------------------------------------------------------------
-
-
-def test_a_digest_is_made_once_for_each_state_of_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    large, notes = tmp_path / "large", tmp_path / "notes"
-    large.write_bytes(b"saved")
-    assert file_digest(large, notes) == SHA["saved"]
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", lambda *_: pytest.fail("it is read again"))
-        patch.setattr(Path, "read_text", lambda path, **_: os.fsdecode(_read(path)))
-        assert file_digest(large, notes) == SHA["saved"]
-    large.write_bytes(b"built")
-    os.utime(large, ns=(1, 1))
-    assert file_digest(large, notes) == SHA["built"]
-
-
-def _read(path: Path) -> bytes:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        return os.read(handle, 1 << 16)
-    finally:
-        os.close(handle)
-
-
-# --- timings --------------------------------------------------------------------------------------
-
-
-class StatsClient:
-    """statsd's client. `broken` is raised where a client first needs the network: when it is made."""
-
-    made: list[StatsClient] = []  # noqa: RUF012 - emptied by the fixture
-    broken: Exception | None = None
-
-    def __init__(self, host: str, port: int, prefix: str) -> None:
-        if StatsClient.broken is not None:
-            raise StatsClient.broken
-        self.to = (host, port, prefix)
-        self.sent: list[tuple[str, str, float]] = []
-        StatsClient.made.append(self)
-
-    def timing(self, name: str, value: float) -> None:
-        self.sent.append(("timing", name, value))
-
-    def incr(self, name: str) -> None:
-        self.sent.append(("incr", name, 1))
-
-    def gauge(self, name: str, value: float) -> None:
-        self.sent.append(("gauge", name, value))
-
-
-@pytest.fixture
-def statsd(monkeypatch: pytest.MonkeyPatch) -> type[StatsClient]:
-    monkeypatch.setattr(StatsClient, "made", [])
-    monkeypatch.setattr(StatsClient, "broken", None)
-    monkeypatch.setitem(sys.modules, "statsd", SimpleNamespace(StatsClient=StatsClient))
-    return StatsClient
-
-
-def test_timings_go_where_the_settings_say(hub: Callable[..., Settings], statsd: type[StatsClient]) -> None:
-    timings.send(hub(), "apply", [(1.5, False, 3)])
-    assert statsd.made == []
-    timings.send(hub("[deploy]\nstatsd = 'graphite.example:8125'"), "apply", [(1.5, False, 3), (2, True, 0)])
-    (client,) = statsd.made
-    assert client.to == ("graphite.example", 8125, "hubwright.deploy.apply")
-    assert client.sent == [
-        ("timing", "duration", 1500),
-        ("incr", "succeeded", 1),
-        ("gauge", "changes", 3),
-        ("timing", "duration", 2000),
-        ("incr", "failed", 1),
-        ("gauge", "changes", 0),
-    ]
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        OSError("no such host"),
-        UnicodeError("encoding with 'idna' codec failed (UnicodeError: label empty or too long)"),
-        OverflowError("port must be 0-65535."),
-        RuntimeError("anything"),
-    ],
-)
-def test_timings_never_fail_a_run(
-    hub: Callable[..., Settings], statsd: type[StatsClient], monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    monkeypatch.setattr(statsd, "broken", error)
-    timings.send(hub("[deploy]\nstatsd = 'a..b:8125'"), "apply", [(1.0, False, 0)])

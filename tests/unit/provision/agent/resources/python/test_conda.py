@@ -1,15 +1,9 @@
-"""conda and the prefixes of its packages, on a made-up host with installers from a fake web."""
+"""conda and the prefixes of its packages, on a made-up host with installers that are not Miniconda's."""
 
 from __future__ import annotations
 
-import email.message
-import errno
-import hashlib
-import io
 import os
 import platform
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,17 +11,10 @@ from typing import Any
 import pytest
 
 from provision.agent.resources import CondaPrefix, CondaPython, Problem, PythonEnv
-from provision.agent.resources.network import download
 from provision.agent.resources.python import conda
 from provision.agent.resources.python.environment import uses_interpreter_in
-from provision.errors import SettingsError
-from provision.settings import Downloads, Python, Settings
-from provision.settings.installers import installers
-from roles import python as role
-from roles.python import miniconda
-from tests.support.fakes.host import LOCK, Host, inputs
+from tests.support.fakes.host import LOCK, Host
 from tests.support.fakes.machine import FakeMachine, converge
-from tests.unit.roles.test_full_hub import Service
 
 URL = "https://x.example/Miniconda3-{}.sh"
 OLD, NEW = "0a" * 32, "0b" * 32
@@ -166,91 +153,6 @@ def test_a_machine_that_no_installer_is_for(host: Host, monkeypatch: pytest.Monk
     assert "[python] installer and sha256" in caught.value.hint
 
 
-# --- the download -----------------------------------------------------------------------------------
-
-
-class Web:
-    """A urllib opener that gives each answer in turn: it promises `length` bytes and gives `content`."""
-
-    def __init__(self, *answers: Exception | tuple[bytes, int]) -> None:
-        self.answers = list(answers)
-
-    def open(self, url: str, timeout: float) -> Any:  # noqa: ARG002
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        response: Any = io.BytesIO(answer[0])
-        response.headers = {"Content-Length": str(answer[1])}
-        return response
-
-
-CONTENT = b"#!/bin/sh\n" * 100_000
-WHOLE, HALF = (CONTENT, len(CONTENT)), (CONTENT[:1000], len(CONTENT))
-SILENT = urllib.error.URLError("connection refused")
-
-
-def status(code: int) -> urllib.error.HTTPError:
-    return urllib.error.HTTPError("", code, "told so", email.message.Message(), None)
-
-
-@pytest.fixture
-def fetch(host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple[Path, Web]]:
-    def run(*answers: Exception | tuple[bytes, int], digest: str = "") -> tuple[Path, Web]:
-        web, path = Web(*answers), tmp_path / "installer.sh"
-        monkeypatch.setattr(urllib.request, "build_opener", lambda *_: web)
-        try:
-            download.download(
-                FakeMachine(host), "https://x/a.sh", digest or hashlib.sha256(CONTENT).hexdigest(), str(path)
-            )
-        except (Problem, OSError):
-            assert not path.exists()
-            raise
-        return path, web
-
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    monkeypatch.setattr("ssl.create_default_context", lambda **_: None)
-    monkeypatch.setattr(urllib.request, "HTTPSHandler", lambda **_: None)
-    return run
-
-
-@pytest.mark.parametrize("answers", [[WHOLE], [SILENT, WHOLE], [HALF, status(503), WHOLE]])
-def test_what_breaks_off_is_fetched_again(fetch: Callable[..., tuple[Path, Web]], answers: list[Any]) -> None:
-    path, web = fetch(*answers)
-    assert path.read_bytes() == CONTENT
-    assert web.answers == []
-
-
-@pytest.mark.parametrize(
-    ("answers", "message"),
-    [
-        ([HALF, HALF, HALF], "cannot be downloaded: it ended after 1000 of 1000000 bytes"),
-        ([SILENT, SILENT, SILENT], "cannot be downloaded: connection refused"),
-        ([status(404)], "cannot be downloaded: HTTP Error 404: told so"),
-        ([(b"exit 0\n", 7)], "is not what was expected, and was not run"),
-        ([(CONTENT[:1000], 0)], "is not what was expected, and was not run"),
-    ],
-)
-def test_what_cannot_be_had_leaves_no_file(
-    fetch: Callable[..., tuple[Path, Web]], answers: list[Any], message: str
-) -> None:
-    """`fetch` removes the file. The web has no answer to a second question."""
-    with pytest.raises(Problem, match=message) as caught:
-        fetch(*answers)
-    assert "[python] installer and sha256" in caught.value.hint
-
-
-def test_a_wrong_checksum_is_shown_beside_the_right_one(fetch: Callable[..., tuple[Path, Web]]) -> None:
-    with pytest.raises(Problem) as caught:
-        fetch(WHOLE, digest=NEW)
-    assert hashlib.sha256(CONTENT).hexdigest() in caught.value.what
-    assert NEW in caught.value.what
-
-
-def test_a_full_disk_is_not_taken_for_a_broken_line(fetch: Callable[..., tuple[Path, Web]]) -> None:
-    with pytest.raises(OSError, match="No space left"):
-        fetch(OSError(errno.ENOSPC, "No space left on device"), WHOLE)
-
-
 # --- the interpreter --------------------------------------------------------------------------------
 
 
@@ -322,100 +224,3 @@ def test_where_an_environment_stands(tmp_path: Path, home: str, stands: bool) ->
     (tmp_path / "pyvenv.cfg").write_text(f"home = {home}\nversion = 3.13.5\n")
     assert uses_interpreter_in(str(tmp_path), "/opt/i/1") is stands
     assert not uses_interpreter_in(str(tmp_path / "nothing"), "/opt/i/1")
-
-
-# --- settings and role ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("installer = 'https://x/a.sh'", "installer needs sha256 beside it"),
-        (f"sha256 = '{OLD}'", "sha256 belongs to an installer of your own"),
-        ("installer = 'file:///a.sh'", "begins with https:// or http://"),
-        ("installer = '/srv/a.sh'", "begins with https:// or http://"),
-        ("installer = 'https://me:hidden@x/a.sh'", "should carry no user and no password"),
-        ("sha256 = 'abc'", "should be 64 hex digits"),
-        ("channels = []", "at least 1 item"),
-        ("channels = ['-x']", "should be a channel's name"),
-        ("channels = ['a b']", "should be a channel's name"),
-        ("channels = ['ftp://x/y']", "begins with https:// or http://"),
-        ("version = '3.9'", "should be a version from 3.10 on"),
-        ("version = '3.13 --yes'", "should be a version from 3.10 on"),
-        ("version = 3.13", "should be text in quotes"),
-        ("node = 18", "greater than or equal to 20"),
-        ("provider = 'conda'", "'miniconda' or 'system'"),
-    ],
-)
-def test_settings_that_cannot_be_meant(hub: Callable[..., Settings], text: str, message: str) -> None:
-    with pytest.raises(SettingsError, match="python") as caught:
-        hub(f"[python]\n{text}")
-    assert message in str(caught.value)
-    assert "hidden" not in str(caught.value)
-
-
-def test_both_distributions_are_pinned_for_both_machines() -> None:
-    for distribution in ("miniconda", "miniforge"):
-        known = installers(Python.model_validate({"distribution": distribution}), Downloads())
-        assert {machine for machine, _, _ in known} == {"x86_64", "aarch64"}
-        assert len({digest for _, _, digest in known}) == 2
-        for machine, url, digest in known:
-            assert url.startswith("https://")
-            assert url.endswith(f"-Linux-{machine}.sh")
-            assert "latest" not in url
-            assert len(digest) == 64
-            int(digest, 16)
-
-
-def test_an_installer_of_one_s_own_holds_for_every_machine(hub: Callable[..., Settings]) -> None:
-    own = hub(f"[python]\ninstaller = 'https://m/a.sh'\nsha256 = '{OLD.upper()}'").python
-    assert installers(own, Downloads()) == (("any", "https://m/a.sh", OLD),)
-    assert miniconda.interpreter(own).edition != miniconda.interpreter(Python()).edition
-
-
-def test_the_role_of_each_provider(hub: Callable[..., Settings]) -> None:
-    steps = {
-        provider: [
-            type(step).__name__ for step in role.steps(inputs(hub(f"[python]\nprovider = '{provider}'")))
-        ]
-        for provider in ("miniconda", "system")
-    }
-    assert steps == {
-        "miniconda": ["CondaPrefix", "CondaPython", "PythonEnv"],
-        "system": ["AptPackages", "PythonEnv"],
-    }
-    assert hub().python.provider == "miniconda"
-
-
-def test_providers_take_turns_and_nothing_of_the_other_stays(
-    host: Host, hub: Callable[..., Settings]
-) -> None:
-    service = Service(host)
-    conda_, system = hub("[python]\nprovider = 'miniconda'"), hub("[python]\nprovider = 'system'")
-    service("apply", system)
-    assert "python3-venv" in host.installed
-
-    units = ("jupyterhub-proxy", "jupyterhub", "hubwright-culler", "hubwright-metrics", "hubwright-status")
-    restarted = {f"service:{unit}" for unit in units}
-    changed = service("apply", conda_)
-    assert {id_ for id_, status in changed.items() if status == "changed"} == {
-        "conda:/opt/miniconda3",
-        "conda-python:/opt/hubwright",
-        "python-env:/opt/hubwright",
-        *restarted,
-    }
-    assert {id_ for id_, status in changed.items() if status == "removed"} == {"packages:python"}
-    assert "python3-venv" not in host.installed
-    assert service("apply", conda_) == {}
-
-    changed = service("apply", system)
-    assert {id_ for id_, status in changed.items() if status == "removed"} == {
-        "conda:/opt/miniconda3",
-        "conda-python:/opt/hubwright",
-    }
-    assert restarted <= set(changed)
-    assert not Path(host.path("/opt/miniconda3")).exists()
-    assert not Path(host.path("/opt/hubwright/interpreters")).exists()
-    (environment,) = Path(host.path("/opt/hubwright/envs")).iterdir()
-    assert "interpreters" not in (environment / "pyvenv.cfg").read_text()
-    assert service("apply", system) == {}
