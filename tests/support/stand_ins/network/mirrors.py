@@ -27,6 +27,19 @@ class Shelves:
     asked: list[str] = field(default_factory=list)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    context: ssl.SSLContext
+
+    def get_request(self) -> tuple[ssl.SSLSocket, object]:
+        """Leave the handshake to the connection's own thread, so that a slow one delays no other."""
+        connection, client = super().get_request()
+        return self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), client
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
 @contextmanager
 def shelves(address: str, issued: Issued, folder: Path, upstream: dict[str, str]) -> Iterator[Shelves]:
     """A server of mirrors. `upstream`: the folder of each, and the address of its archive."""
@@ -69,18 +82,8 @@ def shelves(address: str, issued: Issued, folder: Path, upstream: dict[str, str]
         def log_message(self, *_: object) -> None:
             pass
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def get_request(self) -> tuple[ssl.SSLSocket, object]:
-            """Leave the handshake to the connection's own thread, so that a slow one delays no other."""
-            connection, client = super().get_request()
-            return context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), client
-
-        def handle_error(self, *_: object) -> None:
-            pass
-
-    with Server((address, 0), Handler) as server:
+    with _Server((address, 0), Handler) as server:
+        server.context = context
         opened = Shelves(f"https://{address}:{server.server_port}")
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:

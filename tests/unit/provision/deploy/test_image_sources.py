@@ -100,12 +100,6 @@ def test_an_archive_that_is_not_there_is_refused_before_anything_is_sent(
     assert "docker save" in caught.value.hint
 
 
-# --- many hosts -----------------------------------------------------------------------------------
-
-
-Runs = dict[str, Any]
-
-
 # --- digests of large files -----------------------------------------------------------------------
 
 

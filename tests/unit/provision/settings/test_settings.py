@@ -136,9 +136,6 @@ def test_ports_that_are_fixed_are_those_of_the_roles() -> None:
     assert sorted(FIXED_PORTS.values()) == sorted({paths.PROXY_API_PORT, paths.HUB_PORT})
 
 
-# --- secrets -------------------------------------------------------------------------------------
-
-
 def test_settings_do_not_change(hub: Callable[..., Settings]) -> None:
     settings: Any = hub()
     with pytest.raises(ValueError, match="frozen"):
