@@ -48,10 +48,10 @@ def bundle(settings: Settings, roles: Iterable[RoleSteps], places: Mapping[str, 
     given["withheld"] = sorted(secrets)
     secrets["environment"] = json.dumps(told["environment"])  # it may hold the proxy's credentials
     told["environment"] = {}
-    return Bundle(_compressed(pack(told)), secrets)
+    return Bundle(compressed(pack(told)), secrets)
 
 
-def _compressed(content: bytes) -> bytes:
+def compressed(content: bytes) -> bytes:
     """As small as xz makes it. A dictionary as large as the content finds all that a larger one would, with
     a fraction of the memory that the preset takes.
     """

@@ -9,12 +9,13 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provision import settings
+from provision import first_boot, settings
 from tests.support.fakes.host import Host
 
 PROGRAMS = ("exec", "spawn", "posix_spawn", "fork")
@@ -32,7 +33,6 @@ def pytest_configure() -> None:
 
 def pytest_collection_finish() -> None:
     """Spare the collector what was imported, which stays."""
-    gc.collect()
     gc.freeze()
 
 
@@ -66,6 +66,14 @@ def _no_wait_for_the_disk() -> Iterator[None]:
     """Let files be written when the kernel likes: no unit test cuts the power, and a busy disk takes long."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _compress_each_bundle_once() -> Iterator[None]:
+    """Tests of first boots share a few bundles, and xz takes most of their time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(first_boot, "compressed", cache(first_boot.compressed))
         yield
 
 

@@ -15,6 +15,15 @@ from roles.shared import render
 from tests.support.fakes.host import inputs
 
 
+def test_the_project_s_own_files_are_read_once(
+    hub: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run on many hosts makes roles of several settings."""
+    first, settings = inputs(hub()), hub("[hub]\nport = 444")
+    monkeypatch.setattr(Path, "read_text", lambda path, **_: pytest.fail(f"{path} is read again"))
+    assert inputs(settings).files == first.files
+
+
 def test_certificates_are_read_and_named_after_their_content(
     hub: Callable[..., Settings], tmp_path: Path
 ) -> None:

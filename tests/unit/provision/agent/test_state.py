@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,20 @@ def test_the_record_of_a_secret_file_lacks_its_text(tmp_path: Path, driver: Driv
     State(str(driver.folder)).record("one", File(str(tmp_path / "x"), "hunter2", secret=True))
     assert "hunter2" not in (driver.folder / "applied.json").read_text()
     assert (driver.folder / "applied.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_each_resource_is_a_line_of_its_own(driver: Driver) -> None:
+    driver(one=[A, B])
+    first, *lines, last = (driver.folder / "applied.json").read_text().splitlines()
+    assert (first, last) == ('{"version": 1, "resources": [', "]}")
+    assert [json.loads(line.rstrip(","))["id"] for line in lines] == [A.id, B.id]
+
+
+def test_a_state_is_read_however_it_is_laid_out(driver: Driver) -> None:
+    driver(one=[A, B])
+    path = driver.folder / "applied.json"
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=1))  # as older versions wrote it
+    assert driver(one=[A]) == {"b": "removed"}
 
 
 def test_a_state_of_another_version_is_refused(driver: Driver) -> None:

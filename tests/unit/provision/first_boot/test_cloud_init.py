@@ -102,6 +102,12 @@ def test_without_parts_everything_is_in_it(make: Make, tmp_path: Path) -> None:
     assert len(sent) < 256 * 1024
 
 
+def test_a_machine_needs_little_memory_to_unpack_the_bundle(make: Make) -> None:
+    config, _ = make(limit="1M")
+    bundle = files(config)[f"{FOLDER}/bundle.xz"]
+    assert len(lzma.decompress(bundle, memlimit=4 << 20)) > 100_000
+
+
 @pytest.mark.parametrize("place", ["docs/howto/cloud-init.md", "provision/cli/cloud.py"])
 def test_the_example_of_a_single_file_works_with_the_hub_that_is_shipped(tmp_path: Path, place: str) -> None:
     (limit,) = re.findall(
