@@ -8,15 +8,15 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from . import generalize
+from . import generalize, phases
 from .channel import Channel
 from .distributions import Distribution
 from .events import Result, Status
 from .machine import LocalMachine, Shared
+from .phases import Role
 from .resources import Change, Problem, Resource, Service, from_json
 from .state import State
 
@@ -24,15 +24,11 @@ NO_SPACE = "No space left on device"  # as programs say it
 SPACE_HINT = "free some space on the host, then repeat the command"
 
 
-@dataclass(frozen=True)
-class Role:
-    name: str
-    needs: tuple[str, ...]
-    resources: tuple[Resource, ...]
-
-
 class Run:
-    """One run of a manifest. A role waits only for those that it needs; its resources keep their order."""
+    """One run of a manifest. A role waits only for those that it needs; its resources keep their order.
+
+    On a host that serves people, all that may fail comes first: see phases.py.
+    """
 
     def __init__(
         self, manifest: dict[str, Any], channel: Channel, state: State, distribution: Distribution
@@ -56,7 +52,9 @@ class Run:
         self.failed: set[str] = set()
         self.skipped: set[str] = set()
         """Roles that were stopped before their end, without a fault of theirs."""
-        self._done = {role.name: threading.Event() for role in self.roles}
+        self._held: set[str] = set()
+        """Resources that were true when the run prepared, and whose turn comes later."""
+        self._failures: set[str] = set()
         self._counting = threading.Lock()
 
     def plan(self) -> None:
@@ -83,36 +81,97 @@ class Run:
 
     def apply(self) -> None:
         self._remove_obsolete([it for it in self._obsolete() if it[1].resource.get("goes_first")])
-        threads = [threading.Thread(target=self._apply_role, args=(role,)) for role in self.roles]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        served = phases.serving(self.state.applied)
+        rest = phases.rests(self.roles) if served else {role.name: role.resources for role in self.roles}
+        if served:
+            self._side_by_side(lambda role: self._prepare_role(role, rest[role.name]))
+        prepared = self.is_complete
+        if prepared:
+            self._apply_rest(rest)
+        else:
+            self._leave(rest)
         if self.is_complete:
             self._remove_obsolete(self._obsolete())
+        if served and not self.is_complete:
+            self._look_after_failure(served, touched=prepared)
         # A run without changes after a failed one writes a line, too: status reads the journal.
         worth_a_line = self.changed or not self.is_complete or self.state.last_run_failed()
         if worth_a_line and self.state.applied:  # else its folder does not exist, or is deleted now
             self._write_journal()
         self.state.end()
 
-    def _apply_role(self, role: Role) -> None:
+    def _side_by_side(self, work: Callable[[Role], None]) -> None:
+        """Do this for every role, each as soon as it is done for the roles that it needs."""
+        done = {role.name: threading.Event() for role in self.roles}
+
+        def one(role: Role) -> None:
+            try:
+                for need in role.needs:
+                    done[need].wait()
+                work(role)
+            except BaseException:
+                self.failed.add(role.name)  # roles that need it must not go on as if it were applied
+                raise
+            finally:
+                done[role.name].set()
+
+        threads = [threading.Thread(target=one, args=(role,)) for role in self.roles]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _prepare_role(self, role: Role, rest: Sequence[Resource]) -> None:
+        """Apply the role's first resources; check the rest, and do of it what nothing in use reads."""
+        self._apply_part(role, role.resources[: len(role.resources) - len(rest)])
         machine = LocalMachine(role.name, self.shared)
-        try:
-            for need in role.needs:
-                self._done[need].wait()
-            for resource in role.resources:
-                reason = self._stopped(role)
-                if reason:
+        for resource in rest:
+            if self._stopped(role) and role.name not in self.failed:
+                return
+            try:
+                if resource.check(machine) is None:
+                    self._held.add(resource.id)
+                else:
+                    resource.prepare(machine)
+            except Exception as error:
+                self._fail(role.name, resource.id, error)
+
+    def _apply_rest(self, rest: Mapping[str, Sequence[Resource]]) -> None:
+        wanted = {resource.id for resources in rest.values() for resource in resources}
+        if self.changed or wanted != self._held:
+            self._held.clear()  # what is changed now may undo what was true
+            self.shared.cache.clear()  # these answers may be minutes old
+        self._side_by_side(lambda role: self._apply_part(role, rest[role.name]))
+
+    def _leave(self, rest: Mapping[str, Sequence[Resource]]) -> None:
+        """Report the rest of a run that could not prepare everything."""
+        for role in self.roles:
+            for resource in rest[role.name]:
+                if resource.id in self._held:
+                    self._report(role.name, resource.id, Status.OK)
+                elif resource.id not in self._failures:
+                    reason = self._stopped(role) or phases.LEFT
                     self._report(role.name, resource.id, Status.SKIPPED, Change(reason))
                     self.skipped.add(role.name)
-                else:
-                    self._apply_resource(role, resource, machine)
-        except BaseException:
-            self.failed.add(role.name)  # roles that need it must not go on as if it were applied
-            raise
-        finally:
-            self._done[role.name].set()
+
+    def _look_after_failure(self, served: Sequence[Service], *, touched: bool) -> None:
+        """Say what people meet after a run that has failed: some of it may be down."""
+        there = [service for service in phases.serving(self.state.applied) if service in served or touched]
+        if faults := phases.down(LocalMachine("machine", self.shared), there):
+            problem = Problem(phases.DOWN.format("; ".join(faults)), phases.DOWN_HINT)
+            self._fail("machine", "hub", problem)
+        else:
+            words = phases.ANSWERS if touched else phases.UNTOUCHED
+            self.channel.emit(Result("machine", "hub", Status.OK, words))
+
+    def _apply_part(self, role: Role, resources: Sequence[Resource]) -> None:
+        machine = LocalMachine(role.name, self.shared)
+        for resource in resources:
+            if reason := self._stopped(role):
+                self._report(role.name, resource.id, Status.SKIPPED, Change(reason))
+                self.skipped.add(role.name)
+            else:
+                self._apply_resource(role, resource, machine)
 
     def _stopped(self, role: Role) -> str:
         if role.name in self.failed:
@@ -125,7 +184,7 @@ class Run:
     def _apply_resource(self, role: Role, resource: Resource, machine: LocalMachine) -> None:
         began = time.monotonic()
         try:
-            change = resource.check(machine)
+            change = None if resource.id in self._held else resource.check(machine)
             if change is None:
                 change = resource.revive(machine)
                 status = Status.OK if change is None else Status.CHANGED
@@ -209,6 +268,7 @@ class Run:
 
     def _fail(self, role: str, id_: str, error: Exception) -> None:
         self.failed.add(role)
+        self._failures.add(id_)
         if isinstance(error, OSError) and not isinstance(error, Problem):
             what, hint, trace = explain_os_error(error)
         elif isinstance(error, Problem):

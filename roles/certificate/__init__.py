@@ -43,13 +43,29 @@ def certificate(inputs: Inputs) -> str:
 
 
 def steps(inputs: Inputs) -> list[Resource]:
+    # An ACME server comes back to the redirect's port. Others are there before ports change hands.
+    acme = inputs.settings.tls.mode == "letsencrypt"
+    front = [*_ports(inputs), *_redirect(inputs)]
     return [
         *_name(inputs),  # before anything is changed
         User(paths.PROXY_USER, home="/nonexistent"),
         *_programs(inputs),
-        *_ports(inputs),
-        *_redirect(inputs),
+        *_packages(inputs),
+        *(front if acme else []),
         *_certificate(inputs),
+        *([] if acme else front),
+    ]
+
+
+def _packages(inputs: Inputs) -> list[Resource]:
+    if inputs.settings.tls.mode == "self-signed":
+        return [AptPackages("tls", ("openssl",)), AptPackages("iproute2", ("iproute2",))]
+    if inputs.settings.tls.mode != "letsencrypt":
+        return []
+    certbots = ("/etc/letsencrypt", "/var/log/letsencrypt")
+    return [
+        AptPackages("tls", ("openssl",)),
+        AptPackages("certbot", ("certbot",), data=certbots, in_use=CERTBOTS_OWN),
     ]
 
 
@@ -101,8 +117,6 @@ def _certificate(inputs: Inputs) -> list[Resource]:
         return [folder, *_from_acme(inputs, path)]
     domain = ("--domain", inputs.settings.hub.domain) if inputs.settings.hub.domain else ()
     return [
-        AptPackages("tls", ("openssl",)),
-        AptPackages("iproute2", ("iproute2",)),
         folder,
         *_kept(inputs, ("self-signed", "--path", path, "--group", paths.PROXY_USER, *domain)),
     ]
@@ -114,16 +128,7 @@ def _from_acme(inputs: Inputs, path: str) -> list[Resource]:
     arguments = ["acme", "--path", path, "--group", paths.PROXY_USER, "--domain", inputs.settings.hub.domain]
     arguments += ["--email", tls.email or "", "--directory", tls.directory]
     arguments += ["--webroot", WEBROOT, "--state", state]
-    found: list[Resource] = [
-        AptPackages("tls", ("openssl",)),
-        AptPackages(
-            "certbot",
-            ("certbot",),
-            data=("/etc/letsencrypt", "/var/log/letsencrypt"),
-            in_use=CERTBOTS_OWN,
-        ),
-        Directory(state, mode=0o700, purge=True),
-    ]
+    found: list[Resource] = [Directory(state, mode=0o700, purge=True)]
     if inputs.acme_ca:
         found.append(File(ACME_CA, inputs.acme_ca))
         arguments += ["--ca", ACME_CA]

@@ -118,6 +118,22 @@ class Resource(ABC):
     def remove(self, machine: Machine) -> str | None:
         """Remove it. Returns the reason why it has to stay for now, or None when it is gone."""
 
+    @property
+    def preparatory(self) -> bool:
+        """True when its `apply` may fail and changes nothing in use, so that it comes before others."""
+        return False
+
+    @property
+    def switches(self) -> bool:
+        """True when people use it, so that they notice its `apply`."""
+        return False
+
+    def prepare(self, machine: Machine) -> None:  # noqa: B027 - most kinds have nothing to prepare
+        """Do as much of `apply` as may fail and as nothing in use reads; raise what `apply` would raise.
+
+        Roles that it needs may have been prepared only, as it is itself.
+        """
+
     def generalize(self, machine: Machine) -> str | None:  # noqa: ARG002 - most kinds are the same on every machine
         """Delete all that belongs to this one machine, so that its image can be copied.
 

@@ -42,6 +42,8 @@ class AptPackages(Resource):
     groups: tuple[str, ...] = ()
     in_use: tuple[str, ...] = ()
 
+    preparatory = True
+
     @property
     def id(self) -> str:
         return f"packages:{self.name}"

@@ -22,6 +22,10 @@ class KeptCertificate(Resource):
     arguments: tuple[str, ...]
 
     @property
+    def preparatory(self) -> bool:
+        return not os.path.exists(self.path)  # its users read one that is there again at once
+
+    @property
     def id(self) -> str:
         return f"tls:{self.path}"
 

@@ -30,6 +30,8 @@ class DockerImage(Resource):
     context: str = ""
     arguments: dict[str, str] = field(default_factory=dict, hash=False)
 
+    preparatory = True
+
     @property
     def id(self) -> str:
         return f"docker-image:{self.tag}"

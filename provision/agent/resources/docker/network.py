@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..base import Change, CommandFailed, Machine, Problem, Resource
 from .engine import ask, unless_unknown
+
+TRIAL, TRIAL_BRIDGE = "hubwright.trial", "hubwright-try"  # a bridge's name has 15 letters at most
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,41 @@ class DockerNetwork(Resource):
             return Change(f"replace the Docker network {self.name} ({self.subnet})")
         return None
 
+    @property
+    def switches(self) -> bool:
+        return True
+
+    def prepare(self, machine: Machine) -> None:
+        """Have the engine make a network of the new range and remove it: it may refuse the range."""
+        present = networks(machine, self.name).get(self.name)
+        if present and not _overlap(present[0], self.subnet):
+            _remove_trial(machine)  # of a killed run
+            try:
+                self._create(machine, replace(self, name=TRIAL, bridge=TRIAL_BRIDGE).create)
+            finally:
+                _remove_trial(machine)
+
     def apply(self, machine: Machine) -> None:
-        if self.name in networks(machine, self.name):
+        present = networks(machine, self.name).get(self.name)
+        if present:
             self._delete(machine)
         machine.claim(self, created=True)
         try:
-            machine.run(self.create)
+            self._create(machine, self.create)
+        except Problem:
+            if present:  # its servers are gone, but the hub can serve again
+                subnet, gateway, bridge, _ = present
+                before = replace(self, subnet=subnet, gateway=gateway, bridge=bridge or self.bridge)
+                with contextlib.suppress(CommandFailed):
+                    machine.run(before.create)
+                self._hold_again(machine)
+            raise
+        finally:
+            machine.invalidate("docker-networks")
+
+    def _create(self, machine: Machine, command: list[str]) -> None:
+        try:
+            machine.run(command)
         except CommandFailed as failure:
             if "overlaps" not in failure.output:
                 raise
@@ -51,12 +84,12 @@ class DockerNetwork(Resource):
                 f"the range {self.subnet} is in use on this host: {failure.output.strip()}",
                 "choose another one in [network] subnet",
             ) from None
-        machine.invalidate("docker-networks")
 
     def remove(self, machine: Machine) -> str | None:
         if not machine.claims(self).get("created") or not shutil.which("docker"):
             return None
         machine.invalidate("docker-networks")  # an earlier answer lacks what is no longer wanted
+        _remove_trial(machine)
         if self.name in networks(machine, self.name):
             self._delete(machine)
             machine.invalidate("docker-networks")
@@ -96,6 +129,14 @@ class DockerNetwork(Resource):
         if self.held_by:
             machine.invalidate("systemd")
 
+    def _hold_again(self, machine: Machine) -> None:
+        """Start what `_let_go` has stopped."""
+        for unit in (f"{name}.service" for name in self.held_by):
+            if "LoadState=loaded" in machine.run(["systemctl", "show", "--property=LoadState", unit]):
+                with contextlib.suppress(CommandFailed):
+                    machine.run(["systemctl", "start", unit])
+        machine.invalidate("systemd")
+
     def _remove_attached(self, machine: Machine) -> bool:
         attached = machine.run(
             ["docker", "ps", "--all", "--quiet", "--filter", f"network={self.name}"]
@@ -103,6 +144,18 @@ class DockerNetwork(Resource):
         if attached:
             machine.run(["docker", "rm", "--force", "--volumes", *attached])
         return bool(attached)
+
+
+def _remove_trial(machine: Machine) -> None:
+    if TRIAL in ask(machine, ["docker", "network", "ls", "--format", "{{.Name}}"]).split():
+        machine.run(["docker", "network", "rm", TRIAL])
+
+
+def _overlap(one: str, other: str) -> bool:
+    try:
+        return ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other))
+    except (TypeError, ValueError):  # of two families, or none at all
+        return False
 
 
 def networks(machine: Machine, name: str) -> dict[str, tuple[str, str, str, str]]:

@@ -57,6 +57,8 @@ class ServableImage(Resource):
     disk: int = 0
     answer_timeout: int = 60
 
+    preparatory = True
+
     @property
     def id(self) -> str:
         return f"docker-trial:{self.image}"

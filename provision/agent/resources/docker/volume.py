@@ -15,6 +15,8 @@ class DockerVolume(Resource):
 
     name: str
 
+    preparatory = True
+
     @property
     def id(self) -> str:
         return f"docker-volume:{self.name}"

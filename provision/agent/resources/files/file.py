@@ -15,6 +15,7 @@ from typing import Any
 
 from ..base import Change, CommandFailed, Machine, Problem, Resource
 from ..fs import lstat, missing_parents, read_text, remove_empty, set_access, unlink, write_atomically
+from ..python.environment import PythonEnv
 
 DIFF_LINES = 60
 CHECK_TIMEOUT = 300  # seconds; a busy emulated machine loads the hub's packages slowly
@@ -108,9 +109,19 @@ class File(Resource):
             return Change(f"change {self.path}", self._diff(present))
         return _access_change(self, status)
 
+    def prepare(self, machine: Machine) -> None:
+        """Check the new text, where the check and the folder are there already."""
+        if self.check_with and read_text(self.path) != self.content:
+            command = self.check_with
+            for environment in machine.peers(PythonEnv):
+                command = tuple(environment.ahead(word) for word in command)
+            folder = os.path.dirname(self.path)
+            if os.path.isdir(folder) and all(os.path.exists(word) for word in command if word[:1] == "/"):
+                self._try(machine, command)
+
     def apply(self, machine: Machine) -> None:
         if self.check_with and read_text(self.path) != self.content:
-            self._try(machine)
+            self._try(machine, self.check_with)
         if lstat(self.path) is None:
             machine.claim(self, created=True)
         elif not machine.claims(self):
@@ -121,13 +132,13 @@ class File(Resource):
         else:
             write_atomically(self.path, self.content, self.mode, self.owner, self.group)
 
-    def _try(self, machine: Machine) -> None:
+    def _try(self, machine: Machine, command: tuple[str, ...]) -> None:
         """Raise Problem with the command's output when it refuses the new text."""
         folder, name = os.path.split(self.path)
         candidate = os.path.join(folder, f"candidate-{name}")
         try:
             write_atomically(candidate, self.content, self.mode, self.owner, self.group)
-            limited = ["timeout", "--kill-after=5", str(CHECK_TIMEOUT), *self.check_with]
+            limited = ["timeout", "--kill-after=5", str(CHECK_TIMEOUT), *command]
             output = machine.run([*limited, candidate])
         except CommandFailed as failure:
             words = failure.output.strip().replace(candidate, self.source or self.path)

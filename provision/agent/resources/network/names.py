@@ -15,6 +15,8 @@ class ResolvableName(Resource):
     name: str
     needed_for: str
 
+    preparatory = True
+
     @property
     def id(self) -> str:
         return f"name:{self.name}"

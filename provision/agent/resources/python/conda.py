@@ -34,6 +34,8 @@ class CondaPrefix(Resource):
     prefix: str
     installers: tuple[tuple[str, str, str], ...]
 
+    preparatory = True
+
     @property
     def id(self) -> str:
         return f"conda:{self.prefix}"
@@ -127,6 +129,8 @@ class CondaPython(Resource):
     python: str
     node: int
     edition: str
+
+    preparatory = True
 
     @property
     def id(self) -> str:

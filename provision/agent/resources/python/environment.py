@@ -57,6 +57,11 @@ class PythonEnv(Resource):
     def _python(self) -> str:
         return f"{self.interpreter}/bin/python" if self.interpreter else sys.executable
 
+    def ahead(self, path: str) -> str:
+        """A path below the link as it will be once the link leads to this environment."""
+        below = path.removeprefix(f"{self._link}/")
+        return path if below == path else f"{self._path}/{below}"
+
     @property
     def _link(self) -> str:
         return f"{self.root}/current"
@@ -68,11 +73,18 @@ class PythonEnv(Resource):
             return Change(f"switch {self._link} to the environment {self.digest}")
         return None
 
-    def apply(self, machine: Machine) -> None:
+    @property
+    def switches(self) -> bool:
+        return True  # a unit that restarts by itself takes what the link leads to
+
+    def prepare(self, machine: Machine) -> None:
         machine.claim(self, created=True)
         if not os.path.exists(f"{self._path}/.complete"):
             shutil.rmtree(self._path, ignore_errors=True)  # of a killed run
             self._build(machine)
+
+    def apply(self, machine: Machine) -> None:
+        self.prepare(machine)
         temporary = f"{self._link}.new"
         unlink(temporary)
         os.symlink(self._path, temporary)

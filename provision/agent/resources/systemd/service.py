@@ -152,6 +152,10 @@ class Service(Unit):
         return f"service:{self.name}"
 
     @property
+    def switches(self) -> bool:
+        return bool(self.unit)
+
+    @property
     def unit_name(self) -> str:
         return f"{self.name}.service"
 
