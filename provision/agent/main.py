@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from typing import Any, BinaryIO
 
 from . import boot, code_cache, distributions, first_boot, unattended
@@ -81,15 +82,39 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
         what, hint, _ = explain_os_error(error)
         channel.emit(Error(what, hint))
         count = {Status.FAILED: 1}
+    except Exception as error:
+        traceback.print_exc()
+        what = f"{type(error).__name__}: {error}"
+        channel.emit(Error(what, "this is a fault; report it with what `hubwright plan -vv` prints"))
+        count = {Status.FAILED: 1}
     channel.emit(End(count, round(time.monotonic() - began, 3)))
     return not has_failed(count)
+
+
+def _read_manifest(source: BinaryIO) -> dict[str, Any]:
+    """The manifest that follows on the input. Problem when it is not there as a whole."""
+    try:
+        size = int(source.readline())
+        text = source.read(size)
+        if len(text) == size:
+            found: dict[str, Any] = json.loads(text)
+            return found
+    except ValueError:  # the line is cut off, or the text is damaged
+        pass
+    raise Problem(
+        "what was sent to the host arrived cut short",
+        "see what stands between the host and its sender, a jump host for example, then repeat the command",
+    )
 
 
 def start(source: BinaryIO) -> None:
     """Start a run. The loader (provision/ssh/loader.py) calls this; its input still has the manifest."""
     os.umask(0o022)  # sudo may set a stricter one, and the hub's user has to read the files of a run
-    size = int(source.readline())
-    manifest = json.loads(source.read(size))
+    try:
+        manifest = _read_manifest(source)
+    except Problem as problem:
+        Channel(source, sys.stdout.buffer).emit(Error(problem.what, problem.hint))
+        os._exit(1)
     well = main(source, sys.stdout.buffer, manifest)
     # A normal exit would wait a second for the thread that still reads standard input.
     # A driver learns from the events how the run ended; systemd has the exit code alone.

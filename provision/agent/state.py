@@ -49,15 +49,25 @@ class State:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.applied: dict[str, Applied] = {}
-        data = json.loads(read_text(f"{folder}/applied.json") or "{}")
-        if data.get("version", VERSION) != VERSION:
+        path = f"{folder}/applied.json"
+        if lstat(path) is None:
+            return
+        try:
+            data = json.loads(read_text(path))
+            version = data["version"]
+            if version == VERSION:
+                self.applied = {entry.pop("id"): _entry(**entry) for entry in data["resources"]}
+        except (ValueError, TypeError, LookupError, AttributeError):
             raise Problem(
-                f"{folder}/applied.json was written by another version of hubwright",
+                f"{path} is damaged: it says what was put on this host",
+                f"bring it back from a backup; without one `mv {path} {path}.damaged`, then apply: all that "
+                "is wanted is made true again, and a removal leaves what it does not know any more",
+            ) from None
+        if version != VERSION:
+            raise Problem(
+                f"{path} was written by another version of hubwright",
                 "use that version, or a newer one",
             )
-        for entry in data.get("resources", []):
-            name = entry.pop("id")
-            self.applied[name] = Applied(**entry)
 
     def path(self, *parts: str) -> str:
         """A path in the folder. Its parent is there once something has been recorded."""
@@ -148,6 +158,12 @@ class State:
         write_atomically(self.path("applied.json"), text, 0o600)
         if lstat(self.path(JOURNAL)) is None:  # the status page is given this file, and nothing beside it
             write_atomically(self.path(JOURNAL), "", 0o644)
+
+
+def _entry(role: str, resource: dict[str, Any], claims: Any = None, complete: Any = True) -> Applied:
+    """An entry of the file. TypeError, LookupError or AttributeError for one that is none."""
+    resource["kind"].islower()
+    return Applied(role, resource, dict(claims or {}), bool(complete))
 
 
 def _plain(data: dict[str, Any]) -> dict[str, Any]:

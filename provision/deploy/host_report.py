@@ -88,14 +88,16 @@ def last_line(path: str) -> dict[str, Any] | None:
     return None
 
 
-def applied(path: str) -> list[dict[str, Any]]:
-    """The resources that the last runs made true."""
+def applied(path: str) -> list[dict[str, Any]] | None:
+    """The resources that the last runs made true; None when the file that says so is damaged."""
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123
             entries = json.load(file)["resources"]
-            return [entry["resource"] for entry in entries if entry.get("complete", True)]
-    except (OSError, ValueError, KeyError):
+            return [dict(entry["resource"]) for entry in entries if entry.get("complete", True)]
+    except OSError:
         return []
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return None
 
 
 def unit_states(names: list[str]) -> dict[str, str]:
@@ -119,18 +121,29 @@ def door_fault(url: str) -> str:
     """The reason why the hub does not answer a visitor's request through its proxy; empty when it does."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    place = f"{url}/hub/health"
     # Straight to this host: a proxy for downloads must not be asked.
     opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context), Unfollowed()
     )
-    try:
-        with opener.open(place, timeout=ANSWER_TIMEOUT) as answer:
-            return "" if answer.status == 200 else f"{place} answers {answer.status}"
-    except urllib.error.HTTPError as error:
-        return f"{place} answers {error.code}"
-    except OSError as error:
-        return f"{place} does not answer: {getattr(error, 'reason', error)}"
+    # The second one is what visitors ask first. It leads to the hub's pages, which may make an account.
+    for place, below in ((f"{url}/hub/health", 300), (f"{url}/", 400)):
+        try:
+            with opener.open(place, timeout=ANSWER_TIMEOUT) as answer:
+                status = answer.status
+        except urllib.error.HTTPError as error:
+            status = error.code
+        except OSError as error:
+            return f"{place} does not answer: {getattr(error, 'reason', error)}"
+        if status >= below:
+            return f"{place} answers {status}"
+    return ""
+
+
+class Unfollowed(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer like others."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
 
 
 def answer_fault(url: str) -> str:
@@ -235,11 +248,14 @@ def servers(docker: Docker, helpers: list[str]) -> int:
 
 def report(question: dict[str, Any]) -> dict[str, Any]:
     resources = applied(f"{STATE}/applied.json")
-    if not resources:
+    if resources == []:
         return {"deployed": False}
     units = unit_states(question["units"])
     run = last_line(f"{STATE}/journal.jsonl")
     faults = [f"{unit} is {state}" for unit, state in units.items() if state != "active"]
+    if resources is None:
+        faults.append(f"{STATE}/applied.json is damaged, so networks, images and rules were not looked at")
+        resources = []
     # Of one that systemd knows to be down, its state says enough.
     faults += unit_faults({u: url for u, url in question["answers"].items() if units.get(u) == "active"})
     docker = Docker()

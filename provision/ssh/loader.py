@@ -18,6 +18,10 @@ while source.readline() not in (b"HUBWRIGHT\\n", b""):
     pass
 size = int(source.readline() or sys.exit("nothing arrived"))
 code = source.read(size)
+if len(code) < size:
+    print('{"event": "error", "what": "what was sent to the host arrived cut short", "hint": "see what stands'
+          ' between the host and its sender, a jump host for example, then repeat the command"}')
+    sys.exit(1)
 path = "/run/hubwright-agent/" + hashlib.sha256(code).hexdigest()
 if not os.path.isdir(path):
     number = os.memfd_create("hubwright")

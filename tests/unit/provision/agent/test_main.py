@@ -19,6 +19,7 @@ import pytest
 from provision.agent import boot, distributions, state
 from provision.agent import main as agent
 from provision.agent.distributions import Distribution
+from provision.agent.loop import Run
 from provision.agent.machine import LocalMachine
 from provision.agent.resources import Problem, Resource
 from provision.agent.state import State
@@ -235,3 +236,42 @@ def test_space_is_asked_for_before_the_first_run_only(
     assert program("apply")[-1]["count"] == {"removed": 1}
     monkeypatch.setattr(state, "LOCK", f"{state.LOCK}4")
     assert "only little free" in program("apply", A)[-2]["what"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"version": 1}',
+        '{"version": 1, "resources": [{"id": "thing:a", "ro',
+        '{"version": 1, "resources": [{"id": "thing:a", "role": "one", "resource": "x"}]}',
+        '{"version": 1, "resources": [{"role": "one", "resource": {"kind": "Thing"}}]}',
+        '{"version": 1, "resources": [{"id": "thing:a", "role": "one", "resource": {}, "more": 1}]}',
+    ],
+)
+def test_a_damaged_state_is_named_and_nothing_is_changed(
+    program: Callable[..., list[dict[str, Any]]], driver: Driver, text: str
+) -> None:
+    driver.folder.mkdir()
+    path = driver.folder / "applied.json"
+    path.write_text(text)
+    for mode in ("plan", "apply"):
+        _, error, end = program(mode, A)
+        assert f"{path} is damaged" in error["what"]
+        assert f"mv {path}" in error["hint"]
+        assert end["count"] == {"failed": 1}
+    assert (Thing.world, path.read_text()) == ({}, text)
+
+
+def test_a_fault_of_the_agent_s_own_ends_the_run_in_words(
+    program: Callable[..., list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: Any) -> None:
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr(Run, "plan", breaks)
+    _, error, end = program("plan", A)
+    assert (error["what"], end["count"]) == ("ValueError: no such thing", {"failed": 1})
+    assert "report it" in error["hint"]

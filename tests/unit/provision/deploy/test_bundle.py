@@ -103,6 +103,33 @@ def test_the_loader_says_when_nothing_arrives(monkeypatch: pytest.MonkeyPatch, s
         exec(LOADER, {})
 
 
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("part", ["the agent", "the manifest", "the manifest's size", "the last byte"])
+def test_a_bundle_that_is_cut_on_the_wire_is_told_in_words(
+    hub: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    part: str,
+) -> None:
+    packed = pack(manifest(hub(), [], mode="apply"))
+    agent = packed.index(agent_code()) + len(agent_code())
+    text = packed.index(b"{", agent)
+    length = {
+        "the agent": agent // 2,
+        "the manifest's size": agent,
+        "the manifest": (text + len(packed)) // 2,
+        "the last byte": len(packed) - 1,
+    }[part]
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(packed[:length])))
+    with pytest.raises(SystemExit) as ended:
+        exec(LOADER, {})
+    assert ended.value.code == 1
+    (line,) = capfdbinary.readouterr().out.splitlines()
+    event = parse(line)
+    assert isinstance(event, Error)
+    assert (event.what, bool(event.hint)) == ("what was sent to the host arrived cut short", True)
+
+
 def test_the_loader_refuses_an_old_python(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

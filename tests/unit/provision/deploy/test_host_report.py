@@ -47,7 +47,8 @@ asked: list[tuple[str, ...]] = []
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The programs' answers, for tests to change. `door`, `unit`: answers to requests, or their failures."""
-    answers: dict[str, Any] = {**WELL, "door": 200, "unit": 404}
+    redirect = urllib.error.HTTPError("", 302, "", {}, None)  # type: ignore[arg-type]
+    answers: dict[str, Any] = {**WELL, "door": 200, "front": redirect, "unit": 404}
     asked.clear()
 
     def run(*argv: str, errors: bool = False) -> tuple[bool, str]:
@@ -61,11 +62,12 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     class Opener:
         def open(self, url: str, **_: Any) -> Any:
-            if isinstance(answers["door"], Exception):
-                raise answers["door"]
+            door = url.removeprefix("https://127.0.0.1:443")
+            said = answers[{"/hub/health": "door", "/": "front"}[door]]
+            if isinstance(said, Exception):
+                raise said
             answer: Any = io.BytesIO()
-            answer.status = answers["door"]
-            assert url == "https://127.0.0.1:443/hub/health"
+            answer.status = said
             return answer
 
     class Connection:
@@ -136,6 +138,7 @@ def test_a_hub_that_is_well(host: dict[str, Any], tmp_path: Path) -> None:  # no
         ({"unit": TimeoutError()}, "jupyterhub runs, but does not answer at http://127.0.0.1:80/ready"),
         ({"jupyterhub": "ActiveState=failed\n", "unit": TimeoutError()}, "jupyterhub is failed"),
         ({"door": 503}, "https://127.0.0.1:443/hub/health answers 503"),
+        ({"front": 404}, "https://127.0.0.1:443/ answers 404"),
         (
             {"door": urllib.error.HTTPError("", 502, "", {}, None)},  # type: ignore[arg-type]
             "https://127.0.0.1:443/hub/health answers 502",
@@ -208,6 +211,19 @@ def test_what_an_unfinished_run_meant_to_make_is_not_missed(host: dict[str, Any]
     entries.append({"resource": {"kind": "DockerImage", "tag": "hubwright/notebook:2"}, "complete": False})
     (tmp_path / "applied.json").write_text(json.dumps({"resources": entries}))
     assert told(tmp_path)["faults"] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"version": 1, "resour', '{"resources": [1]}', '{"resources": 1}']
+)
+def test_a_damaged_record_is_a_fault_and_no_bare_host(
+    host: dict[str, Any],  # noqa: ARG001
+    tmp_path: Path,
+    text: str,
+) -> None:
+    (tmp_path / "applied.json").write_text(text)
+    (fault,) = told(tmp_path)["faults"]
+    assert "applied.json is damaged" in fault
 
 
 def test_nothing_is_deployed(tmp_path: Path, host: dict[str, Any]) -> None:  # noqa: ARG001
