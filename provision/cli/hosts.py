@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provision.cli.options import Context, HostOptions, consent, host_options, json_option, role_option
+from provision.cli.options import (
+    Context,
+    HostOptions,
+    consent,
+    from_option,
+    host_options,
+    json_option,
+    role_option,
+)
 from provision.errors import Exit
 
 if TYPE_CHECKING:
@@ -27,10 +35,11 @@ def plan(ctx: Context, on: HostOptions, only: tuple[str, ...], as_json: bool) ->
 @host_options
 @role_option
 @json_option
+@from_option
 @click.pass_obj
-def apply(ctx: Context, on: HostOptions, only: tuple[str, ...], as_json: bool) -> None:
+def apply(ctx: Context, on: HostOptions, only: tuple[str, ...], as_json: bool, watcher: str | None) -> None:
     """Make hosts what hub.toml describes. A second run changes nothing."""
-    run_on_hosts(ctx, on, "apply", only, as_json=as_json)
+    run_on_hosts(ctx, on, "apply", only, as_json=as_json, watcher=watcher)
 
 
 @click.command()
@@ -55,7 +64,14 @@ def destroy(ctx: Context, on: HostOptions, yes: bool) -> None:
 
 
 def run_on_hosts(
-    ctx: Context, on: HostOptions, mode: Mode, only: tuple[str, ...], *, as_json: bool, remove: bool = False
+    ctx: Context,
+    on: HostOptions,
+    mode: Mode,
+    only: tuple[str, ...],
+    *,
+    as_json: bool,
+    remove: bool = False,
+    watcher: str | None = None,
 ) -> None:
     from provision.deploy.apply import exit_code, plan_or_apply
     from provision.report.run import RunReport
@@ -73,6 +89,7 @@ def run_on_hosts(
             handle=report.handle,
             only=only,
             remove=remove,
+            watcher=on.watcher(watcher),
         )
     report.summary(outcomes)
     if as_json:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import click
 
-from provision.cli.options import Context, HostOptions, host_options, json_option
+from provision.cli.options import Context, HostOptions, from_option, host_options, json_option
 from provision.errors import Exit
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @host_options
+@from_option
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
-def verify(ctx: Context, on: HostOptions, pytest_args: tuple[str, ...]) -> None:
+def verify(ctx: Context, on: HostOptions, watcher: str | None, pytest_args: tuple[str, ...]) -> None:
     """Check hosts from the outside and the inside: a visit, the limits, the closed doors.
 
     Further arguments go to pytest, for example `-k visit` or `-x`.
     """
     from provision.deploy.verify import verify as run
 
-    if not run(ctx.settings, on.targets(ctx.settings), on.access(), pytest_args):
+    targets = on.targets(ctx.settings)
+    if not run(ctx.settings, targets, on.access(), pytest_args, watcher=on.watcher(watcher)):
         raise SystemExit(Exit.FAILED)
 
 

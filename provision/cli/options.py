@@ -61,6 +61,10 @@ class HostOptions:
 
         return named(self.hosts, self.identity) if self.hosts else [machine_of(settings).target()]
 
+    def watcher(self, name: str | None) -> Target | None:
+        """The host of --from, which is logged in to as those of -H are."""
+        return named([name], self.identity)[0] if name else None
+
     def access(self) -> Access:
         from provision.ssh import Access
 
@@ -139,6 +143,12 @@ def consent(question: str, *, yes: bool) -> None:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+from_option = click.option(
+    "--from",
+    "watcher",
+    metavar="[USER@]HOST[:PORT]",
+    help="Ask the hub's URL from this host, as visitors would, in place of this computer.",
+)
 role_option = click.option(
     "--only", "only", multiple=True, metavar="ROLE", help="Only this role and what it needs."
 )

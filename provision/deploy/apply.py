@@ -11,7 +11,7 @@ import roles
 from provision import images
 from provision.agent.events import End, Error, Event, Hello, Mode, Result
 from provision.agent.resources import Resource
-from provision.deploy import commands, timings
+from provision.deploy import commands, outside, timings
 from provision.deploy.bundle import PlacedFile, RoleSteps, manifest, pack
 from provision.deploy.parallel import fault, for_each_host
 from provision.errors import Exit, HubwrightError, SettingsError
@@ -152,10 +152,12 @@ def plan_or_apply(
     handle: Handler,
     only: Iterable[str] = (),
     remove: bool = False,
+    watcher: Target | None = None,
 ) -> list[Outcome]:
     """Plan or apply on every target at once; one outcome a target, in their order.
 
     `only`: these roles and what they need. `remove`: remove all that was applied.
+    After an apply of all roles the hub's URL is asked from this computer, or from the host `watcher`.
     The operator's own commands run before and after an apply; one that fails after it is one more outcome.
     `handle` gets the name of the host and every event at once, from several threads.
     """
@@ -178,6 +180,8 @@ def plan_or_apply(
 
     outcomes = for_each_host(targets, access, one)
     timings.send(settings, mode, [(outcome.seconds, outcome.failed, outcome.changes) for outcome in outcomes])
+    if mode == "apply" and not remove and not only:
+        outside.look(settings, targets, outcomes, access, reporter, watcher)
     if mode == "apply" and not remove and not any(outcome.failed for outcome in outcomes):
         try:
             commands.run_all(settings, "after_apply", extend.after_apply, names, reporter)

@@ -2,8 +2,9 @@
 
 The question is JSON with `units`, `door` (a URL), `fresh` (file → how many seconds old it may become),
 `answers` (unit → the URL of this host at which it answers while it is well),
-`helpers` (containers that are no person's server) and `hub` (a container, and the address and port of the
-hub's API that it should reach). Standard library only, and it changes nothing.
+`helpers` (containers that are no person's server), `hub` (a container, and the address and port of the
+hub's API that it should reach) and `index` (host and port of the package index that containers should reach).
+Standard library only, and it changes nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import http.client
 import json
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from typing import Any
 
 STATE = "/var/lib/hubwright"
 ANSWER_TIMEOUT = 20  # seconds for one answer, on a host with other work
+HOST_TIMEOUT = 4  # seconds until a host that does not reach the package index counts as one without it
 UNITS_TIMEOUT = 8  # seconds for the answers of all units together
 NETWORK = "hubwright"
 
@@ -218,12 +221,97 @@ def made_faults(resources: list[dict[str, Any]]) -> list[str]:
 
 def reach_faults(docker: Docker, container: str, address: str, port: int) -> list[str]:
     """A line when containers cannot reach the hub: visitors' servers never become ready then."""
-    ok, text = docker.ask("inspect", "--format", "{{.State.Pid}}", container)
-    if not ok or text.strip() in ("", "0"):
+    process = process_of(docker, container)
+    if not process:
         return []  # the state of its unit is reported anyway
     connect = f"import socket; socket.create_connection(({address!r}, {port}), timeout=5)"
-    ok, _ = ask("nsenter", f"--net=/proc/{text.strip()}/ns/net", sys.executable, "-c", connect)
+    ok, _ = ask("nsenter", f"--net=/proc/{process}/ns/net", sys.executable, "-c", connect)
     return [] if ok else [f"containers do not reach the hub at {address}:{port}"]
+
+
+def process_of(docker: Docker, container: str) -> str:
+    """A process of a container; empty while it does not run."""
+    ok, text = docker.ask("inspect", "--format", "{{.State.Pid}}", container)
+    return text.strip() if ok and text.strip() != "0" else ""
+
+
+# A program for the network of a container. It asks the container's own resolver, its first argument.
+LOOK_UP = """
+import socket, struct, sys
+
+def look_up(resolver, name):
+    labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
+    asked = struct.pack(">6H", 7, 0x100, 1, 0, 0, 0) + labels + struct.pack(">B2H", 0, 1, 1)
+    query = socket.socket(socket.AF_INET6 if ":" in resolver else socket.AF_INET, socket.SOCK_DGRAM)
+    query.settimeout(2)
+    for _ in range(3):
+        try:
+            query.sendto(asked, (resolver, 53))
+            answer = query.recv(4096)
+            break
+        except OSError as error:
+            said = error.strerror or str(error)
+    else:
+        sys.exit("do not resolve names: %s does not answer (%s)" % (resolver, said))
+    place = len(asked)
+    for _ in range(struct.unpack(">H", answer[6:8])[0]):
+        while answer[place] and answer[place] < 0xC0:
+            place += 1 + answer[place]
+        place += 2 if answer[place] else 1
+        kind, _, _, length = struct.unpack(">2HIH", answer[place : place + 10])
+        place += 10 + length
+        if kind == 1:
+            return socket.inet_ntoa(answer[place - 4 : place])
+    sys.exit("do not resolve %s (answer %d of %s)" % (name, answer[3] & 15, resolver))
+
+resolver, name, port = sys.argv[1:]
+try:
+    address = socket.inet_ntoa(socket.inet_aton(name))
+except OSError:
+    address = look_up(resolver, name)
+try:
+    socket.create_connection((address, int(port)), timeout=5).close()
+except OSError as error:
+    sys.exit("do not reach %s:%s, where packages come from: %s" % (name, port, error.strerror or error))
+"""
+
+
+def way_faults(docker: Docker, container: str, name: str, port: int) -> list[str]:
+    """A line when the host reaches the package index, and containers do not."""
+    process = process_of(docker, container)
+    resolver = resolver_of(process) if process else ""
+    if not resolver or not host_reaches(name, port):
+        return []
+    words = (sys.executable, "-c", LOOK_UP, resolver, name, str(port))
+    ok, text = ask("nsenter", f"--net=/proc/{process}/ns/net", *words, errors=True)
+    reason = (text.strip().splitlines() or ["do not answer in time"])[-1]
+    return [] if ok else [f"containers {reason}"]
+
+
+def resolver_of(process: str) -> str:
+    """The address that a process of a container asks for names."""
+    try:
+        with open(f"/proc/{process}/root/etc/resolv.conf", encoding="utf-8") as file:  # noqa: PTH123
+            return next((line.split()[1] for line in file if line.startswith("nameserver ")), "")
+    except OSError:
+        return ""
+
+
+def host_reaches(name: str, port: int) -> bool:
+    """True when this host resolves a name and opens a connection there, in a few seconds."""
+    reached = threading.Event()
+
+    def connect() -> None:
+        try:
+            socket.create_connection((name, port), timeout=HOST_TIMEOUT).close()
+            reached.set()
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=connect, daemon=True)  # a resolver may wait for longer
+    thread.start()
+    thread.join(HOST_TIMEOUT)
+    return reached.is_set()
 
 
 def stale(fresh: dict[str, int], now: float) -> list[str]:
@@ -262,7 +350,9 @@ def report(question: dict[str, Any]) -> dict[str, Any]:
     faults += (
         docker_faults(docker, resources) + made_faults(resources) + stale(question["fresh"], time.time())
     )
-    faults += reach_faults(docker, *question["hub"])
+    faults += reach_faults(docker, *question["hub"]) or way_faults(
+        docker, question["hub"][0], *question["index"]
+    )
     count = servers(docker, question["helpers"])
     faults += ["Docker does not answer"] if docker.silent else []
     door = door_fault(question["door"])

@@ -14,7 +14,7 @@ from provision.deploy.parallel import fault, for_each_host
 from provision.errors import HubwrightError, SettingsError
 from provision.report.outcomes import HostStatus
 from provision.report.reporter import Reporter
-from provision.settings import Settings
+from provision.settings import Settings, download_environment
 from provision.ssh import Access, Target, command
 from roles import SHIPPED, Roles, keeper, table
 from roles.shared import paths
@@ -50,6 +50,7 @@ def status(
         "answers": roles.answers(settings),
         "helpers": roles.containers(settings),
         "hub": (keeper.NAME, settings.network.gateway, paths.HUB_PORT),
+        "index": download_environment.notebooks_index(settings),
     }
     words = ["python3", "-c", REPORT.read_text(encoding="utf-8"), json.dumps(question)]
 
@@ -150,7 +151,12 @@ def logs(
 
 
 def hub_url(settings: Settings, target: Target) -> str:
-    """The hub's URL for a browser: with the domain of the settings, else with the name given for the host."""
+    """The hub's URL for a browser: with the domain of the settings, else with the name given for the host.
+
+    That of a machine of this computer is the forwarded port.
+    """
+    if target.made_here:
+        return f"{settings.tls.own_scheme}://127.0.0.1:{settings.vm.port}/"
     host = settings.hub.domain or target.host
     host = f"[{host}]" if ":" in host else host
     port = "" if settings.tls.mode == "behind-proxy" else f":{settings.hub.port}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from provision.deploy import outside
+from provision.deploy.parallel import for_each_host
 from provision.errors import HubwrightError
 from provision.settings import Settings
 from provision.ssh import Access, Target
@@ -24,8 +27,18 @@ KEY_OPTIONS = ("identityfile", "identityagent", "certificatefile", "identitieson
 NO_CERTIFICATES = "  HostKeyAlgorithms -*-cert-v01@openssh.com"
 
 
-def verify(settings: Settings, targets: Sequence[Target], access: Access, extra: Sequence[str] = ()) -> bool:
-    """True when every check holds on every host. pytest's own report goes to the terminal."""
+def verify(
+    settings: Settings,
+    targets: Sequence[Target],
+    access: Access,
+    extra: Sequence[str] = (),
+    *,
+    watcher: Target | None = None,
+) -> bool:
+    """True when every check holds on every host. pytest's own report goes to the terminal.
+
+    `watcher`: the host that the hub's URL is asked from, in place of this computer.
+    """
     if access.sudo_password is not None:
         raise HubwrightError(
             "verify needs a login user whose sudo asks for no password",
@@ -37,12 +50,28 @@ def verify(settings: Settings, targets: Sequence[Target], access: Access, extra:
         hosts = ",".join(f"ssh://host{n}" for n, _ in enumerate(targets))
         argv = [sys.executable, "-m", "pytest", str(CHECKS), f"--hosts={hosts}", f"--ssh-config={config}"]
         argv += ["-p", "no:cacheprovider", "--rootdir", str(PROJECT), "--tb=short", *extra]
-        environment = {**os.environ, "HUBWRIGHT_CONFIG": str(settings.root / settings.file)}
+        environment = {
+            **os.environ,
+            "HUBWRIGHT_CONFIG": str(settings.root / settings.file),
+            "HUBWRIGHT_OUTSIDE": json.dumps(_outside(settings, targets, access, watcher)),
+        }
         try:
             return subprocess.run(argv, env=environment, check=False, cwd=PROJECT).returncode == 0
         finally:
             for n, _ in enumerate(targets):
                 _hang_up(config, f"host{n}")
+
+
+def _outside(
+    settings: Settings, targets: Sequence[Target], access: Access, watcher: Target | None
+) -> dict[str, str]:
+    """Host, as the checks call it, → the reason why people do not reach its hub, or nothing."""
+
+    def ask(target: Target) -> str:
+        return outside.fault(settings, target, access, watcher)
+
+    chosen = {f"host{n}": each for n, each in enumerate(targets) if outside.is_asked(settings, each)}
+    return dict(zip(chosen, for_each_host(list(chosen.values()), access, ask), strict=True))
 
 
 def _ssh_config(targets: Sequence[Target], access: Access, sockets: Path) -> str:

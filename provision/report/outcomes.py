@@ -11,7 +11,10 @@ from provision.errors import HubwrightError
 
 @dataclass
 class Outcome:
-    """How a run ended on one host. `results` are the agent's, one for each resource that was not true yet."""
+    """How a run ended on one host. `results` are the agent's, one for each resource that was not true yet.
+
+    `remarks`: what a look after the run has found, a sentence each. They make no failure of it.
+    """
 
     host: str
     results: list[Result] = field(default_factory=list)
@@ -19,6 +22,7 @@ class Outcome:
     facts: Hello | None = None
     error: HubwrightError | None = None
     seconds: float = 0.0
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def failed(self) -> bool:

@@ -72,6 +72,8 @@ class RunReport:
                 self.reporter.error(_failure(outcome))
             else:
                 self.reporter.line(f"✓ {outcome.host}: {self._words(outcome)} ({outcome.seconds:.1f} s)")
+            for remark in outcome.remarks:
+                self.reporter.line(f"! {outcome.host}: warning: {remark}")
 
     def as_json(self, outcomes: Sequence[Outcome]) -> Any:
         return [
@@ -81,6 +83,7 @@ class RunReport:
                 "changes": outcome.changes,
                 "count": outcome.count,
                 "seconds": round(outcome.seconds, 3),
+                "remarks": outcome.remarks,
                 "facts": outcome.facts.data() if outcome.facts else {},
                 "results": [result.data() for result in outcome.results],
                 "error": str(outcome.error) if outcome.error else None,

@@ -12,6 +12,7 @@ from provision.errors import SettingsError
 from .settings import Settings
 
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"  # the CA certificates that a host trusts
+PYPI = "https://pypi.org/simple"  # pip's own choice
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy")
 
 # Programs and the variables that they read: docs/howto/networks.md.
@@ -29,6 +30,14 @@ def notebooks(settings: Settings) -> dict[str, str]:
         return {}
     trust = {**dict.fromkeys(_TRUST, BUNDLE), "CONDA_SSL_VERIFY": BUNDLE}
     return {**environment(settings), **(trust if settings.downloads.ca_certificates else {})}
+
+
+def notebooks_index(settings: Settings) -> tuple[str, int]:
+    """Host and port that pip in a visitor's server connects to: the package index, or the proxy before it."""
+    variables = notebooks(settings)
+    index = urlsplit(variables.get("PIP_INDEX_URL", PYPI))
+    place = urlsplit(variables.get(f"{index.scheme}_proxy") or index.geturl())
+    return place.hostname or "", place.port or {"https": 443}.get(place.scheme, 80)
 
 
 def notebooks_certificates(settings: Settings) -> str:

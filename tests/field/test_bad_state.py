@@ -91,14 +91,14 @@ def test_resource_that_cannot_be_checked_is_named_and_the_others_are_looked_at(
 ) -> None:
     host.run("cd /opt/hubwright; mv services kept; ln --symbolic services services")
     try:
-        host.run("rm /etc/systemd/system/hubwright-culler.service")
+        host.run("rm /etc/systemd/system/hubwright-fence-repair.timer")
         done = operator.hubwright("plan", *there, "--json", code=1)
         [outcome] = json.loads(done.out)
         by_id = {result["id"]: result for result in outcome["results"]}
         failed = by_id["file:/opt/hubwright/services/counting_culler.py"]
         assert failed["status"] == "failed"
         assert "symbolic links" in failed["summary"]
-        assert by_id["service:hubwright-culler"]["status"] == "would-change"
+        assert by_id["timer:hubwright-fence-repair"]["status"] == "would-change"
     finally:
         host.run("cd /opt/hubwright; rm services; mv kept services")
     operator.hubwright("apply", *there)

@@ -9,7 +9,9 @@ import pytest
 
 from provision import images
 from provision.deploy import apply as deploy
+from provision.deploy import front, inspect
 from provision.images import Recipe
+from provision.report.outcomes import HostStatus
 from provision.ssh import Access, Target
 from tests.support.fakes.fleet import Folder
 
@@ -43,4 +45,7 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> Runs:
         does[target.name](handle)
 
     monkeypatch.setattr(deploy, "run_on_host", run)
+    monkeypatch.setattr(inspect, "status", lambda _, targets, *__: [does["look"](t) for t in targets])
+    monkeypatch.setattr(front, "fault", lambda url, trusted: does["front"](url, trusted))
+    does.update(look=lambda target: HostStatus(target.name, deployed=True), front=lambda *_: "")
     return does

@@ -14,10 +14,11 @@ import roles
 from provision import images
 from provision.agent.events import End, Error, Hello, Result
 from provision.deploy import apply as deploy
+from provision.deploy import outside
 from provision.deploy.apply import exit_code, plan_or_apply, steps
 from provision.deploy.bundle import PlacedFile
 from provision.errors import Exit, HubwrightError, SettingsError
-from provision.report.outcomes import Outcome
+from provision.report.outcomes import HostStatus, Outcome
 from provision.report.reporter import Reporter
 from provision.settings import Settings
 from provision.ssh import Access, OpenConnections, Target
@@ -122,6 +123,51 @@ def test_every_host_has_its_outcome_and_one_that_is_away_stops_nobody(
     assert three.error is not None
     assert (str(three.error), three.error.hint) == ("three: no sudo", "log in as root")
     assert exit_code([one, two, three], "apply") is Exit.FAILED
+
+
+def test_a_hub_that_only_its_host_reaches_is_said_and_fails_no_run(
+    fleet: Runs, hub: Callable[..., Settings]
+) -> None:
+    def unchanged(handle: Any) -> None:
+        handle(End({"ok": 1}))
+
+    asked = []
+
+    def ask(url: str, trusted: bool) -> str:
+        asked.append((url, trusted))
+        return f"{url} does not answer: Connection refused"
+
+    fleet.update(one=well, two=away, three=unchanged, front=ask)
+    fleet["look"] = lambda target: HostStatus(
+        target.name, deployed=True, faults=["containers do not resolve"]
+    )
+    one, two, three = start(hub(), ONE, TWO, THREE)
+    assert one.remarks[0] == "containers do not resolve"
+    assert (
+        "people may not get in: asked from this computer, https://one:443/ does not answer" in one.remarks[1]
+    )
+    assert (one.failed, two.remarks, three.remarks) == (False, [], [])
+    assert asked == [("https://one:443/", False)]
+    for options in ({"mode": "plan"}, {"only": ("base",)}, {"remove": True}):
+        assert start(hub(), ONE, **options)[0].remarks == []
+
+
+def test_the_url_is_asked_from_another_host(
+    fleet: Runs, hub: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = []
+
+    def command(target: Target, _: Access, line: str) -> str:
+        lines.append((target, line))
+        return json.dumps({"fault": "https://hub.example.org:443/ answers 404"})
+
+    monkeypatch.setattr(outside, "command", command)
+    fleet["one"] = well
+    settings = hub("[hub]\ndomain = 'hub.example.org'")
+    (one,) = start(settings, ONE, watcher=THREE)
+    assert "asked from three, https://hub.example.org:443/ answers 404" in one.remarks[0]
+    assert lines[0][0] == THREE
+    assert "https://hub.example.org:443/" in lines[0][1]
 
 
 def test_what_nobody_has_foreseen_is_one_host_s_error(fleet: Runs, hub: Callable[..., Settings]) -> None:

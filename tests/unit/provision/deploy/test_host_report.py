@@ -6,7 +6,9 @@ import http.client
 import io
 import json
 import os
+import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -34,6 +36,8 @@ WELL = {
     "fence": (True, ""),
     "inspect": "7\n",
     "reach": (True, ""),
+    "way": (True, ""),
+    "host reaches": True,
     "docker.service": "active\n",
     "jupyterhub": "ActiveState=active\nResult=success\n",
     "x.timer": "ActiveState=active\nUnit=x.service\n",
@@ -53,8 +57,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def run(*argv: str, errors: bool = False) -> tuple[bool, str]:
         asked.append(argv)
-        assert errors == (argv[0] == "/usr/bin/python3")
+        assert errors == (argv[0] == "/usr/bin/python3" or host_report.LOOK_UP in argv)
         key = {"docker": argv[1], "systemctl": argv[-1], "nsenter": "reach"}.get(argv[0], "fence")
+        key = "way" if host_report.LOOK_UP in argv else key
         answer = answers[key]
         if isinstance(answer, Exception):
             raise answer
@@ -90,6 +95,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(http.client, "HTTPConnection", Connection)
     monkeypatch.setattr(host_report, "run", run)
+    monkeypatch.setattr(host_report, "resolver_of", lambda process: "127.0.0.11" if process == "7" else "")
+    monkeypatch.setattr(host_report, "host_reaches", lambda *_: answers["host reaches"])
     monkeypatch.setattr(host_report, "STATE", str(tmp_path))
     monkeypatch.setattr(urllib.request, "build_opener", lambda *_: Opener())
     (tmp_path / "applied.json").write_text(json.dumps({"resources": [{"resource": r} for r in RESOURCES]}))
@@ -106,6 +113,7 @@ def told(tmp_path: Path) -> dict[str, Any]:
             "fresh": {str(tmp_path / "young"): 120},
             "helpers": ["helper"],
             "hub": ("helper", "172.30.0.1", 8081),
+            "index": ("pypi.org", 443),
         }
     )
 
@@ -130,6 +138,7 @@ def test_a_hub_that_is_well(host: dict[str, Any], tmp_path: Path) -> None:  # no
         ({"fence": (False, "")}, "hubwright-fence: its result is gone"),
         ({"fence": (False, "a warning\nrules are missing\n")}, "hubwright-fence: rules are missing"),
         ({"reach": (False, "")}, "containers do not reach the hub at 172.30.0.1:8081"),
+        ({"way": (False, "do not resolve pypi.org\n")}, "containers do not resolve pypi.org"),
         ({"unit": 502}, "jupyterhub runs, but answers 502 at http://127.0.0.1:80/ready"),
         (
             {"unit": ConnectionRefusedError("refused")},
@@ -211,6 +220,73 @@ def test_what_an_unfinished_run_meant_to_make_is_not_missed(host: dict[str, Any]
     entries.append({"resource": {"kind": "DockerImage", "tag": "hubwright/notebook:2"}, "complete": False})
     (tmp_path / "applied.json").write_text(json.dumps({"resources": entries}))
     assert told(tmp_path)["faults"] == []
+
+
+def test_a_host_without_a_way_out_has_no_fault_in_its_containers(
+    host: dict[str, Any], tmp_path: Path
+) -> None:
+    host.update({"way": (False, "do not resolve pypi.org\n"), "host reaches": False})
+    assert told(tmp_path)["faults"] == []
+
+
+class Resolver:
+    """A socket to a resolver with this answer; None: it is silent."""
+
+    def __init__(self, records: bytes | None, count: int) -> None:
+        self.records, self.count = records, count
+        self.query = b""
+
+    def settimeout(self, _: float) -> None: ...
+
+    def sendto(self, query: bytes, place: tuple[str, int]) -> None:
+        assert place == ("127.0.0.11", 53)
+        self.query = query
+
+    def recv(self, _: int) -> bytes:
+        if self.records is None:
+            raise TimeoutError("timed out")
+        flags = b"\x81\x80" if self.count else b"\x81\x83"
+        header = self.query[:2] + flags + self.query[4:6] + bytes([0, self.count]) + self.query[8:12]
+        return header + self.query[12:] + self.records
+
+
+ALIAS = b"\xc0\x0c" + b"\0\x05\0\x01" + bytes(4) + b"\0\x06" + b"\x04pypi\0"
+ADDRESS = b"\x04pypi\0" + b"\0\x01\0\x01" + bytes(4) + b"\0\x04" + b"\x0a\x01\x02\x03"
+
+
+@pytest.mark.parametrize(
+    ("name", "resolver", "refused", "said"),
+    [
+        ("pypi.org", Resolver(ALIAS + ADDRESS, 2), False, ""),
+        ("10.1.2.3", Resolver(None, 0), False, ""),
+        ("pypi.org", Resolver(b"", 0), False, "do not resolve pypi.org (answer 3 of 127.0.0.11)"),
+        (
+            "pypi.org",
+            Resolver(None, 0),
+            False,
+            "do not resolve names: 127.0.0.11 does not answer (timed out)",
+        ),
+        ("pypi.org", Resolver(ADDRESS, 1), True, "do not reach pypi.org:443, where packages come from: no"),
+    ],
+)
+def test_a_container_s_resolver_and_index_are_asked(
+    monkeypatch: pytest.MonkeyPatch, name: str, resolver: Resolver, refused: bool, said: str
+) -> None:
+    def connect(place: tuple[str, int], timeout: float) -> Any:  # noqa: ARG001
+        assert place == ("10.1.2.3", 443)
+        if refused:
+            raise ConnectionRefusedError("no")
+        return io.BytesIO()
+
+    monkeypatch.setattr(socket, "socket", lambda *_: resolver)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setattr(sys, "argv", ["-c", "127.0.0.11", name, "443"])
+    try:
+        exec(host_report.LOOK_UP, {})
+    except SystemExit as ended:
+        assert ended.code == said
+    else:
+        assert said == ""
 
 
 @pytest.mark.parametrize(

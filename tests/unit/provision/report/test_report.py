@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from provision.agent.events import Result, Status
-from provision.deploy import verify
+from provision.deploy import outside, verify
 from provision.errors import Exit, HubwrightError, SettingsError
 from provision.report.outcomes import HostStatus
 from provision.report.reporter import Reporter
@@ -158,6 +159,7 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return SimpleNamespace(returncode=seen["returncode"])
 
     monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(outside, "fault", lambda _, target, *__: f"{target.name} is away")
     return seen
 
 
@@ -170,6 +172,8 @@ def test_checks_run_on_every_host_and_never_here(
     assert "--hosts=ssh://host0,ssh://host1" in checked["argv"]
     assert checked["argv"][-2:] == ["-k", "visit"]
     assert checked["env"]["HUBWRIGHT_CONFIG"] == str(settings.root / "hub.toml")
+    told = json.loads(checked["env"]["HUBWRIGHT_OUTSIDE"])
+    assert told == {"host0": "127.0.0.1:2222 is away", "host1": "host is away"}
     assert not checked["file"].exists()
     folder = checked["file"].parent
     assert f'ControlPath "{folder}/%n"' in checked["config"]
