@@ -22,6 +22,19 @@ def configure(c: Any, hub: dict[str, Any]) -> None:
     _accounts(c, hub)
     _servers(c, hub)
     _services(c, hub)
+    if hub["frame_ancestors"]:
+        _frames(c, hub["frame_ancestors"])
+
+
+def _frames(c: Any, sites: list[str]) -> None:
+    """Let pages of these sites show the hub and its servers, which JupyterHub refuses to all others."""
+    settings = {
+        "headers": {"Content-Security-Policy": " ".join(["frame-ancestors 'self'", *sites])},
+        # Browsers send other cookies to a frame's site only when its page is of the same site.
+        "xsrf_cookie_kwargs": {"secure": True, "samesite": "None"},
+    }
+    c.JupyterHub.tornado_settings = {**settings, "cookie_options": {"secure": True, "samesite": "None"}}
+    c.Spawner.args = [*c.Spawner.get("args", []), f"--ServerApp.tornado_settings={json.dumps(settings)}"]
 
 
 def _proxy(c: Any, hub: dict[str, Any]) -> None:

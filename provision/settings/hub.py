@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from .section import Section
-from .values import Domain, Port
+from .values import Domain, Origin, Port
 
 
 class Hub(Section):
@@ -17,3 +19,8 @@ class Hub(Section):
     )
     title: str = Field("JupyterHub", description="The name of the service, on every page of the hub.")
     announcement: str = Field("", description="One line shown on the hub's own pages.")
+    frame_ancestors: Annotated[tuple[Origin, ...], Field(strict=False)] = Field(
+        (),
+        description="Sites whose pages may show the hub and its servers in a frame, such as "
+        '"https://lms.example.org". Needs https.',
+    )

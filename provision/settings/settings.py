@@ -97,6 +97,15 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _frames_have_cookies(self) -> Settings:
+        if self.hub.frame_ancestors and self.tls.scheme != "https":
+            raise ValueError(
+                'hub.frame_ancestors should be empty with tls.mode = "off": without https browsers send no '
+                "cookie into a frame of another site"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _ports_differ(self) -> Settings:
         """Refuse two programs of a hub on one TCP port."""
         taken = {"hub.port": self.hub.port, "tls.redirect_port": self.redirect_port, **FIXED_PORTS}

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from .section import Section
-from .values import Address, Duration, Email, LocalPath, WebAddress
+from .values import Address, Duration, Email, LocalPath, Place, WebAddress
 
 
 class Tls(Section):
@@ -36,9 +36,17 @@ class Tls(Section):
         None, description="letsencrypt: PEM file here that the ACME server's certificate is checked with."
     )
     listen: Address = Field("127.0.0.1", description="behind-proxy: address that the hub listens on.")
-    trusted_proxies: Annotated[tuple[Address, ...], Field(strict=False)] = Field(
-        ("127.0.0.1", "::1"), description="behind-proxy: addresses that may say who the visitor is."
+    trusted_proxies: Annotated[tuple[Place, ...], Field(strict=False)] = Field(
+        ("127.0.0.1", "::1"),
+        description="Addresses and ranges of web servers and balancers in front, which may say who the "
+        "visitor is. In other modes than behind-proxy: none, unless they are named.",
     )
+
+    @property
+    def trusted(self) -> tuple[str, ...]:
+        """The addresses and ranges that are trusted in this mode."""
+        named = self.mode == "behind-proxy" or "trusted_proxies" in self.model_fields_set
+        return self.trusted_proxies if named else ()
 
     @property
     def own_scheme(self) -> str:
@@ -69,6 +77,6 @@ class Tls(Section):
 _TLS_KEYS = {
     "files": ("certificate", "key"),
     "letsencrypt": ("email", "directory", "directory_ca"),
-    "behind-proxy": ("listen", "trusted_proxies"),
+    "behind-proxy": ("listen",),
 }
 _TLS_REQUIRED = {"files": ("certificate", "key"), "letsencrypt": ("email",)}

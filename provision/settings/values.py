@@ -16,6 +16,7 @@ _DURATION = re.compile(r"^(\d{1,12})\s*([smhd]?)$")
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"^{_LABEL}(\.{_LABEL})*$")
 _ACCOUNT_NAME = re.compile(r"^[a-z0-9][a-z0-9._@+-]{0,63}$")
+_ORIGIN = re.compile(rf"https?://(\*\.)?{_LABEL}(\.{_LABEL})*(:\d{{1,5}})?", re.IGNORECASE)
 _HOST_PORT = re.compile(r"^[A-Za-z0-9.-]+:\d{1,5}$")
 
 
@@ -229,6 +230,34 @@ def _range(value: str) -> str:
     return value
 
 
+def _place(value: str) -> str:
+    """An address, or a range of them, as the kernel writes it."""
+    if "/" not in value and is_address(value):
+        return str(ip_address(value))
+    try:
+        network = ip_network(value, strict=False)
+    except ValueError:
+        network = None
+    if network is None or "/" not in value:
+        raise ValueError(f'"{value}" should be an address or a range such as "10.0.0.0/8" or "2001:db8::/32"')
+    if network.prefixlen == 0:
+        raise ValueError(
+            f'"{value}" should not be all addresses: visitors could then say that they are others'
+        )
+    return str(network)
+
+
+def _origin(value: str) -> str:
+    """The origin of pages: a scheme and a host, maybe with a port, or `*.` for all names below a domain."""
+    match = _ORIGIN.fullmatch(value)
+    if match is None:
+        raise ValueError(
+            f'"{value}" should be the address of a site without a path, such as "https://lms.example.org" or '
+            '"https://*.example.org"'
+        )
+    return value.lower()
+
+
 def _sha256(value: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{64}", value.lower()):
         raise ValueError("should be 64 hex digits")
@@ -299,6 +328,8 @@ Box = Annotated[str, Field(min_length=1), AfterValidator(_box)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Address = Annotated[str, AfterValidator(_address)]
 Range = Annotated[str, AfterValidator(_range)]
+Place = Annotated[str, AfterValidator(_place)]
+Origin = Annotated[str, AfterValidator(_origin)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Folder = Annotated[str, AfterValidator(_folder)]
 Registry = Annotated[str, AfterValidator(parse_registry)]

@@ -48,6 +48,7 @@ def hub_json(inputs: Inputs) -> str:
         "auth": _auth(s),
         "scheme": s.tls.scheme,
         "port": s.hub.port,
+        "frame_ancestors": list(s.hub.frame_ancestors),
         "title": s.hub.title,
         "announcement": s.hub.announcement,
         "templates": paths.TEMPLATES,

@@ -26,7 +26,7 @@ def service(inputs: Inputs) -> Service:
         "proxy/jupyterhub-proxy.service.j2",
         port=s.hub.port,
         listen=s.tls.listen if behind else "",
-        trusted=s.tls.trusted_proxies if behind else (),
+        trusted=s.tls.trusted,
         scheme=s.tls.scheme,
         certificate=certificate.certificate(inputs),
         hsts=s.tls.hsts,

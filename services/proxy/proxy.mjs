@@ -7,9 +7,14 @@
 // The certificate is read again when its file changes, so that a renewal drops no connection.
 
 import { readFileSync, watchFile } from "node:fs";
+import { BlockList, isIP, isIPv6 } from "node:net";
 import { parseArgs } from "node:util";
 
 const LOOK_EVERY = 1000; // milliseconds
+// Seconds that an idle connection stays open. It must not end before the peer's own limit, or requests meet a closed
+// connection and fail: web servers and most balancers wait for 60, Google's for 600, Cloudflare for 900.
+const IDLE_VISITOR = 75;
+const IDLE_PROXY = 920;
 const CLAIMS = ["forwarded", "x-real-ip", "x-scheme"].concat(
   ["for", "host", "port", "proto", "protocol", "scheme", "server"].map((name) => `x-forwarded-${name}`),
 );
@@ -24,7 +29,7 @@ const { values: given } = parseArgs({
     scheme: { type: "string" }, // as visitors see it
     certificate: { type: "string" }, // PEM: a key, then its certificate and the chain
     hsts: { type: "string", default: "0" }, // seconds
-    trusted: { type: "string", multiple: true, default: [] }, // addresses of proxies in front
+    trusted: { type: "string", multiple: true, default: [] }, // addresses and ranges of proxies in front
   },
 });
 
@@ -36,11 +41,23 @@ function plain(address) {
   return (address ?? "").replace(/^::ffff:/, ""); // IPv4 on a socket of IPv6
 }
 
+const trusted = new BlockList();
+for (const place of given.trusted) {
+  const [address, prefix] = place.split("/");
+  const family = isIPv6(address) ? "ipv6" : "ipv4";
+  if (prefix === undefined) trusted.addAddress(address, family);
+  else trusted.addSubnet(address, Number(prefix), family);
+}
+
+function isTrusted(address) {
+  return isIP(address) > 0 && trusted.check(address, isIPv6(address) ? "ipv6" : "ipv4");
+}
+
 function visitor(request) {
   const peer = plain(request.socket.remoteAddress);
   const said = (request.headers["x-forwarded-for"] ?? "").split(",").map((part) => part.trim());
   const chain = [...said.filter(Boolean), peer];
-  while (chain.length > 1 && given.trusted.includes(plain(chain.at(-1)))) chain.pop();
+  while (chain.length > 1 && isTrusted(plain(chain.at(-1)))) chain.pop();
   return plain(chain.at(-1));
 }
 
@@ -67,6 +84,7 @@ const proxy = new ConfigurableProxy({
 });
 
 const server = proxy.proxyServer;
+server.keepAliveTimeout = 1000 * (given.trusted.length ? IDLE_PROXY : IDLE_VISITOR);
 server.prependListener("upgrade", introduce);
 server.prependListener("request", (request, response) => {
   introduce(request);

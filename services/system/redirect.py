@@ -33,6 +33,13 @@ def location(host: str, path: str, port: int, domain: str = "") -> str | None:
     return f"https://{name}{'' if port == 443 else f':{port}'}{path if path.startswith('/') else '/'}"
 
 
+# A proxy that ends https and passes plain requests on would be sent back to itself, for ever.
+LOOP = (
+    b"A proxy has received this request by https and passes it on to the port that leads to https.\n"
+    b'Let it pass requests on by https, to port %d, or set [tls] mode = "behind-proxy" in hub.toml.\n'
+)
+
+
 @dataclass(frozen=True)
 class Redirect:
     """The server. `to` is the port of https, `webroot` the folder of challenges, if there is one."""
@@ -41,8 +48,8 @@ class Redirect:
     domain: str = ""
     webroot: Path | None = None
 
-    def answer(self, method: str, path: str, host: str) -> bytes:
-        """The complete answer to a request; `host` is its header, or nothing."""
+    def answer(self, method: str, path: str, host: str, scheme: str = "") -> bytes:
+        """The complete answer to a request. `host` is its header, `scheme` the visitor's, as a proxy says."""
         asked = CHALLENGE.fullmatch(path)
         if asked and self.webroot:
             try:
@@ -50,6 +57,8 @@ class Redirect:
             except OSError:
                 return reply(method, HTTPStatus.NOT_FOUND, b"no such challenge\n")
             return reply(method, HTTPStatus.OK, body)
+        if scheme == "https":
+            return reply(method, HTTPStatus.MISDIRECTED_REQUEST, LOOP % self.to)
         target = location(host, path, self.to, self.domain)
         if target is None:
             return reply(method, HTTPStatus.BAD_REQUEST, b"which host?\n")
@@ -65,14 +74,20 @@ class Redirect:
         writer.close()
 
 
-def parse_request(head: str) -> tuple[str, str, str]:
-    """Method, path and the header Host, which may be missing. Raises ValueError when `head` is no request."""
+def parse_request(head: str) -> tuple[str, str, str, str]:
+    """Method, path, and the headers Host and X-Forwarded-Proto, which may be missing.
+
+    Raises ValueError when `head` is no request.
+    """
     request, *lines = head.split("\r\n")
     method, path, _ = request.split(" ")
     if not (path.isascii() and path.isprintable()):  # it goes into a header of the answer
         raise ValueError("no such path")
-    headers = (line.partition(":") for line in lines)
-    return method, path, next((value.strip() for name, _, value in headers if name.lower() == "host"), "")
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers.setdefault(name.lower(), value.strip())
+    return method, path, headers.get("host", ""), headers.get("x-forwarded-proto", "").lower()
 
 
 def reply(method: str, status: HTTPStatus, body: bytes, *headers: str) -> bytes:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import http.client
+import json
 import secrets
+import ssl
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +17,10 @@ import pytest
 from tests.support.hosts.containers import Host, docker
 from tests.support.hosts.templates import QUICK, Template
 from tests.support.operators import Done, Operator
+from tests.support.visitor import Visitor
+
+IDLE = 7  # seconds; Node closes an idle connection after 5 by itself
+VISITOR = "203.0.113.77"  # an address for documentation, RFC 5737
 
 NO_INDEX = "DOCKER-USER --in-interface hubwright0 --protocol tcp --dport 443 --jump REJECT"
 NO_NAMES = "DOCKER-USER --in-interface hubwright0 --protocol udp --dport 53 --jump REJECT"
@@ -43,9 +52,8 @@ def changed(operator: Operator, there: tuple[str, ...], *options: str, **section
         return operator.hubwright("apply", *there, *options)
 
 
-def test_hub_that_people_reach_gets_no_warning(
-    operator: Operator, host: Host, there: tuple[str, ...]
-) -> None:
+@pytest.mark.usefixtures("host")
+def test_hub_that_people_reach_gets_no_warning(operator: Operator, there: tuple[str, ...]) -> None:
     assert "warning" not in changed(operator, there).err
     with operator.changed(**QUICK):
         done = operator.hubwright("verify", *there[:4], "-k", "test_outside")
@@ -66,9 +74,8 @@ def test_front_door_that_only_the_host_itself_reaches(
             operator.hubwright("verify", *there[:4], "-k", "reached_from_outside", code=1)
 
 
-def test_domain_that_does_not_lead_to_the_host(
-    operator: Operator, host: Host, there: tuple[str, ...]
-) -> None:
+@pytest.mark.usefixtures("host")
+def test_domain_that_does_not_lead_to_the_host(operator: Operator, there: tuple[str, ...]) -> None:
     done = changed(operator, there, hub={"domain": "hub.invalid"})
     assert "hub.invalid does not resolve" in done.err
 
@@ -88,3 +95,63 @@ def test_containers_without_a_way_out(
             operator.hubwright("verify", *there[:4], "-k", "package_index", code=1)
     with operator.changed(**QUICK):
         operator.hubwright("status", *there)
+
+
+def test_balancer_in_front_is_trusted_by_its_range_and_keeps_its_connections(
+    operator: Operator, host: Host, there: tuple[str, ...]
+) -> None:
+    """This computer takes the part of the balancer."""
+    connection = http.client.HTTPSConnection(host.address, 443, context=ssl._create_unverified_context())
+
+    def ask() -> http.client.HTTPResponse:
+        connection.request("GET", "/hub/login?next=", headers={"X-Forwarded-For": VISITOR})
+        answer = connection.getresponse()
+        answer.read()
+        return answer
+
+    def seen() -> bool:
+        return VISITOR in host.run("journalctl --quiet --unit=jupyterhub --lines=20 --output=cat")
+
+    ask()
+    assert not seen()
+    connection.close()
+    network = json.loads(docker("network", "inspect", "bridge"))[0]["IPAM"]["Config"][0]["Subnet"]
+    changed(operator, there, tls={"trusted_proxies": [network]})
+    assert ask().headers["Keep-Alive"] == "timeout=920"
+    assert seen()
+    kept = connection.sock
+    time.sleep(IDLE)
+    ask()
+    assert connection.sock is kept, "it was not opened again"
+    connection.close()
+
+
+def test_balancer_that_ends_https_is_not_sent_back_to_itself(host: Host) -> None:
+    connection = http.client.HTTPConnection(host.address, 80, timeout=10)
+    connection.request("GET", "/", headers={"X-Forwarded-Proto": "https"})
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["Location"]) == (421, None)
+    assert b'mode = "behind-proxy"' in answer.read()
+    connection.close()
+
+
+def test_pages_of_named_sites_may_show_the_hub_and_its_servers(
+    operator: Operator, host: Host, there: tuple[str, ...]
+) -> None:
+    policy = "Content-Security-Policy"
+
+    async def visited() -> dict[str, str]:
+        visitor = Visitor(host.url)
+        await visitor.arrive()
+        server = await visitor.request("GET", f"{visitor.server}lab")
+        login = await visitor.request("GET", f"{visitor.url}hub/home")
+        cookies = " ".join([*server.headers.get_list("Set-Cookie"), *login.headers.get_list("Set-Cookie")])
+        return {"server": server.headers[policy], "hub": login.headers[policy], "cookies": cookies}
+
+    before = asyncio.run(visited())
+    assert before["hub"].startswith("frame-ancestors 'none'")
+    assert "frame-ancestors 'none'" in before["server"]
+    changed(operator, there, hub={"frame_ancestors": ["https://lms.example.org"]})
+    after = asyncio.run(visited())
+    assert after["hub"] == after["server"] == "frame-ancestors 'self' https://lms.example.org"
+    assert "samesite=none" in after["cookies"].lower()

@@ -40,6 +40,7 @@ HUBS = {
         "[server]\ncpu = 0.5\nmemory = '2G'\ndisk = '1G'\nmax_servers = 7\nenvironment = {A = '1'}\n"
     ),
     "with a shared password": "[auth]\ntype = 'shared-password'\n[users]\nadmins = ['ann']\n",
+    "in frames": "[hub]\nframe_ancestors = ['https://lms.example.org']\n[server]\nopen = '/tree'\n",
     "behind a proxy": "[tls]\nmode = 'behind-proxy'\n[hub]\ndomain = 'hub.example.org'\n",
 }
 

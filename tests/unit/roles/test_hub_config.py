@@ -290,3 +290,15 @@ def test_the_hub_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("time.sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
     jupyterhub_config.wait_for("172.30.0.1")
     assert jupyterhub_config.BRIDGE_TIMEOUT <= clock[0] < jupyterhub_config.BRIDGE_TIMEOUT + 1
+
+
+def test_other_sites_may_show_the_hub_in_frames_if_they_are_named(
+    hub: Callable[..., Settings], configured: Callable[[Settings], Any]
+) -> None:
+    c = configured(hub("[hub]\nframe_ancestors = ['https://LMS.example.org']\n[server]\nopen = '/tree'"))
+    policy = "frame-ancestors 'self' https://lms.example.org"
+    assert c.JupyterHub.tornado_settings["headers"] == {"Content-Security-Policy": policy}
+    assert c.JupyterHub.tornado_settings["cookie_options"] == {"secure": True, "samesite": "None"}
+    start, settings = c.Spawner.args
+    assert start == "--ServerApp.default_url=/tree"
+    assert json.loads(settings.partition("=")[2])["headers"] == {"Content-Security-Policy": policy}

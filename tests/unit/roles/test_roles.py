@@ -225,3 +225,20 @@ def test_hub_and_host_agree_on_the_image(hub: Callable[..., Settings], source: I
         source.context,
     ]
     assert json.loads(roles.hub.hub_json(given))["image"] == image.tag
+
+
+@pytest.mark.parametrize(
+    ("text", "trusted"),
+    [
+        ("", []),
+        ("[tls]\ntrusted_proxies = ['10.0.0.1/8', '2001:db8::1']", ["10.0.0.0/8", "2001:db8::1"]),
+        ("[tls]\nmode = 'behind-proxy'", ["127.0.0.1", "::1"]),
+        ("[tls]\nmode = 'behind-proxy'\ntrusted_proxies = ['192.0.2.0/24']", ["192.0.2.0/24"]),
+    ],
+)
+def test_proxies_are_trusted_where_one_is_in_front_or_named(
+    hub: Callable[..., Settings], text: str, trusted: list[str]
+) -> None:
+    (unit,) = (each for each in every(hub(text)) if each.id == "service:jupyterhub-proxy")
+    assert isinstance(unit, Service)
+    assert re.findall(r"--trusted=(\S+)", unit.unit) == trusted

@@ -105,6 +105,12 @@ def test_a_request_of_port_80_is_answered(tmp_path: Path) -> None:
     assert asked(b"GET" + challenge.replace(b"abc", b"other"), tmp_path).startswith(b"HTTP/1.1 404 ")
     answer = asked(b"POST /a HTTP/1.1\r\nHOST: hub.example.org\r\nA: b\r\n\r\n")
     assert b"\r\nLocation: https://hub.example.org/a\r\n" in answer
+    again = asked(b"GET /a HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: https\r\n\r\n")
+    assert again.startswith(b"HTTP/1.1 421 ")  # else a proxy that ends https is sent back to itself
+    assert b"port 443" in again
+    assert asked(b"GET /a HTTP/1.1\r\nHost: x\r\nX-Forwarded-Proto: http\r\n\r\n").startswith(
+        b"HTTP/1.1 308 "
+    )
     assert asked(b"GET /a HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
 
 
