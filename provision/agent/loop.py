@@ -92,7 +92,7 @@ class Run:
             self._leave(rest)
         if self.is_complete:
             self._remove_obsolete(self._obsolete())
-        if served and not self.is_complete:
+        if served and self.roles and not self.is_complete and not self.channel.gone.is_set():
             self._look_after_failure(served, touched=prepared)
         # A run without changes after a failed one writes a line, too: status reads the journal.
         worth_a_line = self.changed or not self.is_complete or self.state.last_run_failed()
@@ -124,9 +124,11 @@ class Run:
     def _prepare_role(self, role: Role, rest: Sequence[Resource]) -> None:
         """Apply the role's first resources; check the rest, and do of it what nothing in use reads."""
         self._apply_part(role, role.resources[: len(role.resources) - len(rest)])
+        if self._stopped(role):
+            return
         machine = LocalMachine(role.name, self.shared)
-        for resource in rest:
-            if self._stopped(role) and role.name not in self.failed:
+        for resource in rest:  # all of them, though one fails: one run names all that is wrong
+            if machine.abandoned():
                 return
             try:
                 if resource.check(machine) is None:
@@ -156,7 +158,7 @@ class Run:
 
     def _look_after_failure(self, served: Sequence[Service], *, touched: bool) -> None:
         """Say what people meet after a run that has failed: some of it may be down."""
-        there = [service for service in phases.serving(self.state.applied) if service in served or touched]
+        there = phases.serving(self.state.applied) if touched else served
         if faults := phases.down(LocalMachine("machine", self.shared), there):
             problem = Problem(phases.DOWN.format("; ".join(faults)), phases.DOWN_HINT)
             self._fail("machine", "hub", problem)

