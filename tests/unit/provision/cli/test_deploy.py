@@ -83,6 +83,16 @@ def test_a_run_and_its_exit_code(
     assert said in err
 
 
+def test_what_people_will_miss_is_a_warning_and_no_failure(run: Run, ends: Callable[..., Any]) -> None:
+    ended = outcome(changed=1)
+    ended.remarks.append("people may not get in")
+    asked = ends(ended)
+    code, _, err = run("apply", "-H", "host", "--from", "me@elsewhere:22")
+    assert (code, asked["watcher"]) == (0, Target("elsewhere", 22, "me"))
+    assert "! host: warning: people may not get in\n" in err
+    assert run("apply", "-H", "host", "--from", "a b")[0] == 2
+
+
 def test_apply_shows_no_diffs(run: Run, ends: Callable[..., Any]) -> None:
     ends(outcome(changed=1))
     assert "+b" not in run("apply", "-H", "host")[2]
