@@ -85,7 +85,8 @@ class Run:
         rest = phases.rests(self.roles) if served else {role.name: role.resources for role in self.roles}
         if served:
             self._side_by_side(lambda role: self._prepare_role(role, rest[role.name]))
-        prepared = self.is_complete
+        faulty = self.failed | self.skipped
+        prepared = not served or not phases.hold_up(self.roles, faulty, complete=self.complete)
         if prepared:
             self._apply_rest(rest)
         else:
@@ -169,6 +170,8 @@ class Run:
     def _apply_part(self, role: Role, resources: Sequence[Resource]) -> None:
         machine = LocalMachine(role.name, self.shared)
         for resource in resources:
+            if resource.id in self._failures:
+                continue  # told when the run prepared
             if reason := self._stopped(role):
                 self._report(role.name, resource.id, Status.SKIPPED, Change(reason))
                 self.skipped.add(role.name)

@@ -5,7 +5,7 @@ On a bare host nobody waits, and a role begins as soon as those that it needs ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,15 @@ def rests(roles: Sequence[Role]) -> dict[str, tuple[Resource, ...]]:
             for each in needs(name):
                 first[each] = len(by_name[each].resources)
     return {role.name: role.resources[first[role.name] :] for role in roles}
+
+
+def hold_up(roles: Sequence[Role], faulty: Set[str], *, complete: bool) -> bool:
+    """True when nothing that people use may be touched after failures in these roles.
+
+    In a run of all roles, one that no other needs does not hold up the others.
+    """
+    needed = {need for role in roles for need in role.needs}
+    return bool(faulty & needed if complete else faulty)
 
 
 def _end_of_preparatory(role: Role) -> int:

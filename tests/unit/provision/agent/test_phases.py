@@ -212,3 +212,16 @@ def test_a_run_whose_driver_has_gone_looks_at_nothing_more(there: Hub, hub: Call
         there.apply(hub(OTHER), image="b")
     assert "hub" not in {**there.statuses("ok"), **there.statuses("failed")}
     assert there.touched == []
+
+
+def test_a_role_that_no_other_needs_does_not_hold_up_the_others(
+    there: Hub, hub: Callable[..., Settings]
+) -> None:
+    there.host.script("docker", "pull", answer=there.host.fails("no such image"))
+    there.host.images = {name for name in there.host.images if "graphite" not in name}
+    there.apply(hub("[hub]\ntitle = 'Another'"))
+    assert [id_.partition(":")[0] for id_ in there.statuses("failed")] == ["docker-image"]
+    assert list(there.statuses("skipped")) == ["service:hubwright-graphite"]
+    assert "file:/etc/jupyterhub/hub.json" in there.statuses("changed")
+    assert "service:jupyterhub" in there.statuses("changed")
+    assert "all of it runs and answers" in there.statuses("ok")["hub"]
