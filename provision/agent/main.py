@@ -75,20 +75,22 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
             if run.complete and run.is_complete:
                 first_boot.forget()
         count: dict[str, int] = dict(run.count)
-    except Problem as problem:
-        channel.emit(Error(problem.what, problem.hint))
-        count = {Status.FAILED: 1}
-    except OSError as error:
-        what, hint, _ = explain_os_error(error)
-        channel.emit(Error(what, hint))
-        count = {Status.FAILED: 1}
     except Exception as error:
-        traceback.print_exc()
-        what = f"{type(error).__name__}: {error}"
-        channel.emit(Error(what, "this is a fault; report it with what `hubwright plan -vv` prints"))
+        channel.emit(_explained(error))
         count = {Status.FAILED: 1}
     channel.emit(End(count, round(time.monotonic() - began, 3)))
     return not has_failed(count)
+
+
+def _explained(error: Exception) -> Error:
+    """The event for what has ended a run."""
+    if isinstance(error, Problem):
+        return Error(error.what, error.hint)
+    if isinstance(error, OSError):
+        what, hint, _ = explain_os_error(error)
+        return Error(what, hint)
+    traceback.print_exception(error)
+    return Error(f"{type(error).__name__}: {error}", "this is a fault; report it with what `plan -vv` prints")
 
 
 def _read_manifest(source: BinaryIO) -> dict[str, Any]:

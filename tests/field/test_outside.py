@@ -74,6 +74,7 @@ def test_front_door_that_only_the_host_itself_reaches(
             operator.hubwright("verify", *there[:4], "-k", "reached_from_outside", code=1)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("host")
 def test_domain_that_does_not_lead_to_the_host(operator: Operator, there: tuple[str, ...]) -> None:
     done = changed(operator, there, hub={"domain": "hub.invalid"})
@@ -82,7 +83,10 @@ def test_domain_that_does_not_lead_to_the_host(operator: Operator, there: tuple[
 
 @pytest.mark.parametrize(
     ("rejected", "words"),
-    [(NO_INDEX, "containers do not reach pypi.org:443"), (NO_NAMES, "containers do not resolve")],
+    [
+        (NO_INDEX, "containers do not reach pypi.org:443"),
+        pytest.param(NO_NAMES, "containers do not resolve", marks=pytest.mark.full),
+    ],
     ids=["index", "names"],
 )
 def test_containers_without_a_way_out(

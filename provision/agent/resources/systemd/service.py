@@ -124,15 +124,12 @@ class Service(Unit):
     `watches`: ids of resources. The stamps they had at the last start are kept on the machine, so a run
     that was cut short before the restart is finished by the next one.
     `ready`: a URL of this host that answers with a status below `ready_below` once the service can be used.
-    `ready_timeout`: seconds until then, enough for a busy emulated machine. A service that ends is noticed
-    before.
+    `ready_timeout`: seconds until then, enough for an emulated machine; an end is noticed before.
     `ports`: protocol (tcp or udp), address and number of each port, and the setting that chooses it, or
     nothing. While the service does not run, no other program may have them.
-    `reload`: reload before a restart, for what has to be in force when the restart comes (dockerd's
-    live-restore).
+    `reload`: reload before a restart, for what has to be in force by then (dockerd's live-restore).
     `machine_specific`: files and folders that the program makes once, for one machine only.
-    `still_there`: a program for the system's python3 and its arguments, which fails when the unit's result is
-    gone: for a unit that is active without a process.
+    `still_there`: words for the system's python3, which fails when a unit without a process lost its result.
     """
 
     name: str

@@ -29,7 +29,8 @@ RESOURCES = [
     {"kind": "Service", "name": "hubwright-fence", "still_there": ["/x/fence.py", "check"]},
     {"kind": "Service", "name": "jupyterhub", "still_there": []},
 ]
-WELL = {
+URL = "https://127.0.0.1:443"
+WELL: dict[str, Any] = {
     "network": "bridge\nhubwright\n",
     "image": "hubwright/notebook:1\n",
     "volume": "hubwright-graphite\n",
@@ -39,6 +40,9 @@ WELL = {
     "reach": (True, ""),
     "way": (True, ""),
     "host reaches": True,
+    "door": 200,
+    "front": urllib.error.HTTPError("", 302, "", {}, None),  # type: ignore[arg-type]
+    "unit": 404,
     "docker.service": "active\n",
     "jupyterhub": "ActiveState=active\nResult=success\n",
     "x.timer": "ActiveState=active\nUnit=x.service\n",
@@ -52,15 +56,14 @@ asked: list[tuple[str, ...]] = []
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The programs' answers, for tests to change. `door`, `unit`: answers to requests, or their failures."""
-    redirect = urllib.error.HTTPError("", 302, "", {}, None)  # type: ignore[arg-type]
-    answers: dict[str, Any] = {**WELL, "door": 200, "front": redirect, "unit": 404}
+    answers = dict(WELL)
     asked.clear()
 
     def run(*argv: str, errors: bool = False) -> tuple[bool, str]:
         asked.append(argv)
         assert errors == (argv[0] == "/usr/bin/python3" or host_report.LOOK_UP in argv)
-        key = {"docker": argv[1], "systemctl": argv[-1], "nsenter": "reach"}.get(argv[0], "fence")
-        key = "way" if host_report.LOOK_UP in argv else key
+        inside = "way" if host_report.LOOK_UP in argv else "reach"
+        key = {"docker": argv[1], "systemctl": argv[-1], "nsenter": inside}.get(argv[0], "fence")
         answer = answers[key]
         if isinstance(answer, Exception):
             raise answer
@@ -68,8 +71,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     class Opener:
         def open(self, url: str, **_: Any) -> Any:
-            door = url.removeprefix("https://127.0.0.1:443")
-            said = answers[{"/hub/health": "door", "/": "front"}[door]]
+            said = answers[{f"{URL}/hub/health": "door", f"{URL}/": "front"}[url]]
             if isinstance(said, Exception):
                 raise said
             answer: Any = io.BytesIO()
@@ -89,8 +91,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
                 raise answer
             if isinstance(answer, threading.Event):
                 answer.wait()
-                answer = 200
-            return SimpleNamespace(status=answer)
+            return SimpleNamespace(status=answer if isinstance(answer, int) else 200)
 
         def close(self) -> None: ...
 
