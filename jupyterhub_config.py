@@ -34,7 +34,7 @@ def _frames(c: Any, sites: list[str]) -> None:
         "xsrf_cookie_kwargs": {"secure": True, "samesite": "None"},
     }
     c.JupyterHub.tornado_settings = {**settings, "cookie_options": {"secure": True, "samesite": "None"}}
-    c.Spawner.args = [*c.Spawner.get("args", []), f"--ServerApp.tornado_settings={json.dumps(settings)}"]
+    c.Spawner.args = [*c.Spawner.get("args", []), f"--ServerApp.tornado_settings={settings!r}"]
 
 
 def _proxy(c: Any, hub: dict[str, Any]) -> None:

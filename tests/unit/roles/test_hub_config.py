@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from traitlets import Dict
 from traitlets.config import Config
+from traitlets.config.loader import DeferredConfigString
 
 import jupyterhub_config
 import roles
@@ -301,4 +303,8 @@ def test_other_sites_may_show_the_hub_in_frames_if_they_are_named(
     assert c.JupyterHub.tornado_settings["cookie_options"] == {"secure": True, "samesite": "None"}
     start, settings = c.Spawner.args
     assert start == "--ServerApp.default_url=/tree"
-    assert json.loads(settings.partition("=")[2])["headers"] == {"Content-Security-Policy": policy}
+    given = DeferredConfigString(settings.partition("=")[2]).get_value(
+        Dict()
+    )  # as a server reads its arguments
+    assert given["headers"] == {"Content-Security-Policy": policy}
+    assert given["xsrf_cookie_kwargs"] == {"secure": True, "samesite": "None"}
