@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -17,7 +18,7 @@ from .channel import Channel
 from .distributions import Distribution
 from .events import Result, Status
 from .machine import LocalMachine, Shared
-from .resources import Change, Problem, Resource, Service, from_json
+from .resources import Abandoned, Change, Problem, Resource, Service, from_json, fs
 from .state import State
 
 NO_SPACE = "No space left on device"  # as programs say it
@@ -82,6 +83,7 @@ class Run:
         return not (self.failed or self.skipped)
 
     def apply(self) -> None:
+        self._sweep()
         self._remove_obsolete([it for it in self._obsolete() if it[1].resource.get("goes_first")])
         threads = [threading.Thread(target=self._apply_role, args=(role,)) for role in self.roles]
         for thread in threads:
@@ -90,11 +92,23 @@ class Run:
             thread.join()
         if self.is_complete:
             self._remove_obsolete(self._obsolete())
+        if self.is_complete:
+            self.state.tidy()
         # A run without changes after a failed one writes a line, too: status reads the journal.
         worth_a_line = self.changed or not self.is_complete or self.state.last_run_failed()
         if worth_a_line and self.state.applied:  # else its folder does not exist, or is deleted now
             self._write_journal()
         self.state.end()
+
+    def _sweep(self) -> None:
+        """Delete what a killed run did not finish to write, wherever this run or an earlier one writes."""
+        resources = list(self.shared.resources.values())
+        for applied in self.state.applied.values():
+            with contextlib.suppress(KeyError):  # an unknown kind of resource
+                resources.append(from_json(applied.resource))
+        folders = [folder for resource in resources for folder in resource.folders]
+        if found := fs.sweep([*folders, *self.state.folders]):
+            self.channel.say(f"deleted what a run that was cut short left unfinished: {', '.join(found)}")
 
     def _apply_role(self, role: Role) -> None:
         machine = LocalMachine(role.name, self.shared)
@@ -143,6 +157,9 @@ class Run:
                 self._report(role.name, resource.id, Status.CHANGED, change, time.monotonic() - began)
             with self.shared.lock:
                 self.state.record(role.name, resource)
+        except Abandoned as error:
+            self._report(role.name, resource.id, Status.SKIPPED, Change(error.what))
+            self.skipped.add(role.name)
         except Exception as error:
             self._fail(role.name, resource.id, error)
 
