@@ -16,14 +16,14 @@ WAYS = ("agent", "driver", "ssh", "power")
 
 @dataclass
 class Breaker:
-    """Ends runs on a host at each boundary that they come to, one after the other, in one way.
+    """Ends runs on a host at each boundary that they come to, one after the other, in these ways by turns.
 
     `every`: of so many boundaries about one, always the same; 1 for all. `into`: seconds into a program.
     """
 
     operator: Operator
     host: Host
-    how: str
+    ways: tuple[str, ...]
     every: int = 1
     into: float = 0.05
     passed: list[str] = field(default_factory=list)
@@ -33,14 +33,14 @@ class Breaker:
         """Repeat a command until it comes to its end. Returns the boundaries at which it was ended."""
         before = len(self.passed)
         while name := self.once(*words):
+            print(f"{self._way} ended: {name}", flush=True)  # pytest shows it when the test fails
             self.passed.append(name)
-            print(f"{self.how} ended: {name}", flush=True)  # pytest shows it when the test fails
         return self.passed[before:]
 
     def once(self, *words: str) -> str:
         """Run a command. Returns the boundary at which it was ended, or nothing: then it ended well."""
         plan = self.operator.folder / "faults.json"
-        wanted = {"how": self.how, "every": self.every, "into": self.into, "passed": self.passed}
+        wanted = {"how": self._way, "every": self.every, "into": self.into, "passed": self.passed}
         plan.write_text(json.dumps(wanted), encoding="utf-8")
         self.host.run(f"rm -f {NOTE}")
         argv = [sys.executable, "-m", "tests.support.faults.driver", str(plan), *words]
@@ -56,8 +56,12 @@ class Breaker:
         )
         self.said = done.stderr
         name = self.host.run(f"cat {NOTE} 2>/dev/null || true")
-        assert name or done.returncode == 0, f"{self.how}, {self.passed[-1:]}: {done.stdout}{done.stderr}"
+        assert name or done.returncode == 0, f"{self._way}, {self.passed[-1:]}: {done.stdout}{done.stderr}"
         assert name not in self.passed
-        if name and self.how == "power":
+        if name and self._way == "power":
             self.host.cut_power()
         return name
+
+    @property
+    def _way(self) -> str:
+        return self.ways[len(self.passed) % len(self.ways)]
