@@ -15,7 +15,11 @@ from tests.support.hosts.templates import QUICK
 from tests.support.operators import Operator
 from tests.support.pki import authority
 
-THEIRS = "mkdir -p /etc/theirs && echo theirs >/etc/theirs/file && echo '{\"a\": 1}' >/etc/theirs/keys.json"
+THEIRS = """
+mkdir -p /etc/theirs
+echo theirs >/etc/theirs/file
+printf '{\\n  "a": 1\\n}\\n' >/etc/theirs/keys.json
+"""
 ROLE = '''
 from provision.agent.resources import *
 from roles.role import Role
