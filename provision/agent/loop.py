@@ -165,6 +165,8 @@ class Run:
 
     def generalize(self, files: Sequence[Mapping[str, Any]]) -> None:
         """Delete all that belongs to this one machine, the latest first; then place `files`."""
+        self._sweep()
+        self.state.tidy()
         for id_, applied in reversed(self.state.applied.items()):
             try:
                 if gone := from_json(applied.resource).generalize(LocalMachine(applied.role, self.shared)):

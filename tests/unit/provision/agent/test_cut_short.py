@@ -163,6 +163,18 @@ def test_a_plan_deletes_nothing(driver: Driver, tmp_path: Path) -> None:
     assert left.exists()
 
 
+def test_no_image_is_made_of_a_machine_with_unfinished_files(
+    driver: Driver,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver(one=[JsonKeys(str(tmp_path / "theirs" / "x"), {"a": 1})])
+    left = [unfinished(tmp_path / "theirs"), unfinished(driver.folder / "blobs")]
+    monkeypatch.setattr("provision.agent.generalize.generalize", lambda *_: iter(()))
+    driver.prepare().generalize([])
+    assert [path for path in left if path.exists()] == []
+
+
 @pytest.mark.parametrize(("behaviour", "kept"), [("", False), ("fails", True)])
 def test_large_inputs_stay_for_the_run_that_goes_on_and_no_longer(
     driver: Driver,
