@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import grp
 import hashlib
 import os
@@ -60,10 +61,16 @@ def copy_atomically(source: str, path: str) -> None:
 
 
 def sync(path: str) -> None:
-    """Return when the content of a file, or the entries of a folder, are on the disk."""
+    """Return when the content of a file, or the entries of a folder, are on the disk.
+
+    Some file systems cannot do that for folders; see fsync(2).
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(handle)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import stat
@@ -92,6 +94,21 @@ def test_a_file_is_on_the_disk_with_its_mode_before_its_name_and_the_name_before
     fs.write_atomically(str(tmp_path / "x"), "text", 0o640)
     fs.copy_atomically(str(tmp_path / "x"), str(tmp_path / "y"))
     assert steps == ["sync 640", "rename", "sync the folder"] * 2
+
+
+@pytest.mark.parametrize(("number", "fails"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_file_system_that_syncs_no_folders_is_one_to_write_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, fails: bool
+) -> None:
+    def refuse(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    monkeypatch.setattr(os, "chown", lambda *_: None)
+    with pytest.raises(OSError, match="error") if fails else contextlib.nullcontext():
+        fs.write_atomically(str(tmp_path / "x"), "text", 0o640)
+    assert (tmp_path / "x").read_text() == "text"
 
 
 def test_a_copy_is_like_what_it_is_of(tmp_path: Path) -> None:
