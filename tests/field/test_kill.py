@@ -100,6 +100,7 @@ def end_like_a_peaceful_one(
     operator.hubwright("destroy", *there(operator, peaceful), "--yes")
     breaker.until_done("destroy", *there(operator, broken), "--yes")
     assert differences(end_state(peaceful), end_state(broken)) == {}
+    broken.cut_power()  # a restart removes what only the kernel holds, such as the engine's bridge
     assert differences(found, end_state(broken)) == {}
 
 
