@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import ssl
+    import urllib.request
 
 
-def without_certificate_check() -> ssl.SSLContext:
-    """A context for requests to this host itself, whose certificate may name only the visitors' domain."""
-    import ssl
+def opener_without_proxy() -> urllib.request.OpenerDirector:
+    """An opener for requests to this host itself, whose certificate may name only the visitors' domain."""
+    import ssl  # here, because they load slowly and most runs start no service
+    import urllib.request
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # create_default_context reads all the CAs: 25 ms
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
+    return urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    )

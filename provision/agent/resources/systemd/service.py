@@ -12,17 +12,13 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ..base import Change, CommandFailed, Machine, Problem, Resource
 from ..files.file import File, back_up
 from ..fs import copy_atomically, lstat, read_text, unlink, write_atomically
-from ..network.answers import without_certificate_check
+from ..network.answers import opener_without_proxy
 from ..network.ports import require_free
 from . import leftovers
-
-if TYPE_CHECKING:
-    import ssl
 
 UNITS = "/etc/systemd/system"
 DROP_IN = "hubwright.conf"
@@ -309,14 +305,11 @@ class Service(Unit):
         )
 
     def _wait_until_ready(self, machine: Machine, timeout: float) -> None:
-        import urllib.error  # here, because they load slowly and most runs start no service
-        import urllib.request
+        import urllib.error  # here, because it loads slowly and most runs start no service
 
         began = time.monotonic()
         deadline = began + timeout
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=without_certificate_check())
-        )
+        opener = opener_without_proxy()
         last = "no answer"
         while (looked := time.monotonic()) < deadline:
             try:
