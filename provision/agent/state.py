@@ -162,8 +162,10 @@ class State:
     @staticmethod
     def note(text: str) -> None:
         """Add a text to what others read about the holder of the lock, which is this process."""
-        with contextlib.suppress(OSError), open(LOCK, "a", encoding="utf-8") as file:
-            file.write(f", {text}")
+        with contextlib.suppress(OSError):  # an uninstall has deleted it
+            handle = os.open(LOCK, os.O_WRONLY | os.O_APPEND)
+            os.write(handle, f", {text}".encode())
+            os.close(handle)
 
     @staticmethod
     def leave() -> None:

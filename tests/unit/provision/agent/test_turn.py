@@ -115,6 +115,8 @@ def test_a_run_that_ends_by_itself_is_not_taken_for_a_killed_one(channel: Channe
     assert Path(state.LOCK).read_text() == ""
     Path(state.LOCK).unlink()
     State.leave()
+    State.note(turn.ENDING)
+    assert not Path(state.LOCK).exists(), "an uninstall leaves no lock"
 
 
 def test_programs_of_a_killed_run_are_waited_for(
