@@ -72,12 +72,13 @@ def _wait_for_orphans(channel: Channel, timeout: float) -> None:
 
 def _orphans() -> set[str]:
     """`name (pid n)` of each program that was started by a run which is no more."""
-    found = set()
+    found, here = set(), os.readlink("/proc/self/ns/pid")
     for folder in glob.glob("/proc/[0-9]*"):
         with contextlib.suppress(OSError):
             with open(f"{folder}/environ", "rb") as file:
                 run = parse_mark(file.read())
-            if run and _mark(int(run.partition(".")[0])) != run:
+            elsewhere = os.readlink(f"{folder}/ns/pid") != here  # in a container that is a host of its own
+            if run and not elsewhere and _mark(int(run.partition(".")[0])) != run:
                 with open(f"{folder}/comm", encoding="utf-8") as file:
                     found.add(f"{file.read().strip()} (pid {os.path.basename(folder)})")
     return found

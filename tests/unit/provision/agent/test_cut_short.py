@@ -28,9 +28,7 @@ from provision.agent.resources.certificates.trusted import BEGIN, is_doubled
 from provision.agent.state import State
 from tests.support.fakes.host import Host, theirs
 from tests.support.fakes.machine import FakeMachine, converge, machine_for
-from tests.unit.provision.agent.test_loop import Driver, Thing, driver
-
-__all__ = ["driver"]
+from tests.support.fakes.things import Driver, Thing
 
 PEM = f"{BEGIN} CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n"
 

@@ -23,9 +23,7 @@ from provision.agent.loop import Run
 from provision.agent.machine import LocalMachine
 from provision.agent.resources import Abandoned, CommandFailed
 from provision.agent.state import Busy, State
-from tests.unit.provision.agent.test_loop import Driver, Thing, driver
-
-__all__ = ["driver"]
+from tests.support.fakes.things import Driver, Thing
 
 
 @pytest.fixture
