@@ -1,6 +1,6 @@
 # Two commands are enough: `make up` and `make test`. `make` alone lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup up test test-all lint unit e2e vm verify lock pins docs destroy clean
+.PHONY: help setup up test test-all lint unit e2e vm kill verify lock pins docs destroy clean
 
 HUBWRIGHT := .venv/bin/hubwright
 E2E := .venv/bin/tox run-parallel --parallel-live -e e2e-vagrant,e2e-bare
@@ -49,6 +49,10 @@ e2e: ## Only the end-to-end checks
 vm: ## The checks on a virtual machine; long where KVM runs no guests
 	@provision/setup.sh --vm
 	@.venv/bin/tox run -e vm
+
+kill: ## End runs at each of their boundaries; hours, not minutes
+	@provision/setup.sh --test
+	@HUBWRIGHT_TEST_KILL=1 .venv/bin/tox run -e e2e -- tests/field/test_kill.py
 
 verify: setup ## Check the machine that `make up` raised
 	@$(HUBWRIGHT) verify

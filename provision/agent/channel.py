@@ -48,6 +48,10 @@ class Channel:
         """Send a line of progress that belongs to no role."""
         self.emit(Say("machine", text))
 
+    def abandoned(self) -> bool:
+        """True when the driver has gone."""
+        return self.gone.is_set()
+
     def listen(self, state: State) -> None:
         """Take blobs in the background from now on."""
         self._state = state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -17,7 +18,7 @@ from .distributions import Distribution
 from .events import Result, Status
 from .machine import LocalMachine, Shared
 from .phases import Role
-from .resources import Change, Problem, Resource, Service, from_json
+from .resources import Abandoned, Change, Problem, Resource, Service, from_json, fs
 from .state import State
 
 NO_SPACE = "No space left on device"  # as programs say it
@@ -80,6 +81,7 @@ class Run:
         return not (self.failed or self.skipped)
 
     def apply(self) -> None:
+        self._sweep()
         self._remove_obsolete([it for it in self._obsolete() if it[1].resource.get("goes_first")])
         served = phases.serving(self.state.applied)
         rest = phases.rests(self.roles) if served else {role.name: role.resources for role in self.roles}
@@ -95,11 +97,23 @@ class Run:
             self._remove_obsolete(self._obsolete())
         if served and self.roles and not self.is_complete and not self.channel.gone.is_set():
             self._look_after_failure(served, touched=prepared)
+        if self.is_complete:
+            self.state.tidy()
         # A run without changes after a failed one writes a line, too: status reads the journal.
         worth_a_line = self.changed or not self.is_complete or self.state.last_run_failed()
         if worth_a_line and self.state.applied:  # else its folder does not exist, or is deleted now
             self._write_journal()
         self.state.end()
+
+    def _sweep(self) -> None:
+        """Delete what a killed run did not finish to write, wherever this run or an earlier one writes."""
+        resources = list(self.shared.resources.values())
+        for applied in self.state.applied.values():
+            with contextlib.suppress(KeyError):  # an unknown kind of resource
+                resources.append(from_json(applied.resource))
+        folders = [folder for resource in resources for folder in resource.folders]
+        if found := fs.sweep([*folders, *self.state.folders]):
+            self.channel.say(f"deleted what a run that was cut short left unfinished: {', '.join(found)}")
 
     def _side_by_side(self, work: Callable[[Role], None]) -> None:
         """Do this for every role, each as soon as it is done for the roles that it needs."""
@@ -136,6 +150,11 @@ class Run:
                     self._held.add(resource.id)
                 else:
                     resource.prepare(machine)
+            except Abandoned as error:
+                self._failures.add(resource.id)
+                self._report(role.name, resource.id, Status.SKIPPED, Change(error.what))
+                self.skipped.add(role.name)
+                return
             except Exception as error:
                 self._fail(role.name, resource.id, error)
 
@@ -207,11 +226,16 @@ class Run:
                 self._report(role.name, resource.id, Status.CHANGED, change, time.monotonic() - began)
             with self.shared.lock:
                 self.state.record(role.name, resource)
+        except Abandoned as error:
+            self._report(role.name, resource.id, Status.SKIPPED, Change(error.what))
+            self.skipped.add(role.name)
         except Exception as error:
             self._fail(role.name, resource.id, error)
 
     def generalize(self, files: Sequence[Mapping[str, Any]]) -> None:
         """Delete all that belongs to this one machine, the latest first; then place `files`."""
+        self._sweep()
+        self.state.tidy()
         for id_, applied in reversed(self.state.applied.items()):
             try:
                 if gone := from_json(applied.resource).generalize(LocalMachine(applied.role, self.shared)):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -14,13 +16,15 @@ from typing import IO, Any, TypeVar
 from .channel import Channel
 from .distributions import Distribution
 from .events import Say
-from .resources import CommandFailed, Problem, Resource
+from .resources import Abandoned, CommandFailed, Problem, Resource
 from .state import State
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Resource)
 
 PROGRESS_EVERY = 0.5  # seconds between two lines of a program's progress
+LOOK_EVERY = 0.2  # seconds between two looks at a program that may be ended
+TIME_TO_END = 5  # seconds for a program that was told to end
 
 
 @dataclass
@@ -54,6 +58,7 @@ class LocalMachine:
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
         watch: bool = False,
+        interruptible: bool = False,
     ) -> str:
         try:
             with subprocess.Popen(
@@ -65,7 +70,10 @@ class LocalMachine:
                 cwd=cwd,
                 text=True,
                 errors="replace",
+                start_new_session=interruptible,
             ) as process:
+                if interruptible:
+                    threading.Thread(target=self._end_with_driver, args=(process,), daemon=True).start()
                 if watch:
                     out, err = self._follow(process), ""
                 else:
@@ -73,8 +81,21 @@ class LocalMachine:
         except FileNotFoundError:
             raise Problem(f"the program {argv[0]} is not installed") from None
         if process.returncode != 0:
+            if interruptible and self.abandoned():
+                raise Abandoned
             raise CommandFailed(argv, process.returncode, out + err)
         return out
+
+    def _end_with_driver(self, process: subprocess.Popen[str]) -> None:
+        """End the program and those that it has started when the driver goes before it ends."""
+        while process.poll() is None:
+            if self.shared.channel.gone.wait(LOOK_EVERY):
+                for number in (signal.SIGTERM, signal.SIGKILL):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(process.pid, number)
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(TIME_TO_END)
+                return
 
     def _follow(self, process: subprocess.Popen[str]) -> str:
         assert process.stdout is not None

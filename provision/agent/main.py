@@ -13,29 +13,12 @@ import time
 import traceback
 from typing import Any, BinaryIO
 
-from . import boot, code_cache, distributions, first_boot, unattended
+from . import boot, code_cache, distributions, first_boot, turn, unattended
 from .channel import Channel
 from .events import End, Error, Status, has_failed
 from .loop import Run, explain_os_error
 from .resources import Problem
-from .state import Busy, State
-
-FIRST_BOOT = "first boot"  # part of the text that the lock's holder writes
-
-
-def _take_turn(channel: Channel, alone: bool) -> None:
-    """Take the host's lock. A first boot waits for it, and all runs wait for a first boot; else Busy."""
-    told = False
-    while True:
-        try:
-            return State.lock(FIRST_BOOT if alone else "")
-        except Busy as busy:
-            if channel.gone.is_set() or not (alone or FIRST_BOOT in busy.holder):
-                raise
-            if not told:
-                channel.say(f"waiting for the run that is at work ({busy.holder})")
-            told = True
-        time.sleep(0.5)
+from .state import State
 
 
 def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
@@ -46,6 +29,7 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda *_: channel.gone.set())
     os.environ.update(manifest["environment"])  # proxy and mirrors, for all programs of this run
+    ours = False
     try:
         distribution = distributions.here()
         channel.emit(distributions.describe(distribution))
@@ -54,7 +38,9 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
         else:
             boot.wait(channel)
         if manifest["mode"] != "plan":
-            _take_turn(channel, bool(alone))  # before any check: another run may be about to end
+            # Before any check: another run may be about to end.
+            turn.take(channel, bool(alone), manifest["options"].get("apt_lock_wait", turn.ORPHANS_TIMEOUT))
+            ours = True
         state = State(manifest["state"])
         run = Run(manifest, channel, state, distribution)
         if manifest["mode"] == "plan":
@@ -78,6 +64,8 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
     except Exception as error:
         channel.emit(_explained(error))
         count = {Status.FAILED: 1}
+    if ours:
+        State.leave()
     channel.emit(End(count, round(time.monotonic() - began, 3)))
     return not has_failed(count)
 

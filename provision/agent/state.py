@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -15,6 +16,7 @@ from .resources.fs import lstat, read_text, unlink, write_atomically
 
 VERSION = 1
 FOLDERS = ("backup", "blobs", "services")
+TEMPORARY = ("conda", "sources")  # folders that resources make and delete again
 JOURNAL = "journal.jsonl"
 JOURNAL_TAIL = 1 << 16  # bytes: more than a line takes
 LOCK = "/run/hubwright.lock"  # on a tmpfs: a lock never outlives a reboot
@@ -97,7 +99,16 @@ class State:
     def journal(self, entry: dict[str, Any]) -> None:
         """Add a line to the journal: what a run did. Runs that change nothing leave no line."""
         with open(self.path(JOURNAL), "a", encoding="utf-8") as file:
+            if not self._journal_is_whole():
+                file.write("\n")  # a power cut has cut the last line off
             file.write(json.dumps({"time": _now(), **entry}, sort_keys=True) + "\n")
+
+    def _journal_is_whole(self) -> bool:
+        with open(self.path(JOURNAL), "rb") as file:
+            if not file.seek(0, os.SEEK_END):
+                return True
+            file.seek(-1, os.SEEK_END)
+            return file.read() == b"\n"
 
     def last_run_failed(self) -> bool:
         """True when the journal's last line says so; a line that a power cut has cut off is ignored."""
@@ -115,14 +126,33 @@ class State:
                 continue
         return False
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Where this writes by itself."""
+        return self.folder, *(self.path(name) for name in FOLDERS)
+
+    def tidy(self) -> None:
+        """Delete large inputs and temporary folders that are still there after a run that has done all.
+
+        Their users were killed, or a run that failed has kept them for this one.
+        """
+        for name in TEMPORARY:
+            shutil.rmtree(self.path(name), ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(self.path("blobs")):
+                unlink(self.path("blobs", name))
+
     def forget_runs(self) -> None:
         """Empty the journal."""
         if self.applied:
             write_atomically(self.path(JOURNAL), "", 0o644)
 
     @staticmethod
-    def lock(note: str = "") -> None:
-        """Hold the machine's only lock until this process ends. Busy names the process that has it."""
+    def lock(note: str = "") -> bool:
+        """Hold the machine's only lock until this process ends. Busy names the process that has it.
+
+        Returns True when the run that held it before was killed.
+        """
         while True:
             handle = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -134,8 +164,24 @@ class State:
             if present is not None and present.st_ino == os.fstat(handle).st_ino:
                 break
             os.close(handle)  # its holder has deleted the file
+        killed = os.fstat(handle).st_size > 0
         os.truncate(handle, 0)
         os.write(handle, ", ".join(filter(None, (note, f"pid {os.getpid()}, since {_now()}"))).encode())
+        return killed
+
+    @staticmethod
+    def note(text: str) -> None:
+        """Add a text to what others read about the holder of the lock, which is this process."""
+        with contextlib.suppress(OSError):  # an uninstall has deleted it
+            handle = os.open(LOCK, os.O_WRONLY | os.O_APPEND)
+            os.write(handle, f", {text}".encode())
+            os.close(handle)
+
+    @staticmethod
+    def leave() -> None:
+        """Note that this run, which holds the lock, ends by itself."""
+        with contextlib.suppress(OSError):
+            os.truncate(LOCK, 0)
 
     def end(self) -> None:
         """Take everything of ours away when nothing is applied any more: the end of an uninstall."""

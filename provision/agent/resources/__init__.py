@@ -8,7 +8,7 @@ from typing import Any
 from .accounts.user import User
 from .apt.packages import AptPackages
 from .apt.sources import AptSources
-from .base import Change, CommandFailed, Machine, Problem, Resource, from_fields
+from .base import Abandoned, Change, CommandFailed, Machine, Problem, Resource, from_fields
 from .certificates.kept import KeptCertificate
 from .certificates.trusted import TrustedCertificate
 from .docker import DockerImage, DockerNetwork, DockerVolume, ServableImage
@@ -57,6 +57,7 @@ def from_json(data: Mapping[str, Any]) -> Resource:
 
 __all__ = [
     "KINDS",
+    "Abandoned",
     "AptPackages",
     "AptSources",
     "Change",

@@ -23,6 +23,13 @@ class Problem(Exception):
         self.hint = hint
 
 
+class Abandoned(Problem):
+    """The driver has gone, and what took long was given up. The next run goes on with it."""
+
+    def __init__(self) -> None:
+        super().__init__("the driver has gone", "repeat the command")
+
+
 class CommandFailed(Problem):
     """A program ended with another exit code than 0. `output`: all that it printed."""
 
@@ -54,8 +61,12 @@ class Machine(Protocol):
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
         watch: bool = False,
+        interruptible: bool = False,
     ) -> str:
-        """Standard output of a program. Raises CommandFailed. `watch` shows its lines as progress."""
+        """Standard output of a program. Raises CommandFailed. `watch` shows its lines as progress.
+
+        `interruptible`: it may be ended at any moment, and is when the driver has gone: Abandoned.
+        """
 
     def cached(self, name: str, read: Callable[[], T]) -> T:
         """The result of `read()`, which is called once a run until `invalidate(name)`: resources share it."""
@@ -140,6 +151,15 @@ class Resource(ABC):
         Returns a description of it, or None. `apply` makes it again, without any other download.
         """
         return None
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders that it writes files into: a later run deletes what a killed one left there."""
+        path = getattr(self, "path", "")
+        return (path.rpartition("/")[0] or "/",) if path else ()
+
+    def note_before(self, machine: Machine) -> None:  # noqa: B027 - most kinds have nothing to note
+        """Claim what is there now: packages are about to be installed, and they may change it."""
 
     def check_usable(self, machine: Machine) -> None:  # noqa: B027 - most kinds have nothing to add
         """Raise Problem when it is true but of no use, such as a service that runs and does not answer."""

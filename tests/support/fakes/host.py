@@ -179,6 +179,7 @@ class Host(Systemd, Docker):
         env: Mapping[str, str] | None = None,  # noqa: ARG002
         cwd: str | None = None,
         watch: bool = False,  # noqa: ARG002
+        interruptible: bool = False,  # noqa: ARG002
     ) -> str:
         command = list(argv)
         self.commands.append(command)

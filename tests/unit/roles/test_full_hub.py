@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import roles
 from provision.agent.channel import Channel
 from provision.agent.loop import Run
+from provision.agent.resources import fs
 from provision.agent.state import State
 from provision.deploy.bundle import RoleSteps, manifest
 from provision.settings import Settings
@@ -346,3 +348,27 @@ def test_a_run_killed_anywhere_is_finished_by_the_next_and_uninstalls_whole(
     service.remove(settings)
     assert {name for name in host.tree() if name != "run/hubwright.lock"} == before
     assert "docker.io" not in host.installed
+
+
+def test_all_folders_that_a_run_writes_into_are_swept_by_the_next(
+    service: Service, hub: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: set[str] = set()
+    swept: set[str] = set()
+    make = tempfile.mkstemp
+
+    def made(*, prefix: str, dir: str) -> tuple[int, str]:  # noqa: A002 - tempfile's own word
+        written.add(dir)
+        return make(prefix=prefix, dir=dir)
+
+    def sweep(folders: Iterable[str]) -> list[str]:
+        swept.update(folders)
+        return []
+
+    service("apply", hub())
+    monkeypatch.setattr(tempfile, "mkstemp", made)
+    monkeypatch.setattr(fs, "sweep", sweep)
+    service("apply", hub("[hub]\nport = 444\ntitle = 'x'\n[server]\nmemory = '1G'\n"))
+    assert {service.host.path(folder) for folder in ("/etc/jupyterhub", "/var/lib/hubwright")} <= written
+    service.remove(hub())
+    assert written <= swept

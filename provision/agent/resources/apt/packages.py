@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from ..base import Change, CommandFailed, Machine, Problem, Resource
+from ..base import Abandoned, Change, CommandFailed, Machine, Problem, Resource
 from ..fs import unlink
 
 LISTS = "/var/lib/apt/lists"
@@ -59,7 +59,7 @@ class AptPackages(Resource):
             wait_for_apt(machine)
             if not _lists_are_fresh():
                 machine.say("reading the package lists")
-                machine.run(["apt-get", "update", "-q"], env=APT_ENVIRONMENT, watch=True)
+                _update(machine)
             try:
                 self._install(machine)
             except CommandFailed as failure:
@@ -67,7 +67,7 @@ class AptPackages(Resource):
                     machine.run(["dpkg", "--configure", "-a"], env=APT_ENVIRONMENT, watch=True)
                 elif not re.search(r"404|Unable to (locate|fetch)", failure.output):
                     raise
-                machine.run(["apt-get", "update", "-q"], env=APT_ENVIRONMENT, watch=True)
+                _update(machine)
                 self._install(machine)
         machine.invalidate("dpkg")
 
@@ -99,6 +99,8 @@ class AptPackages(Resource):
         command = ["apt-get", "install", "-qy", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"]
         command += ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
         missing = self._missing(machine)
+        for resource in machine.peers(Resource):  # type: ignore[type-abstract]
+            resource.note_before(machine)
         simulated = machine.run([*command, "--simulate", *missing], env=APT_ENVIRONMENT)
         earlier = machine.claims(self).get("installed", [])
         data = [path for path in self.data if not os.path.exists(path)]
@@ -132,6 +134,10 @@ def parse_simulation(text: str) -> set[str]:
     return set(re.findall(r"^Inst (\S+) \(", text, re.MULTILINE))
 
 
+def _update(machine: Machine) -> None:
+    machine.run(["apt-get", "update", "-q"], env=APT_ENVIRONMENT, watch=True, interruptible=True)
+
+
 def wait_for_apt(machine: Machine) -> None:
     """Wait until no other process holds apt's locks; Problem after the run's `apt_lock_wait` seconds."""
     limit = float(machine.option("apt_lock_wait"))
@@ -143,6 +149,8 @@ def wait_for_apt(machine: Machine) -> None:
                 f"apt's lock has been held for {limit:.0f} s by {holder}",
                 "wait for it to end (often unattended-upgrades), or raise [deploy] apt_lock_wait",
             )
+        if machine.abandoned():
+            raise Abandoned
         if not told:
             machine.say(f"waiting for {holder}, which holds apt's lock (at most {limit:.0f} s)")
             told = True

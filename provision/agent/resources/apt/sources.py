@@ -93,6 +93,10 @@ class AptSources(Resource):
         return None
 
     @property
+    def folders(self) -> tuple[str, ...]:
+        return APT, f"{APT}/sources.list.d"
+
+    @property
     def _wanted(self) -> dict[str, str]:
         """The mirrors that concern this distribution."""
         here = re.search(r"^ID=\"?(\w+)", read_text(OS_RELEASE), re.MULTILINE)
@@ -139,7 +143,9 @@ class AptSources(Resource):
             with one_at_a_time:
                 wait_for_apt(machine)
                 flags = [word for option in options for word in ("-o", option)]
-                machine.run(["apt-get", "update", "-q", *flags], env=APT_ENVIRONMENT, watch=True)
+                machine.run(
+                    ["apt-get", "update", "-q", *flags], env=APT_ENVIRONMENT, watch=True, interruptible=True
+                )
         except CommandFailed as failure:
             raise Problem(
                 f"a mirror does not give what this host needs; its sources stay as they are\n{failure.tail}",

@@ -41,11 +41,16 @@ class DockerImage(Resource):
         found = unless_unknown(lambda: images(machine))
         if found is None:
             return Change(f"{verb} the image {self.tag}", unknown=True)
-        return None if self.tag in found else Change(f"{verb} the image {self.tag}")
+        if self.tag not in found:
+            return Change(f"{verb} the image {self.tag}")
+        left = [name for name in self._other_names(machine) if name in found]
+        return Change(f"take other names off the image {self.tag}: {', '.join(left)}") if left else None
 
     def apply(self, machine: Machine) -> None:
         machine.claim(self, created=True)
-        if self.reference:
+        if self._other_names(machine) and self.tag in images(machine):
+            self._take_other_names(machine)
+        elif self.reference:
             self._pull(machine)
         elif self.archive:
             self._load(machine)
@@ -76,7 +81,7 @@ class DockerImage(Resource):
     def _pull(self, machine: Machine) -> None:
         machine.say(f"pulling {self.reference}")
         try:
-            machine.run(["docker", "pull", self.reference], watch=True)
+            machine.run(["docker", "pull", self.reference], watch=True, interruptible=True)
         except CommandFailed as failure:
             raise Problem(
                 f"the image {self.reference} cannot be pulled\n{failure.output.strip()}",
@@ -87,13 +92,26 @@ class DockerImage(Resource):
     def _load(self, machine: Machine) -> None:
         with machine.blob(self.archive) as path:
             machine.say(f"loading {self.tag} ({os.path.getsize(path) / 1e6:.0f} MB)")
-            loaded = parse_loaded(machine.run(["docker", "load", "--quiet", "--input", path]))
+            load = ["docker", "load", "--quiet", "--input", path]
+            loaded = parse_loaded(machine.run(load, interruptible=True))
         if not loaded:
             raise Problem("the archive holds no image", "make it with `docker save --output FILE IMAGE`")
+        others = [name for name in loaded if name != self.tag and not name.startswith("sha256:")]
+        machine.claim(self, other_names=others)
         machine.run(["docker", "tag", loaded[0], self.tag])
-        for name in loaded:
-            if name != self.tag and not name.startswith("sha256:"):
+        machine.invalidate("docker-images")
+        self._take_other_names(machine)
+
+    def _other_names(self, machine: Machine) -> list[str]:
+        """The names that an archive gave the image, while they have not been taken off again."""
+        names: list[str] = machine.claims(self).get("other_names", [])
+        return names
+
+    def _take_other_names(self, machine: Machine) -> None:
+        for name in self._other_names(machine):
+            if name in images(machine):
                 machine.run(["docker", "image", "rm", "--no-prune", name])
+        machine.claim(self, other_names=[])
 
     def _build(self, machine: Machine) -> None:
         arguments = [f"--build-arg={key}={value}" for key, value in sorted(self.arguments.items())]
@@ -102,9 +120,8 @@ class DockerImage(Resource):
         with machine.blob(self.context) as path:
             machine.say(f"building {self.tag}")
             with open(path, "rb") as context:
-                machine.run(
-                    ["docker", "build", "--tag", self.tag, *arguments, "-"], stdin=context, watch=True
-                )
+                build = ["docker", "build", "--tag", self.tag, *arguments, "-"]
+                machine.run(build, stdin=context, watch=True, interruptible=True)
 
 
 def images(machine: Machine) -> dict[str, str]:

@@ -122,7 +122,9 @@ class ServableImage(Resource):
         arguments = [str(process), str(PORT), f"{PREFIX}api", str(HUB_PORT), str(self.answer_timeout)]
         command = ["nsenter", "--target", str(process), "--net", PYTHON, "-", *arguments]
         try:
-            answer: dict[str, Any] = json.loads(machine.run(command, input=program.decode()))
+            answer: dict[str, Any] = json.loads(
+                machine.run(command, input=program.decode(), interruptible=True)
+            )
         except CommandFailed:
             if _state(machine)["Running"]:
                 raise

@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base import Change, CommandFailed, Machine, Problem, Resource
-from ..fs import lstat, missing_parents, read_text, remove_empty, set_access, unlink, write_atomically
+from ..fs import (
+    CANDIDATE,
+    copy_atomically,
+    lstat,
+    missing_parents,
+    read_text,
+    remove_empty,
+    set_access,
+    unlink,
+    write_atomically,
+)
 from ..python.environment import PythonEnv
 
 DIFF_LINES = 60
@@ -134,12 +144,13 @@ class File(Resource):
 
     def _try(self, machine: Machine, command: tuple[str, ...]) -> None:
         """Raise Problem with the command's output when it refuses the new text."""
+        machine.claim(self)  # so that a later run looks into its folder
         folder, name = os.path.split(self.path)
-        candidate = os.path.join(folder, f"candidate-{name}")
+        candidate = os.path.join(folder, f"{CANDIDATE}{name}")
         try:
             write_atomically(candidate, self.content, self.mode, self.owner, self.group)
             limited = ["timeout", "--kill-after=5", str(CHECK_TIMEOUT), *command]
-            output = machine.run([*limited, candidate])
+            output = machine.run([*limited, candidate], interruptible=True)
         except CommandFailed as failure:
             words = failure.output.strip().replace(candidate, self.source or self.path)
             if failure.code == TIMED_OUT:  # and the output is what runuser says about being ended
@@ -158,7 +169,8 @@ class File(Resource):
         claims = machine.claims(self)
         if claims.get("backup"):
             if os.path.exists(claims["backup"]):
-                shutil.move(claims["backup"], self.path)
+                copy_atomically(claims["backup"], self.path)
+                unlink(claims["backup"])
         elif claims.get("created"):
             unlink(self.path)
         return None
@@ -251,5 +263,5 @@ def _name(number: int, database: Any) -> str:
 def back_up(machine: Machine, path: str) -> str:
     """Copy the file of others, and return the copy's path. A claim must have been made before."""
     backup = machine.state("backup", hashlib.sha256(path.encode()).hexdigest()[:16])
-    shutil.copy2(path, backup, follow_symlinks=False)
+    copy_atomically(path, backup)  # on the disk, before the file itself is replaced
     return backup

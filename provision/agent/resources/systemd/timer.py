@@ -27,16 +27,18 @@ class Timer(systemd.Unit):
         return f"{self.name}.timer"
 
     @property
-    def _files(self) -> tuple[File, ...]:
+    def unit_files(self) -> tuple[File, ...]:
         place = f"{systemd.UNITS}/{self.name}"
         return File(f"{place}.service", self.service), File(f"{place}.timer", self.timer)
 
     def check(self, machine: Machine) -> Change | None:
-        changes = [change for file in self._files if (change := file.check(machine))]
+        changes = [change for file in self.unit_files if (change := file.check(machine))]
         state = self.state(machine)
         if state.get("LoadState", "not-found") == "not-found":
             return Change(f"start the timer {self.name}", "\n".join(change.diff for change in changes))
         words = [change.summary for change in changes]
+        if machine.claims(self).get("changing"):
+            words.append(f"start the timer {self.name} again: a change of it was cut short")
         if state["UnitFileState"] not in systemd.ENABLED:
             words.append(f"enable the timer {self.name}")
         if state["ActiveState"] != "active":
@@ -44,13 +46,15 @@ class Timer(systemd.Unit):
         return Change("; ".join(words), "\n".join(change.diff for change in changes)) if words else None
 
     def apply(self, machine: Machine) -> None:
-        self.note(machine, self._files)
+        self.note(machine, self.unit_files)
         with systemd.one_at_a_time:
-            changed = [file for file in self._files if file.check(machine)]
+            machine.claim(self, changing=True)
+            changed = [file for file in self.unit_files if file.check(machine)]
             for file in changed:
                 write_atomically(file.path, file.content, 0o644)
             self.enable(machine, written=bool(changed))
         machine.run(["systemctl", "restart", self.unit_name])
+        machine.claim(self, changing=False)
         machine.invalidate("systemd")
 
     def generalize(self, machine: Machine) -> str | None:
@@ -64,5 +68,5 @@ class Timer(systemd.Unit):
 
     def remove(self, machine: Machine) -> str | None:
         if machine.claims(self):
-            self.take_away(machine, self._files, ours=True)
+            self.take_away(machine, self.unit_files, ours=True)
         return None

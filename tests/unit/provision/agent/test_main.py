@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from provision.agent import boot, distributions, state
+from provision.agent import boot, distributions, state, turn
 from provision.agent import main as agent
 from provision.agent.distributions import Distribution
 from provision.agent.loop import Run
@@ -34,6 +34,8 @@ def program(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     monkeypatch.setattr(distributions, "here", lambda: DISTRIBUTION)
     monkeypatch.setattr(distributions, "require_space", lambda *_: None)
     monkeypatch.setattr(boot, "ask", lambda *_: "running\n")
+    monkeypatch.setattr(turn, "NOTICED_AFTER", 0)
+    monkeypatch.setattr(turn, "_orphans", set)
 
     def main(mode: str, *things: Resource, **environment: str) -> list[dict[str, Any]]:
         sink = io.BytesIO()
