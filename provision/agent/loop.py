@@ -82,6 +82,26 @@ class Run:
         return not (self.failed or self.skipped)
 
     def apply(self) -> None:
+        if self._is_possible():
+            self._apply()
+        # A run without changes after a failed one writes a line, too: status reads the journal.
+        worth_a_line = self.changed or not self.is_complete or self.state.last_run_failed()
+        if worth_a_line and self.state.applied:  # else its folder does not exist, or is deleted now
+            self._write_journal()
+        self.state.end()
+
+    def _is_possible(self) -> bool:
+        """False when the host is not one for some resource, which is reported: then nothing is changed."""
+        for role in self.roles:
+            machine = LocalMachine(role.name, self.shared)
+            for resource in role.resources:
+                try:
+                    resource.check_possible(machine)
+                except Exception as error:
+                    self._fail(role.name, resource.id, error)
+        return not self.failed
+
+    def _apply(self) -> None:
         self._remove_obsolete([it for it in self._obsolete() if it[1].resource.get("goes_first")])
         threads = [threading.Thread(target=self._apply_role, args=(role,)) for role in self.roles]
         for thread in threads:
@@ -90,11 +110,6 @@ class Run:
             thread.join()
         if self.is_complete:
             self._remove_obsolete(self._obsolete())
-        # A run without changes after a failed one writes a line, too: status reads the journal.
-        worth_a_line = self.changed or not self.is_complete or self.state.last_run_failed()
-        if worth_a_line and self.state.applied:  # else its folder does not exist, or is deleted now
-            self._write_journal()
-        self.state.end()
 
     def _apply_role(self, role: Role) -> None:
         machine = LocalMachine(role.name, self.shared)

@@ -112,9 +112,9 @@ def test_a_check_only_reads(host: Host, kind: str) -> None:
     resource.check(machine)
     assert host.tree() == before
     assert machine.known == {}
-    looks = {"dpkg-query", "systemctl", "docker"}
+    looks = {"dpkg-query", "systemctl", "docker", "ip"}
     assert {argv[0] for argv in host.commands} <= looks
-    assert {argv[1] for argv in host.commands} <= {"-W", "show", "network", "image", "volume"}
+    assert {argv[1] for argv in host.commands} <= {"-W", "show", "network", "image", "volume", "-json"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

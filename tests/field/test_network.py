@@ -1,0 +1,69 @@
+"""Networks as people have them: ranges and ports that are in use, links of less than Ethernet's size.
+
+A host is refused with the name of what is in the way, before anything on it is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.hosts.containers import Host, bare_host
+from tests.support.hosts.templates import QUICK
+from tests.support.operators import Done, Operator
+
+VPN = """
+ip netns add vpn
+ip link add tun7 type veth peer name inner netns vpn
+ip address add 10.7.0.1/24 dev tun7
+ip link set tun7 up
+ip -n vpn address add 10.7.0.2/24 dev inner
+ip -n vpn link set inner up
+ip route add 10.64.0.0/12 via 10.7.0.2
+ip route add 10.96.0.0/16 via 10.7.0.2 table 52
+"""
+
+
+@pytest.fixture(scope="module")
+def host(operator: Operator) -> Iterator[Host]:
+    """A host with a VPN, and without a hub."""
+    with bare_host(operator, f"{operator.hub['vm']['name']}-network") as host:
+        host.run(VPN)
+        yield host
+
+
+def refused(
+    operator: Operator, host: Host, there: tuple[str, ...], **sections: dict[str, object]
+) -> list[Done]:
+    """The outputs of a plan and an apply that failed alike, and left the host as it was."""
+    before = host.snapshot("host")
+    with operator.changed(**{**QUICK, **sections}):
+        done = [operator.hubwright(verb, *there, code=1) for verb in ("plan", "apply")]
+    assert host.snapshot("host") == before
+    assert not host.succeeds("test -e /var/lib/hubwright || command -v docker")
+    return done
+
+
+@pytest.mark.parametrize(
+    ("subnet", "words"),
+    [
+        ("10.70.0.0/20", "the route 10.64.0.0/12 to tun7 by way of 10.7.0.2"),
+        ("10.96.16.0/20", "the route 10.96.0.0/16 to tun7"),
+        ("10.7.0.0/20", "the host's own address 10.7.0.1 on tun7"),
+        ("172.18.0.0/20", "Docker's own bridge docker0, which takes 172.18.0.0/16"),
+    ],
+)
+def test_a_range_that_is_in_use_is_refused_by_name(
+    operator: Operator, host: Host, there: tuple[str, ...], subnet: str, words: str
+) -> None:
+    for done in refused(operator, host, there, network={"subnet": subnet}):
+        done.says(f"the range {subnet} of the notebooks' network", words, "is free here")
+
+
+def test_the_operator_s_own_connection_stays(operator: Operator, host: Host, there: tuple[str, ...]) -> None:
+    """Tests come from the gateway of the network that the host's own address is in."""
+    gateway = host.run("ip route show default | cut -d' ' -f3").strip()
+    subnet = f"{gateway.rpartition('.')[0]}.0/24"
+    for done in refused(operator, host, there, network={"subnet": subnet}):
+        done.says(f"your own SSH connection, which comes from {gateway}: it would be cut", "to eth0")
