@@ -14,19 +14,17 @@ does not miss it when it was flushed. Standard library only.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import foreign_chains
+import rules
+import segments
 
 INWARD, OUTWARD = "HUBWRIGHT-IN", "HUBWRIGHT-OUT"
 # Docker keeps the rules in this chain: docs.docker.com/engine/network/packet-filtering-firewalls/
 DOCKER_USER = "DOCKER-USER"
-# How iptables-save prints the comment that tells our rule of table nat from Docker's.
-MARK = "-m comment --comment hubwright"
 # RFC 3927; clouds keep their metadata there, an instance's credentials among them.
 LINK_LOCAL = "169.254.0.0/16"
 DNS = ("-p udp --dport 53", "-p tcp --dport 53")
@@ -34,8 +32,6 @@ DNS = ("-p udp --dport 53", "-p tcp --dport 53")
 UNIT, DOCKER = "hubwright-fence.service", "docker.service"
 RECORD = Path("/run/hubwright-fence/rules")
 REPAIRED = "; hubwright-fence-repair.timer corrects that within 15 s"
-LOCK_TIMEOUT = 30  # seconds for another program that changes rules
-PLACES = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ class Fence:
         return [f"-A {INWARD} {rule}" for rule in inward] + [f"-A {OUTWARD} {rule}" for rule in outward]
 
     def masquerade(self) -> str:
-        return f"-A POSTROUTING -s {self.subnet} ! -o {self.bridge} {MARK} -j MASQUERADE"
+        return f"-A POSTROUTING -s {self.subnet} ! -o {self.bridge} {rules.MARK} -j MASQUERADE"
 
 
 def ours(saved: str) -> list[str]:
@@ -85,7 +81,7 @@ def ours(saved: str) -> list[str]:
 
 def masquerades(saved: str) -> list[str]:
     """Our rules of table nat, from what iptables-save prints."""
-    return [line for line in saved.splitlines() if line.startswith("-A POSTROUTING ") and f" {MARK} " in line]
+    return rules.marked(saved, "POSTROUTING")
 
 
 def chains(saved: str) -> set[str]:
@@ -96,7 +92,7 @@ def to_put_up(fence: Fence, saved: str) -> str:
     """Input for iptables-restore --noflush: the fence's rules in place of those of an earlier fence."""
     # Naming a chain empties it, which must not happen to Docker's.
     named = [INWARD, OUTWARD, *({DOCKER_USER} - chains(saved))]
-    return _transaction(
+    return rules.transaction(
         "filter",
         *(f":{chain} - [0:0]" for chain in named),
         *_without_jumps(saved),
@@ -114,7 +110,7 @@ def to_take_away(saved: str) -> str:
     there = sorted({INWARD, OUTWARD} & chains(saved))
     if not there:
         return ""
-    return _transaction(
+    return rules.transaction(
         "filter",
         *_without_jumps(saved),
         *(f"-F {chain}" for chain in there),
@@ -124,25 +120,17 @@ def to_take_away(saved: str) -> str:
 
 def nat_to_put_up(fence: Fence, saved: str) -> str:
     """Input for iptables-restore --noflush: our rule of table nat in place of an earlier one."""
-    return _transaction("nat", *_deletions(masquerades(saved)), fence.masquerade())
+    return rules.transaction("nat", *rules.deletions(masquerades(saved)), fence.masquerade())
 
 
 def nat_to_take_away(saved: str) -> str:
     """Input for iptables-restore --noflush that removes our rule of table nat; empty when there is none."""
     there = masquerades(saved)
-    return _transaction("nat", *_deletions(there)) if there else ""
+    return rules.transaction("nat", *rules.deletions(there)) if there else ""
 
 
 def _without_jumps(saved: str) -> list[str]:
-    return _deletions([rule for rule in ours(saved) if rule.split()[1] not in (INWARD, OUTWARD)])
-
-
-def _deletions(rules: list[str]) -> list[str]:
-    return [f"-D {rule.removeprefix('-A ')}" for rule in rules]
-
-
-def _transaction(table: str, *lines: str) -> str:
-    return "\n".join([f"*{table}", *lines, "COMMIT", ""])
+    return rules.deletions([rule for rule in ours(saved) if rule.split()[1] not in (INWARD, OUTWARD)])
 
 
 def stays(jobs: str) -> bool:
@@ -155,11 +143,12 @@ def stays(jobs: str) -> bool:
 
 
 def put_up(fence: Fence) -> None:
-    _restore(to_put_up(fence, _saved("filter")) + nat_to_put_up(fence, _saved("nat")))
+    rules.restore(to_put_up(fence, rules.saved("filter")) + nat_to_put_up(fence, rules.saved("nat")))
     foreign_chains.change(
         foreign_chains.to_open(foreign_chains.present(), fence.bridge, fence.gateway, fence.hub_port)
     )
-    standing = [*ours(_saved("filter")), *masquerades(_saved("nat"))]
+    segments.put_back()
+    standing = [*ours(rules.saved("filter")), *masquerades(rules.saved("nat"))]
     RECORD.write_text("\n".join(standing), encoding="utf-8")
 
 
@@ -168,40 +157,24 @@ def check() -> str:
     if not RECORD.exists():
         return "notebooks are not kept apart: the fence is not up"
     recorded = RECORD.read_text(encoding="utf-8")
-    if ours(_saved("filter")) != ours(recorded):
+    if ours(rules.saved("filter")) != ours(recorded):
         return "the firewall rules that keep notebooks apart are missing or changed"
-    if masquerades(_saved("nat")) != masquerades(recorded):
+    if masquerades(rules.saved("nat")) != masquerades(recorded):
         return (
             "notebooks reach nothing outside: the rule that gives their packets the host's address is missing"
         )
     if foreign_chains.without_door(foreign_chains.present()):
         return "a firewall that was loaded keeps notebooks from the hub"
-    return ""
+    return segments.check()
 
 
 def stop() -> None:
-    if stays(_run("systemctl", "list-jobs", "--no-legend", "--plain", UNIT, DOCKER)):
+    if stays(rules.run("systemctl", "list-jobs", "--no-legend", "--plain", UNIT, DOCKER)):
         sys.stderr.write("notebooks may be running meanwhile: the rules stay\n")
         return
     foreign_chains.change(foreign_chains.to_close(foreign_chains.present()))
-    if text := to_take_away(_saved("filter")) + nat_to_take_away(_saved("nat")):
-        _restore(text)
-
-
-def _saved(table: str) -> str:
-    return _run("iptables-save", "--table", table)
-
-
-def _restore(text: str) -> None:
-    _run("iptables-restore", "--noflush", f"--wait={LOCK_TIMEOUT}", text=text)
-
-
-def _run(*argv: str, text: str = "") -> str:
-    around = {**os.environ, "PATH": f"{PLACES}:{os.environ.get('PATH', '/usr/bin:/bin')}"}
-    done = subprocess.run(argv, input=text, env=around, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{' '.join(argv)}: exit code {done.returncode}\n{text}")
-    return done.stdout
+    if text := to_take_away(rules.saved("filter")) + nat_to_take_away(rules.saved("nat")):
+        rules.restore(text)
 
 
 def _arguments() -> argparse.Namespace:

@@ -67,3 +67,33 @@ def test_the_operator_s_own_connection_stays(operator: Operator, host: Host, the
     subnet = f"{gateway.rpartition('.')[0]}.0/24"
     for done in refused(operator, host, there, network={"subnet": subnet}):
         done.says(f"your own SSH connection, which comes from {gateway}: it would be cut", "to eth0")
+
+
+def test_a_port_that_is_taken_is_named_before_the_bridge_is_there(
+    operator: Operator, host: Host, there: tuple[str, ...]
+) -> None:
+    units = {8081: "other-hub", 8001: "other-proxy"}
+    for port, unit in units.items():
+        host.run(f"systemd-run --quiet --unit={unit} python3 -m http.server {port}")
+        host.run(f"until ss -Hltn sport = :{port} | grep -q .; do sleep 0.1; done")
+    pids = {unit: host.run(f"systemctl show -P MainPID {unit}").strip() for unit in units.values()}
+    try:
+        for done in refused(operator, host, there):
+            done.says(
+                "jupyterhub needs TCP port 8081 of 172.30.0.1, "
+                f"which python3 (pid {pids['other-hub']}) of other-hub.service has taken",
+                "jupyterhub-proxy needs TCP port 8001 of 127.0.0.1, "
+                f"which python3 (pid {pids['other-proxy']}) of other-proxy.service has taken",
+                "choose another port in [network]",
+            )
+        with operator.changed(**QUICK, network={"hub_port": 18081, "proxy_api_port": 18001}):
+            operator.hubwright("plan", *there, code=3)
+        host.run(
+            "systemctl stop other-hub; "
+            "systemd-run --quiet --unit=loop python3 -m http.server -b 127.0.0.1 8081"
+        )
+        host.run("systemctl stop other-proxy; until ss -Hltn sport = :8081 | grep -q .; do sleep 0.1; done")
+        with operator.changed(**QUICK):  # another address is another port
+            operator.hubwright("plan", *there, code=3)
+    finally:
+        host.run("systemctl stop other-hub other-proxy loop 2>/dev/null || true")

@@ -68,6 +68,7 @@ class AptPackages(Resource):
                 machine.run(["apt-get", "update", "-q"], env=APT_ENVIRONMENT, watch=True)
                 self._install(machine)
         machine.invalidate("dpkg")
+        machine.invalidate("systemd")  # packages bring units
 
     def remove(self, machine: Machine) -> str | None:
         ours = machine.claims(self).get("installed", [])
@@ -80,6 +81,7 @@ class AptPackages(Resource):
                 machine.run(["dpkg", "--configure", "-a"], env=APT_ENVIRONMENT, watch=True)
                 machine.run(["apt-get", "purge", "-qy", *sorted(present)], env=APT_ENVIRONMENT, watch=True)
             machine.invalidate("dpkg")
+        machine.invalidate("systemd")  # packages bring units
         for path in machine.claims(self).get("data", []):
             if os.path.isdir(path):
                 shutil.rmtree(path, ignore_errors=True)

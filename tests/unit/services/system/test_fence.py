@@ -10,6 +10,8 @@ from typing import Any
 import fence
 import foreign_chains
 import pytest
+import rules
+import segments
 
 import roles
 from provision.agent.resources import Service
@@ -178,8 +180,8 @@ def test_it_stands_before_the_rules_of_others_and_goes_without_a_trace(before: T
         fence.OUTWARD,
         fence.OUTWARD,
     ]
-    for chain, rules in before.items():
-        assert [rule for rule in once[chain] if "HUBWRIGHT" not in rule] == rules
+    for chain, theirs in before.items():
+        assert [rule for rule in once[chain] if "HUBWRIGHT" not in rule] == theirs
     assert put_up(once) == once
     after = restored(once, fence.to_take_away(saved(once)))
     assert {**after, "DOCKER-USER": []} == {**before, "DOCKER-USER": []}
@@ -241,7 +243,11 @@ def test_another_subnet_takes_the_place_of_the_one_that_is_there() -> None:
 @pytest.fixture
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Table]:
     """The tables filter and nat that the program's commands read and change."""
-    tables = {"filter": copy(WITH_DOCKER), "nat": copy({**NAT, "POSTROUTING": [DOCKERS]})}
+    tables: dict[str, Table] = {
+        "filter": copy(WITH_DOCKER),
+        "nat": copy({**NAT, "POSTROUTING": [DOCKERS]}),
+        "mangle": {"FORWARD": []},
+    }
 
     def run(*argv: str, text: str = "") -> str:
         if argv[0] == "iptables-save":
@@ -251,8 +257,9 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Table]:
             tables[name] = restored(tables[name], f"*{part}", name)
         return ""
 
-    monkeypatch.setattr(fence, "_run", run)
+    monkeypatch.setattr(rules, "run", run)
     monkeypatch.setattr(fence, "RECORD", tmp_path / "rules")
+    monkeypatch.setattr(segments, "RECORD", tmp_path / "segments")
     monkeypatch.setattr(foreign_chains, "present", list)
     monkeypatch.setattr(foreign_chains, "change", lambda _: None)
     return tables

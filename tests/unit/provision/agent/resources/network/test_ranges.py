@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -165,7 +166,7 @@ def test_the_operator_s_own_connection_is_never_cut(
     host: Host, monkeypatch: pytest.MonkeyPatch, peer: str, cut: bool
 ) -> None:
     host.routes = [DEFAULT]
-    monkeypatch.setattr(ranges.os, "getpid", lambda: 30)
+    monkeypatch.setattr(os, "getpid", lambda: 30)
     connection = f"HOME=/\0SSH_CONNECTION={peer} 50000 192.0.2.2 22\0LANG=C\0".encode()
     folder = Path(host.path("/proc"))
     processes(folder, {30: (20, b"SUDO_USER=ada\0"), 20: (10, connection), 10: (1, b""), 1: (0, b"")})
