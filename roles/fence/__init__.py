@@ -20,7 +20,7 @@ def network(inputs: Inputs) -> DockerNetwork:
 
 
 def steps(inputs: Inputs) -> list[Resource]:
-    program, library = inputs.code("system/fence.py", "system/foreign_chains.py")
+    program, *libraries = inputs.code("system/fence.py", "system/foreign_chains.py", "system/firewalld.py")
     s = inputs.settings.network
     arguments = [
         f"--bridge={paths.BRIDGE}",
@@ -31,11 +31,11 @@ def steps(inputs: Inputs) -> list[Resource]:
         *(f"--blocked={range_}" for range_ in s.blocked),
     ]
     unit = render(f"fence/{UNIT}.service.j2", program=program.path, arguments=arguments)
-    watches = tuple(each.id for each in (program, library, *docker.programs(inputs)))
+    watches = tuple(each.id for each in (program, *libraries, *docker.programs(inputs)))
     repair = render(f"fence/{REPAIR}.service.j2", program=program.path, unit=UNIT)
     return [
         program,
-        library,
+        *libraries,
         # Listed before the network: the fence is there before it, and still there while it is removed.
         Service(UNIT, unit, watches=watches, still_there=(program.path, "check")),
         network(inputs),

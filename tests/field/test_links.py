@@ -1,4 +1,4 @@
-"""A link of 1400 bytes from which no ICMP comes back, as in clouds and VPNs: downloads arrive all the same."""
+"""A link of 1400 bytes from which no ICMP comes back, as in clouds and VPNs: downloads still arrive."""
 
 from __future__ import annotations
 
@@ -51,6 +51,9 @@ DOWNLOAD = (
 def host(operator: Operator, deployed: Template) -> Iterator[Host]:
     with deployed.host(f"{operator.hub['vm']['name']}-links") as host:
         host.run(WORLD)
+        with operator.changed(**QUICK):
+            login = ("-H", host.login(), "-i", str(operator.key), "--accept-new-host-key")
+            operator.hubwright("apply", *login)  # a copy of a host is given a certificate of its own
         yield host
 
 
