@@ -21,7 +21,6 @@ class Network(Section):
         "a LAN. Mirrors and proxies that notebooks use must be outside them. "
         "169.254.0.0/16, where clouds keep their metadata, is always blocked.",
     )
-
     hub_port: UserPort = Field(
         8081,
         description="TCP port of the hub's API on the notebooks' network, for servers, the proxy and "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provision.agent.resources import DockerNetwork, Resource, Service, Timer
+from provision.agent.resources import DockerNetwork, KeptOpen, Resource, Service, Timer
 from roles import docker
 from roles.role import Role
 from roles.shared import paths
@@ -36,6 +36,7 @@ def steps(inputs: Inputs) -> list[Resource]:
     return [
         program,
         *libraries,
+        KeptOpen(UNIT, paths.BRIDGE),
         # Listed before the network: the fence is there before it, and still there while it is removed.
         Service(UNIT, unit, watches=watches, still_there=(program.path, "check")),
         network(inputs),

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.hosts.containers import Host, bare_host
 from tests.support.hosts.templates import QUICK
-from tests.support.operators import Done, Operator
+from tests.support.operators import Operator
 
 VPN = """
 ip netns add vpn
@@ -34,15 +34,16 @@ def host(operator: Operator) -> Iterator[Host]:
 
 
 def refused(
-    operator: Operator, host: Host, there: tuple[str, ...], **sections: dict[str, object]
-) -> list[Done]:
-    """The outputs of a plan and an apply that failed alike, and left the host as it was."""
+    operator: Operator, host: Host, there: tuple[str, ...], *words: str, **sections: dict[str, object]
+) -> None:
+    """Fail unless a plan and an apply name all of these words, and leave the host as it was."""
     before = host.snapshot("host")
     with operator.changed(**{**QUICK, **sections}):
-        done = [operator.hubwright(verb, *there, code=1) for verb in ("plan", "apply")]
+        planned, applied = (operator.hubwright(verb, *there, code=1) for verb in ("plan", "apply"))
+    applied.says(*words)
+    assert [word for word in words if word not in planned.err] == []
     assert host.snapshot("host") == before
     assert not host.succeeds("test -e /var/lib/hubwright || command -v docker")
-    return done
 
 
 @pytest.mark.parametrize(
@@ -57,16 +58,16 @@ def refused(
 def test_a_range_that_is_in_use_is_refused_by_name(
     operator: Operator, host: Host, there: tuple[str, ...], subnet: str, words: str
 ) -> None:
-    for done in refused(operator, host, there, network={"subnet": subnet}):
-        done.says(f"the range {subnet} of the notebooks' network", words, "is free here")
+    named = (f"the range {subnet} of the notebooks' network", words, "is free here")
+    refused(operator, host, there, *named, network={"subnet": subnet})
 
 
 def test_the_operator_s_own_connection_stays(operator: Operator, host: Host, there: tuple[str, ...]) -> None:
     """Tests come from the gateway of the network that the host's own address is in."""
     gateway = host.run("ip route show default | cut -d' ' -f3").strip()
     subnet = f"{gateway.rpartition('.')[0]}.0/24"
-    for done in refused(operator, host, there, network={"subnet": subnet}):
-        done.says(f"your own SSH connection, which comes from {gateway}: it would be cut", "to eth0")
+    named = (f"your own SSH connection, which comes from {gateway}: it would be cut", "to eth0")
+    refused(operator, host, there, *named, network={"subnet": subnet})
 
 
 def test_a_port_that_is_taken_is_named_before_the_bridge_is_there(
@@ -78,14 +79,15 @@ def test_a_port_that_is_taken_is_named_before_the_bridge_is_there(
         host.run(f"until ss -Hltn sport = :{port} | grep -q .; do sleep 0.1; done")
     pids = {unit: host.run(f"systemctl show -P MainPID {unit}").strip() for unit in units.values()}
     try:
-        for done in refused(operator, host, there):
-            done.says(
-                "jupyterhub needs TCP port 8081 of 172.30.0.1, "
-                f"which python3 (pid {pids['other-hub']}) of other-hub.service has taken",
-                "jupyterhub-proxy needs TCP port 8001 of 127.0.0.1, "
-                f"which python3 (pid {pids['other-proxy']}) of other-proxy.service has taken",
-                "choose another port in [network]",
-            )
+        hub, proxy = (
+            f"which python3 (pid {pids[unit]}) of {unit}.service has taken" for unit in units.values()
+        )
+        named = (
+            f"jupyterhub needs TCP port 8081 of 172.30.0.1, {hub}",
+            f"jupyterhub-proxy needs TCP port 8001 of 127.0.0.1, {proxy}",
+            "choose another port in [network]",
+        )
+        refused(operator, host, there, *named)
         with operator.changed(**QUICK, network={"hub_port": 18081, "proxy_api_port": 18001}):
             operator.hubwright("plan", *there, code=3)
         host.run(

@@ -26,7 +26,7 @@ from provision.agent.resources import CommandFailed
 from provision.agent.resources.apt import packages, sources
 from provision.agent.resources.certificates import trusted as certificates
 from provision.agent.resources.files import file as files
-from provision.agent.resources.network import names, ports, ranges, reach
+from provision.agent.resources.network import firewalls, names, ports, ranges, reach
 from provision.agent.resources.python import conda
 from provision.agent.resources.systemd import leftovers
 from provision.agent.resources.systemd import service as systemd
@@ -117,6 +117,7 @@ class Host(Systemd, Docker):
         replace(ranges, "PROCESSES", self.path("/proc"))
         replace(ranges, "MAIN_TABLE", self.path("/proc/net/route"))
         replace(ranges, "RESOLVERS", ())
+        replace(firewalls, "UFW", self.path("/etc/ufw/ufw.conf"))
         replace(reach, "try_from", lambda *_: self.unreachable)
         replace(packages, "LISTS", self.path("/var/lib/apt/lists"))
         replace(packages, "LOCKS", ())
