@@ -48,9 +48,9 @@ def open_for(device: str) -> None:
     if not is_closed(device):
         return
     known = _ask("--get-zones").split()
-    zone = next(zone for zone in ZONES if zone in known)
-    _ask(f"--zone={zone}", f"--add-interface={device}")
-    RECORD.write_text(zone, encoding="utf-8")
+    if zone := next((zone for zone in ZONES if zone in known), ""):
+        RECORD.write_text(zone, encoding="utf-8")
+        _ask(f"--zone={zone}", f"--add-interface={device}")
 
 
 def close_for(device: str) -> None:

@@ -66,6 +66,11 @@ def uplinks(bridge: str) -> list[str]:
     return sorted((default | others) - {bridge, "lo"})
 
 
+def link_sizes() -> list[int]:
+    """The bytes that a packet may have on each device that leads out of this host."""
+    return [int((DEVICES / device / "mtu").read_text(encoding="ascii")) for device in uplinks("")]
+
+
 def has(program: str) -> bool:
     return shutil.which(program, path=environment()["PATH"]) is not None
 

@@ -14,12 +14,14 @@ Standard library only.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import rules
 
 RECORD = Path("/run/hubwright-segments/rules")
 CHAIN = "FORWARD"
+ETHERNET = 1500  # bytes
 FIT = f"-p tcp -m tcp --tcp-flags SYN,RST SYN {rules.MARK} -j TCPMSS --clamp-mss-to-pmtu"
 
 
@@ -37,7 +39,13 @@ def to_put_up(bridges: list[str], saved: str) -> str:
 
 
 def put_up(bridges: list[str]) -> None:
-    rules.restore(to_put_up(bridges, rules.saved("mangle")))
+    """Ends the program where the kernel has no such rules, and a link needs them."""
+    try:
+        rules.restore(to_put_up(bridges, rules.saved("mangle")))
+    except SystemExit as failure:
+        if min(rules.link_sizes(), default=ETHERNET) < ETHERNET:
+            raise
+        sys.stderr.write(f"{failure}\nevery link of this host takes {ETHERNET} bytes: going on without\n")
     RECORD.write_text("\n".join(rules.marked(rules.saved("mangle"), CHAIN)), encoding="utf-8")
 
 

@@ -89,3 +89,13 @@ def test_a_zone_that_docker_or_the_administrator_chose_stays(
     firewalld.open_for("hubwright0")
     firewalld.close_for("hubwright0")
     assert asked == []
+
+
+def test_a_firewalld_that_does_not_answer_stops_nothing(
+    asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(firewalld, "_ask", lambda *words: _told(asked, words, ""))
+    firewalld.open_for("hubwright0")
+    firewalld.close_for("hubwright0")
+    assert asked == [("--get-zones",)]
+    assert firewalld.is_closed("hubwright0")

@@ -70,3 +70,32 @@ def test_flushed_rules_are_missed(mangle: list[str]) -> None:
     segments.stop()
     segments.put_back()
     assert segments.check() == ""
+
+
+@pytest.mark.parametrize(("sizes", "fails"), [([1500, 9001], False), ([], False), ([1500, 1400], True)])
+def test_a_kernel_without_such_rules_is_good_enough_where_no_link_is_small(
+    mangle: list[str], monkeypatch: pytest.MonkeyPatch, sizes: list[int], fails: bool
+) -> None:
+    def refuse(_: str) -> None:
+        raise SystemExit("iptables-restore: exit code 2")
+
+    monkeypatch.setattr(rules, "restore", refuse)
+    monkeypatch.setattr(rules, "link_sizes", lambda: sizes)
+    before = list(mangle)
+    if fails:
+        with pytest.raises(SystemExit):
+            segments.put_up(["hubwright0"])
+    else:
+        segments.put_up(["hubwright0"])
+        assert segments.check() == ""
+        segments.put_back()
+        segments.stop()
+    assert mangle == before
+
+
+def test_sizes_of_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "eth0").mkdir()
+    (tmp_path / "eth0" / "mtu").write_text("1400\n")
+    monkeypatch.setattr(rules, "DEVICES", tmp_path)
+    monkeypatch.setattr(rules, "uplinks", lambda _: ["eth0"])
+    assert rules.link_sizes() == [1400]
