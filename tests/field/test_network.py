@@ -5,13 +5,15 @@ A host is refused with the name of what is in the way, before anything on it is 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.hosts.containers import Host, bare_host
-from tests.support.hosts.templates import QUICK
+from tests.support.hosts.templates import QUICK, Template
 from tests.support.operators import Operator
+from tests.support.visitor import visit
 
 VPN = """
 ip netns add vpn
@@ -99,3 +101,23 @@ def test_a_port_that_is_taken_is_named_before_the_bridge_is_there(
             operator.hubwright("plan", *there, code=3)
     finally:
         host.run("systemctl stop other-hub other-proxy loop 2>/dev/null || true")
+
+
+def test_a_hub_moves_to_other_ports_and_serves_there(operator: Operator, deployed: Template) -> None:
+    ports = {"hub_port": 18081, "proxy_api_port": 18001}
+    with deployed.host(f"{operator.hub['vm']['name']}-ports") as host:
+        there = ("-H", host.login(), "-i", str(operator.key), "--accept-new-host-key")
+        with operator.changed(**QUICK, network=ports):
+            operator.hubwright("apply", *there)
+            assert operator.hubwright("apply", *there).unchanged
+            for port in (8081, 8001):  # now they are free for others
+                host.run(f"systemd-run --quiet --unit=other-{port} python3 -m http.server {port}")
+            assert asyncio.run(visit(host.url, "print(6 * 7)"))["printed"].strip() == "42"
+            assert operator.hubwright("status", *there).out.splitlines()[0].endswith(": well")
+            server = host.run("docker ps --quiet --filter name=^hubwright-server-").split()[0]
+            words = "import os; print(os.environ['JUPYTERHUB_API_URL'])"
+            url = host.run(f'docker exec {server} python3 -c "{words}"').strip()
+            assert url == "http://172.30.0.1:18081/hub/api"
+        with operator.changed(**QUICK):
+            operator.hubwright("apply", *there, code=1).says("8081", "of other-8081.service", "hub_port")
+        assert asyncio.run(visit(host.url, "print(6 * 7)"))["printed"].strip() == "42"
