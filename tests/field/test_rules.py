@@ -85,7 +85,9 @@ def spoilt(host: Host, command: str, undo: str = "true") -> Iterator[None]:
     try:
         yield
     finally:
-        host.run(f"{undo}; systemctl start hubwright-fence-repair.timer; {REPAIR}")
+        # Docker starts these again by jobs of their own, which must not fall into the next test.
+        units = "hubwright-segments hubwright-fence hubwright-fence-repair.timer"
+        host.run(f"{undo}; systemctl start {units}; {REPAIR}")
 
 
 def repaired(host: Host) -> set[str]:
@@ -102,7 +104,7 @@ def test_a_notebook_reaches_the_world_and_no_other_bridge(host: Host) -> None:
 @pytest.mark.parametrize(
     "flush",
     [
-        "iptables -F FORWARD; iptables -P FORWARD DROP",
+        pytest.param("iptables -F FORWARD; iptables -P FORWARD DROP", marks=pytest.mark.full),
         "iptables -F FORWARD; iptables -P FORWARD DROP; iptables -A FORWARD -j REJECT",
         "iptables -F; iptables -X || true; iptables -P FORWARD DROP",
     ],
@@ -153,5 +155,5 @@ def test_firewalld_that_comes_later_and_is_loaded_again(host: Host) -> None:
             host.run(REPAIR)
         host.run(CHECK)
         assert reached(host) == {WORLD, REFUSED, API}
-        assert host.run("firewall-cmd --list-interfaces") == "\n"  # the default zone is as it was
+        assert host.run("firewall-cmd --zone=public --list-interfaces").strip() == ""
         host.wait_for_hub()
