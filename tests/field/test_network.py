@@ -119,5 +119,5 @@ def test_a_hub_moves_to_other_ports_and_serves_there(operator: Operator, deploye
             url = host.run(f'docker exec {server} python3 -c "{words}"').strip()
             assert url == "http://172.30.0.1:18081/hub/api"
         with operator.changed(**QUICK):
-            operator.hubwright("apply", *there, code=1).says("8081", "of other-8081.service", "hub_port")
+            operator.hubwright("apply", *there, code=1).says("of other-8081.service", "proxy_api_port")
         assert asyncio.run(visit(host.url, "print(6 * 7)"))["printed"].strip() == "42"
