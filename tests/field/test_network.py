@@ -103,6 +103,7 @@ def test_a_port_that_is_taken_is_named_before_the_bridge_is_there(
         host.run("systemctl stop other-hub other-proxy loop 2>/dev/null || true")
 
 
+@pytest.mark.full
 def test_a_hub_moves_to_other_ports_and_serves_there(operator: Operator, deployed: Template) -> None:
     ports = {"hub_port": 18081, "proxy_api_port": 18001}
     with deployed.host(f"{operator.hub['vm']['name']}-ports") as host:
