@@ -82,6 +82,28 @@ class Run:
 
     def apply(self) -> None:
         self._sweep()
+        if self._is_possible():
+            self._apply()
+        if self.is_complete:
+            self.state.tidy()
+        # A run without changes after a failed one writes a line, too: status reads the journal.
+        worth_a_line = self.changed or not self.is_complete or self.state.last_run_failed()
+        if worth_a_line and self.state.applied:  # else its folder does not exist, or is deleted now
+            self._write_journal()
+        self.state.end()
+
+    def _is_possible(self) -> bool:
+        """False when the host is not one for some resource, which is reported: then nothing is changed."""
+        for role in self.roles:
+            machine = LocalMachine(role.name, self.shared)
+            for resource in role.resources:
+                try:
+                    resource.check_possible(machine)
+                except Exception as error:
+                    self._fail(role.name, resource.id, error)
+        return not self.failed
+
+    def _apply(self) -> None:
         self._remove_obsolete([it for it in self._obsolete() if it[1].resource.get("goes_first")])
         served = phases.serving(self.state.applied)
         rest = phases.rests(self.roles) if served else {role.name: role.resources for role in self.roles}
@@ -97,13 +119,6 @@ class Run:
             self._remove_obsolete(self._obsolete())
         if served and self.roles and not self.is_complete and not self.channel.gone.is_set():
             self._look_after_failure(served, touched=prepared)
-        if self.is_complete:
-            self.state.tidy()
-        # A run without changes after a failed one writes a line, too: status reads the journal.
-        worth_a_line = self.changed or not self.is_complete or self.state.last_run_failed()
-        if worth_a_line and self.state.applied:  # else its folder does not exist, or is deleted now
-            self._write_journal()
-        self.state.end()
 
     def _sweep(self) -> None:
         """Delete what a killed run did not finish to write, wherever this run or an earlier one writes."""

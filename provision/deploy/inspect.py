@@ -17,7 +17,6 @@ from provision.report.reporter import Reporter
 from provision.settings import Settings, download_environment
 from provision.ssh import Access, Target, command
 from roles import SHIPPED, Roles, keeper, table
-from roles.shared import paths
 
 MAX_LOG_LINES = 100_000
 NO_PAGE = "no-page"  # a host's answer, which is no path
@@ -49,7 +48,7 @@ def status(
         "fresh": roles.fresh(settings),
         "answers": roles.answers(settings),
         "helpers": roles.containers(settings),
-        "hub": (keeper.NAME, settings.network.gateway, paths.HUB_PORT),
+        "hub": (keeper.NAME, settings.network.gateway, settings.network.hub_port),
         "index": download_environment.notebooks_index(settings),
     }
     words = ["python3", "-c", REPORT.read_text(encoding="utf-8"), json.dumps(question)]

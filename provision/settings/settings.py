@@ -25,7 +25,6 @@ from .users import Users
 from .values import is_address
 from .vm import Vm
 
-FIXED_PORTS = {"the proxy's own API": 8001, "the hub behind its proxy": 8081}  # see roles/shared/paths.py
 _PORTS = {"behind-proxy": 8000, "off": 80}  # the hub's own by tls.mode, unless hub.port is set
 
 
@@ -108,7 +107,12 @@ class Settings(Section):
     @model_validator(mode="after")
     def _ports_differ(self) -> Settings:
         """Refuse two programs of a hub on one TCP port."""
-        taken = {"hub.port": self.hub.port, "tls.redirect_port": self.redirect_port, **FIXED_PORTS}
+        taken = {
+            "hub.port": self.hub.port,
+            "tls.redirect_port": self.redirect_port,
+            "network.proxy_api_port": self.network.proxy_api_port,
+            "network.hub_port": self.network.hub_port,
+        }
         if self.monitoring.graphite:
             taken["monitoring.graphite_port"] = self.monitoring.graphite_port
             taken["monitoring.status_port"] = self.monitoring.status_port

@@ -323,6 +323,7 @@ StartPage = Annotated[str, AfterValidator(_start_page)]
 Variable = Annotated[str, AfterValidator(_variable)]
 Email = Annotated[str, AfterValidator(_email)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+UserPort = Annotated[int, Field(ge=1024, le=65535)]  # for programs without privileges
 PortPair = Annotated[str, AfterValidator(_port_pair)]
 Box = Annotated[str, Field(min_length=1), AfterValidator(_box)]
 Domain = Annotated[str, AfterValidator(_domain)]

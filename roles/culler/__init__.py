@@ -31,7 +31,7 @@ def steps(inputs: Inputs) -> list[Resource]:
     code = inputs.code("culler/counting_culler.py")
     unit = render(
         "culler/hubwright-culler.service.j2",
-        api=f"http://{inputs.settings.network.gateway}:{paths.HUB_PORT}/hub/api",
+        api=f"{inputs.settings.network.hub_url}/hub/api",
         timeout=server.idle_timeout,
         max_age=server.max_age,
         temporary=inputs.settings.auth.temporary,

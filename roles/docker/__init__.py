@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from provision.agent.resources import AptPackages, JsonKeys, Resource, Service
+from provision.agent.resources import AptPackages, File, JsonKeys, Resource, Service
 from roles.role import Role
-from roles.shared import mirrors
+from roles.shared import mirrors, paths
 from roles.shared.inputs import Inputs
 from roles.shared.render import render
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 LOG_MAX_SIZE = "10m"
 LOG_MAX_FILES = "3"
+SEGMENTS = "hubwright-segments"
+BUILDS = "docker0"  # the bridge that images are built on
 
 
 def steps(inputs: Inputs) -> list[Resource]:
@@ -54,7 +56,22 @@ def steps(inputs: Inputs) -> list[Resource]:
             # The last one holds the networks' addresses, chosen to be free where the engine started first.
             machine_specific=("/etc/docker/key.json", "/var/lib/docker/engine-id", "/var/lib/docker/network"),
         ),
+        # An engine that is not the distribution's may have been installed without them.
+        AptPackages("fence", ("iptables",), unless=("iptables-save", "iptables-restore")),
+        *_segments(inputs),
     ]
 
 
-ROLE = Role("docker", "the container engine", steps, ("base",), units=lambda _: ("docker",))
+def programs(inputs: Inputs) -> list[File]:
+    """Those of this role, which the fence's program uses, too."""
+    return inputs.code("system/segments.py", "system/rules.py")
+
+
+def _segments(inputs: Inputs) -> list[Resource]:
+    """Before the first image is built: a build downloads, too."""
+    program, library = programs(inputs)
+    unit = render(f"docker/{SEGMENTS}.service.j2", program=program.path, bridges=(paths.BRIDGE, BUILDS))
+    return [program, library, Service(SEGMENTS, unit, watches=(program.id, library.id), noticed=False)]
+
+
+ROLE = Role("docker", "the container engine", steps, ("base",), units=lambda _: ("docker", SEGMENTS))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from provision.agent.resources import AptPackages, DockerNetwork, Resource, Service, Timer
+from provision.agent.resources import DockerNetwork, KeptOpen, Resource, Service, Timer
+from roles import docker
 from roles.role import Role
 from roles.shared import paths
 from roles.shared.inputs import Inputs
@@ -19,25 +20,25 @@ def network(inputs: Inputs) -> DockerNetwork:
 
 
 def steps(inputs: Inputs) -> list[Resource]:
-    program, library = inputs.code("system/fence.py", "system/foreign_chains.py")
+    program, *libraries = inputs.code("system/fence.py", "system/foreign_chains.py", "system/firewalld.py")
     s = inputs.settings.network
     arguments = [
         f"--bridge={paths.BRIDGE}",
         f"--subnet={s.subnet}",
         f"--gateway={s.gateway}",
-        f"--hub-port={paths.HUB_PORT}",
+        f"--hub-port={s.hub_port}",
         *(f"--port={port}" for port in inputs.settings.public_ports),
         *(f"--blocked={range_}" for range_ in s.blocked),
     ]
     unit = render(f"fence/{UNIT}.service.j2", program=program.path, arguments=arguments)
+    watches = tuple(each.id for each in (program, *libraries, *docker.programs(inputs)))
     repair = render(f"fence/{REPAIR}.service.j2", program=program.path, unit=UNIT)
     return [
-        # An engine that is not the distribution's may have been installed without them.
-        AptPackages("fence", ("iptables",), unless=("iptables-save", "iptables-restore")),
         program,
-        library,
+        *libraries,
+        KeptOpen(UNIT, paths.BRIDGE),
         # Listed before the network: the fence is there before it, and still there while it is removed.
-        Service(UNIT, unit, watches=(program.id, library.id), still_there=(program.path, "check")),
+        Service(UNIT, unit, watches=watches, still_there=(program.path, "check")),
         network(inputs),
         Timer(REPAIR, render(f"fence/{REPAIR}.timer.j2"), repair),
     ]

@@ -53,8 +53,8 @@ def hub_json(inputs: Inputs) -> str:
         "announcement": s.hub.announcement,
         "templates": paths.TEMPLATES,
         "gateway": s.network.gateway,
-        "hub_port": paths.HUB_PORT,
-        "proxy_api": f"http://127.0.0.1:{paths.PROXY_API_PORT}",
+        "hub_port": s.network.hub_port,
+        "proxy_api": s.network.proxy_api_url,
         "state": paths.STATE,
         "network": paths.NETWORK,
         "image": notebook_image.image(inputs).tag,
@@ -117,6 +117,7 @@ def steps(inputs: Inputs) -> list[Resource]:
     programs = (*CODE, *_authenticator(inputs.settings))
     code = [*inputs.code(*programs), *inputs.pages("hub", *PAGES)]
     tokens = [caller.token for caller in inputs.callers]
+    network = inputs.settings.network
     front_door = (proxy.service(inputs), proxy.program(inputs))
     own = own_config(inputs)
     watched = (
@@ -146,14 +147,14 @@ def steps(inputs: Inputs) -> list[Resource]:
             # Through the proxy: the hub listens before it has told the proxy its route.
             ready=f"{inputs.settings.own_door}/hub/health",
             ready_below=400,
-            ports=(("tcp", inputs.settings.network.gateway, paths.HUB_PORT, ""),),
+            ports=(("tcp", network.gateway, network.hub_port, "[network] hub_port"),),
         ),
-        ReachableFromContainer(keeper.NAME, inputs.settings.network.gateway, paths.HUB_PORT, "the hub's API"),
+        ReachableFromContainer(keeper.NAME, network.gateway, network.hub_port, "the hub's API"),
     ]
 
 
-def doors(settings: Settings) -> tuple[Door, ...]:  # noqa: ARG001 - Role.doors takes settings
-    return (Door(paths.HUB_PORT, "notebooks"),)
+def doors(settings: Settings) -> tuple[Door, ...]:
+    return (Door(settings.network.hub_port, "notebooks", key="network.hub_port"),)
 
 
 ROLE = Role(

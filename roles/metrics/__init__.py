@@ -22,7 +22,7 @@ def steps(inputs: Inputs) -> list[Resource]:
     code = inputs.code("metrics/hub_metrics.py", "metrics/host_measures.py", "metrics/measures.py")
     unit = render(
         "metrics/hubwright-metrics.service.j2",
-        hub=f"http://{inputs.settings.network.gateway}:{paths.HUB_PORT}",
+        hub=inputs.settings.network.hub_url,
         graphite=graphite.url(inputs.settings),
         monitoring=inputs.settings.monitoring,
         token_file=TOKEN.path,

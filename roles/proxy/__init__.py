@@ -12,7 +12,10 @@ from roles.shared.render import render
 
 TOKEN = GeneratedSecret(f"{paths.SECRETS}/proxy.env", "CONFIGPROXY_AUTH_TOKEN")
 
-API = f"http://127.0.0.1:{paths.PROXY_API_PORT}/"
+
+def api(settings: Settings) -> str:
+    """The address at which the proxy's API answers on the host."""
+    return f"{settings.network.proxy_api_url}/"
 
 
 def program(inputs: Inputs) -> File:
@@ -30,15 +33,16 @@ def service(inputs: Inputs) -> Service:
         scheme=s.tls.scheme,
         certificate=certificate.certificate(inputs),
         hsts=s.tls.hsts,
-        gateway=s.network.gateway,
+        api_port=s.network.proxy_api_port,
+        hub=s.network.hub_url,
         token_file=TOKEN.path,
     )
     return Service(
         certificate.PROXY,
         unit,
         watches=(TOKEN.id, program(inputs).id, python.environment(inputs).id),
-        ready=API,
-        ports=(("tcp", "127.0.0.1", paths.PROXY_API_PORT, ""),),
+        ready=api(s),
+        ports=(("tcp", "127.0.0.1", s.network.proxy_api_port, "[network] proxy_api_port"),),
     )
 
 
@@ -53,7 +57,10 @@ def steps(inputs: Inputs) -> list[Resource]:
 
 
 def doors(settings: Settings) -> tuple[Door, ...]:
-    return (Door(settings.hub.port, "visitors", key="hub.port"), Door(paths.PROXY_API_PORT, "host"))
+    return (
+        Door(settings.hub.port, "visitors", key="hub.port"),
+        Door(settings.network.proxy_api_port, "host", key="network.proxy_api_port"),
+    )
 
 
 ROLE = Role(
@@ -64,5 +71,5 @@ ROLE = Role(
     units=lambda _: (certificate.PROXY,),
     doors=doors,
     secrets=(TOKEN.path,),
-    answers=lambda _: {certificate.PROXY: API},
+    answers=lambda settings: {certificate.PROXY: api(settings)},
 )

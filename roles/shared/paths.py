@@ -26,9 +26,6 @@ PROXY_USER = "jupyterhub-proxy"
 NETWORK = "hubwright"
 BRIDGE = "hubwright0"
 
-HUB_PORT = 8081  # on the network's gateway: for notebook servers, the proxy and services
-PROXY_API_PORT = 8001  # on loopback
-
 # Shares of a busy processor, beside 100 for every other service and every visitor's server: CPUWeight= of
 # systemd.resource-control(5). The proxy and the hub go first, measuring and tidying up come last.
 CPU_VISITORS = 400

@@ -4,9 +4,11 @@
     fence.py check      end with 1 when rules are not as `up` left them
     fence.py stop       remove them, unless they are still needed
 
-The rules stand in two chains of iptables. They close, and let pass only what a hub needs: its API from
-its own bridge, and answers to connections that the host opened there. Other traffic goes on to other
-programs' rules. One transaction of iptables-restore changes all of them, so that no moment is without.
+Two chains of iptables close, and let pass only what a hub needs: its API from its own bridge, and answers to
+connections that the host opened there. Other traffic goes on to other programs' rules. Two more keep open
+what a notebook has outside, where a firewall drops all that it does not know: answers to its connections,
+and, last before such a rule, its way to the devices that lead out of this host. One transaction of
+iptables-restore changes all of them, so that no moment is without.
 One more rule, in table nat, lets notebooks' packets leave with the host's address. Docker has the same, but
 does not miss it when it was flushed. Standard library only.
 """
@@ -14,19 +16,19 @@ does not miss it when it was flushed. Standard library only.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import firewalld
 import foreign_chains
+import rules
+import segments
 
-INWARD, OUTWARD = "HUBWRIGHT-IN", "HUBWRIGHT-OUT"
+INWARD, OUTWARD, ANSWERS, BEYOND = "HUBWRIGHT-IN", "HUBWRIGHT-OUT", "HUBWRIGHT-ANSWERS", "HUBWRIGHT-BEYOND"
+OURS = (INWARD, OUTWARD, ANSWERS, BEYOND)
 # Docker keeps the rules in this chain: docs.docker.com/engine/network/packet-filtering-firewalls/
 DOCKER_USER = "DOCKER-USER"
-# How iptables-save prints the comment that tells our rule of table nat from Docker's.
-MARK = "-m comment --comment hubwright"
 # RFC 3927; clouds keep their metadata there, an instance's credentials among them.
 LINK_LOCAL = "169.254.0.0/16"
 DNS = ("-p udp --dport 53", "-p tcp --dport 53")
@@ -34,13 +36,14 @@ DNS = ("-p udp --dport 53", "-p tcp --dport 53")
 UNIT, DOCKER = "hubwright-fence.service", "docker.service"
 RECORD = Path("/run/hubwright-fence/rules")
 REPAIRED = "; hubwright-fence-repair.timer corrects that within 15 s"
-LOCK_TIMEOUT = 30  # seconds for another program that changes rules
-PLACES = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 @dataclass(frozen=True)
 class Fence:
-    """`ports`: of the host, open to notebooks. `blocked`: ranges beyond the host that are not."""
+    """`ports`: of the host, open to notebooks. `blocked`: ranges beyond the host that are not.
+
+    `uplinks`: devices that lead out of this host.
+    """
 
     bridge: str
     subnet: str
@@ -48,6 +51,7 @@ class Fence:
     hub_port: int
     ports: tuple[int, ...] = ()
     blocked: tuple[str, ...] = ()
+    uplinks: tuple[str, ...] = ()
 
     def rules(self) -> list[str]:
         hub = f"-d {self.gateway}/32 -p tcp --dport {self.hub_port}"
@@ -68,24 +72,28 @@ class Fence:
             *(f"{dns} -j RETURN" for dns in DNS),
             *(f"-d {range_} -j REJECT" for range_ in (LINK_LOCAL, *self.blocked)),
         ]
-        return [f"-A {INWARD} {rule}" for rule in inward] + [f"-A {OUTWARD} {rule}" for rule in outward]
+        chains = {
+            INWARD: inward,
+            OUTWARD: outward,
+            ANSWERS: ["-m conntrack --ctstate RELATED,ESTABLISHED --ctdir REPLY -j ACCEPT"],
+            BEYOND: [f"-o {uplink} -j ACCEPT" for uplink in self.uplinks],
+        }
+        return [f"-A {chain} {rule}" for chain, rules in chains.items() for rule in rules]
 
     def masquerade(self) -> str:
-        return f"-A POSTROUTING -s {self.subnet} ! -o {self.bridge} {MARK} -j MASQUERADE"
+        return f"-A POSTROUTING -s {self.subnet} ! -o {self.bridge} {rules.MARK} -j MASQUERADE"
 
 
 def ours(saved: str) -> list[str]:
     """The rules of our chains and those that lead there, from what iptables-save prints."""
     return [
-        line
-        for line in saved.splitlines()
-        if line.startswith("-A ") and {INWARD, OUTWARD}.intersection(line.split())
+        line for line in saved.splitlines() if line.startswith("-A ") and set(OURS).intersection(line.split())
     ]
 
 
 def masquerades(saved: str) -> list[str]:
     """Our rules of table nat, from what iptables-save prints."""
-    return [line for line in saved.splitlines() if line.startswith("-A POSTROUTING ") and f" {MARK} " in line]
+    return rules.marked(saved, "POSTROUTING")
 
 
 def chains(saved: str) -> set[str]:
@@ -95,26 +103,43 @@ def chains(saved: str) -> set[str]:
 def to_put_up(fence: Fence, saved: str) -> str:
     """Input for iptables-restore --noflush: the fence's rules in place of those of an earlier fence."""
     # Naming a chain empties it, which must not happen to Docker's.
-    named = [INWARD, OUTWARD, *({DOCKER_USER} - chains(saved))]
-    return _transaction(
+    named = [*OURS, *({DOCKER_USER} - chains(saved))]
+    return rules.transaction(
         "filter",
         *(f":{chain} - [0:0]" for chain in named),
         *_without_jumps(saved),
         *fence.rules(),
+        _way_beyond(fence, saved),
         f"-I INPUT 1 -j {INWARD}",
         # Docker leads to its users' chain when it makes networks; 20.10 not when it starts beside containers
         # that run, should all rules have been flushed.
-        f"-I FORWARD 1 -i {fence.bridge} -j {OUTWARD}",
-        f"-I {DOCKER_USER} 1 -i {fence.bridge} -j {OUTWARD}",
+        *(f"-I {chain} 1 -o {fence.bridge} -j {ANSWERS}" for chain in ("FORWARD", DOCKER_USER)),
+        *(f"-I {chain} 1 -i {fence.bridge} -j {OUTWARD}" for chain in ("FORWARD", DOCKER_USER)),
+    )
+
+
+def _way_beyond(fence: Fence, saved: str) -> str:
+    """A jump before the rule that no packet passes; at the end without one: FORWARD's policy may drop."""
+    mine = ours(saved)
+    place = rules.closing("\n".join(line for line in saved.splitlines() if line not in mine), "FORWARD")
+    jump = f"-i {fence.bridge} -j {BEYOND}"
+    return f"-I {place[0]} {place[1] + 1} {jump}" if place else f"-A FORWARD {jump}"
+
+
+def is_closed(saved: str) -> bool:
+    """True if a rule that no packet passes came to stand before our jump."""
+    place = rules.closing(saved, "FORWARD")
+    return place is not None and not any(
+        rule.endswith(f" -j {BEYOND}") for rule in rules.of_chain(saved, place[0])[: place[1]]
     )
 
 
 def to_take_away(saved: str) -> str:
     """Input for iptables-restore --noflush that removes the rules; empty when there are none."""
-    there = sorted({INWARD, OUTWARD} & chains(saved))
+    there = sorted(set(OURS) & chains(saved))
     if not there:
         return ""
-    return _transaction(
+    return rules.transaction(
         "filter",
         *_without_jumps(saved),
         *(f"-F {chain}" for chain in there),
@@ -124,25 +149,17 @@ def to_take_away(saved: str) -> str:
 
 def nat_to_put_up(fence: Fence, saved: str) -> str:
     """Input for iptables-restore --noflush: our rule of table nat in place of an earlier one."""
-    return _transaction("nat", *_deletions(masquerades(saved)), fence.masquerade())
+    return rules.transaction("nat", *rules.deletions(masquerades(saved)), fence.masquerade())
 
 
 def nat_to_take_away(saved: str) -> str:
     """Input for iptables-restore --noflush that removes our rule of table nat; empty when there is none."""
     there = masquerades(saved)
-    return _transaction("nat", *_deletions(there)) if there else ""
+    return rules.transaction("nat", *rules.deletions(there)) if there else ""
 
 
 def _without_jumps(saved: str) -> list[str]:
-    return _deletions([rule for rule in ours(saved) if rule.split()[1] not in (INWARD, OUTWARD)])
-
-
-def _deletions(rules: list[str]) -> list[str]:
-    return [f"-D {rule.removeprefix('-A ')}" for rule in rules]
-
-
-def _transaction(table: str, *lines: str) -> str:
-    return "\n".join([f"*{table}", *lines, "COMMIT", ""])
+    return rules.deletions([rule for rule in ours(saved) if rule.split()[1] not in OURS])
 
 
 def stays(jobs: str) -> bool:
@@ -155,11 +172,15 @@ def stays(jobs: str) -> bool:
 
 
 def put_up(fence: Fence) -> None:
-    _restore(to_put_up(fence, _saved("filter")) + nat_to_put_up(fence, _saved("nat")))
+    rules.restore(to_put_up(fence, rules.saved("filter")) + nat_to_put_up(fence, rules.saved("nat")))
     foreign_chains.change(
-        foreign_chains.to_open(foreign_chains.present(), fence.bridge, fence.gateway, fence.hub_port)
+        foreign_chains.to_open(
+            foreign_chains.present(), fence.bridge, fence.gateway, fence.hub_port, fence.uplinks
+        )
     )
-    standing = [*ours(_saved("filter")), *masquerades(_saved("nat"))]
+    firewalld.open_for(fence.bridge)
+    segments.put_back()
+    standing = [*ours(rules.saved("filter")), *masquerades(rules.saved("nat"))]
     RECORD.write_text("\n".join(standing), encoding="utf-8")
 
 
@@ -167,41 +188,40 @@ def check() -> str:
     """The fault of the rules, or nothing."""
     if not RECORD.exists():
         return "notebooks are not kept apart: the fence is not up"
-    recorded = RECORD.read_text(encoding="utf-8")
-    if ours(_saved("filter")) != ours(recorded):
+    recorded, saved = RECORD.read_text(encoding="utf-8"), rules.saved("filter")
+    if ours(saved) != ours(recorded):
         return "the firewall rules that keep notebooks apart are missing or changed"
-    if masquerades(_saved("nat")) != masquerades(recorded):
+    if is_closed(saved) or set(rules.uplinks(_bridge(recorded))) - _uplinks(recorded):
+        return "notebooks reach nothing outside: a firewall drops what they send"
+    if masquerades(rules.saved("nat")) != masquerades(recorded):
         return (
             "notebooks reach nothing outside: the rule that gives their packets the host's address is missing"
         )
     if foreign_chains.without_door(foreign_chains.present()):
-        return "a firewall that was loaded keeps notebooks from the hub"
-    return ""
+        return "a firewall that was loaded keeps notebooks from the hub or from the world"
+    if firewalld.is_closed(_bridge(recorded)):
+        return "firewalld was started or loaded again, and keeps notebooks from the hub and from the world"
+    return segments.check()
+
+
+def _bridge(recorded: str) -> str:
+    [rule] = [rule for rule in rules.of_chain(recorded, "FORWARD") if rule.endswith(f" -j {OUTWARD}")]
+    return rule.split()[3]
+
+
+def _uplinks(recorded: str) -> set[str]:
+    return {rule.split()[3] for rule in rules.of_chain(recorded, BEYOND)}
 
 
 def stop() -> None:
-    if stays(_run("systemctl", "list-jobs", "--no-legend", "--plain", UNIT, DOCKER)):
+    # Docker starts with a zone of its own, and fails where the bridge is in another.
+    firewalld.close_for(_bridge(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else "")
+    if stays(rules.run("systemctl", "list-jobs", "--no-legend", "--plain", UNIT, DOCKER)):
         sys.stderr.write("notebooks may be running meanwhile: the rules stay\n")
         return
     foreign_chains.change(foreign_chains.to_close(foreign_chains.present()))
-    if text := to_take_away(_saved("filter")) + nat_to_take_away(_saved("nat")):
-        _restore(text)
-
-
-def _saved(table: str) -> str:
-    return _run("iptables-save", "--table", table)
-
-
-def _restore(text: str) -> None:
-    _run("iptables-restore", "--noflush", f"--wait={LOCK_TIMEOUT}", text=text)
-
-
-def _run(*argv: str, text: str = "") -> str:
-    around = {**os.environ, "PATH": f"{PLACES}:{os.environ.get('PATH', '/usr/bin:/bin')}"}
-    done = subprocess.run(argv, input=text, env=around, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{' '.join(argv)}: exit code {done.returncode}\n{text}")
-    return done.stdout
+    if text := to_take_away(rules.saved("filter")) + nat_to_take_away(rules.saved("nat")):
+        rules.restore(text)
 
 
 def _arguments() -> argparse.Namespace:
@@ -221,7 +241,9 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     a = _arguments()
     if a.verb == "up":
-        put_up(Fence(a.bridge, a.subnet, a.gateway, a.hub_port, tuple(a.port), tuple(a.blocked)))
+        ports, blocked = tuple(a.port), tuple(a.blocked)
+        uplinks = tuple(rules.uplinks(a.bridge))
+        put_up(Fence(a.bridge, a.subnet, a.gateway, a.hub_port, ports, blocked, uplinks))
     elif a.verb == "stop":
         stop()
     elif wrong := check():

@@ -160,7 +160,7 @@ def browsed(settings: Settings) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def hub_api(settings: Settings) -> str:
-    return f"http://{settings.network.gateway}:8081/hub/api"
+    return f"{settings.network.hub_url}/hub/api"
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from provision.settings import Settings
 from tests.verify.conftest import Probes, Visitor
 
 METADATA = "169.254.169.254:80"
-HUB_API, DNS = 8081, 53
+DNS = 53
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_container_reaches_the_hub_and_nothing_else_of_the_host(
     """The ports tried are those that the host itself reaches, of any program."""
     targets = [f"{address}:{port}" for port in probes.on_host("listening") for address in addresses]
     there = set(probes.on_host("reach", *targets))
-    api = f"{settings.network.gateway}:{HUB_API}"
+    api = f"{settings.network.gateway}:{settings.network.hub_port}"
     doors = {target for target in there if int(target.rpartition(":")[2]) in settings.public_ports}
     names = {target for target in there if target.endswith(f":{DNS}")}
     others = there - doors - names - {api}

@@ -8,14 +8,13 @@ from testinfra.host import Host
 from provision.settings import Settings
 from tests.verify.conftest import Probes, Visitor
 
-HUB_PORT = 8081
 TOKEN = "/etc/jupyterhub/secrets/metrics.env"
 AT_ONCE, IN_TIME = 10.0, 45.0  # seconds
 LEAST = 16384  # open files of the hub; systemd's default is 1024
 
 
 def test_hub_hangs_up_on_who_dawdles(probes: Probes, visitor: Visitor, settings: Settings) -> None:
-    target = f"{settings.network.gateway}:{HUB_PORT}"
+    target = f"{settings.network.gateway}:{settings.network.hub_port}"
     heads = [f"POST /hub/login HTTP/1.1\r\nContent-Length: {length}" for length in (50_000_000, 100)]
     large, small = probes.in_container(visitor.id, "dawdle", target, IN_TIME, *heads)
     assert large is not None
@@ -46,7 +45,7 @@ def test_hub_counts_no_method_that_somebody_has_made_up(
 ) -> None:
     if not settings.monitoring.graphite:
         pytest.skip("the settings want no metrics, and no token that reads them")
-    target = f"{settings.network.gateway}:{HUB_PORT}"
+    target = f"{settings.network.gateway}:{settings.network.hub_port}"
     heads = [f"{method} /hub/health HTTP/1.1\r\nConnection: close" for method in ("GET", "VERIFY")]
     probes.in_container(visitor.id, "dawdle", target, IN_TIME, *heads)
     [[status, metrics]] = probes.on_host("call", hub_api.removesuffix("/api"), TOKEN, "GET /metrics")

@@ -11,7 +11,7 @@ from provision.settings import Settings
 from roles import table
 from tests.verify.conftest import Probes, Visitor
 
-HUB_API, DOCKER_API = 8081, 2375
+DOCKER_API = 2375
 EVERYWHERE = ("0.0.0.0", "::")
 
 
@@ -36,7 +36,7 @@ def addresses(host: Host, settings: Settings) -> list[str]:
 def reached(probes: Probes, addresses: list[str], settings: Settings) -> set[str]:
     """address:port of everything that answers on the host itself."""
     doors = {door.port for door in table(settings).doors(settings) if door.protocol == "tcp"}
-    ports = {settings.hub.port, HUB_API, DOCKER_API, DOCKER_API + 1, *doors}
+    ports = {settings.hub.port, DOCKER_API, DOCKER_API + 1, *doors}
     targets = [f"{address}:{port}" for address in addresses for port in ports]
     return set(probes.on_host("reach", *targets))
 
@@ -58,7 +58,7 @@ def test_front_door_is_open_where_it_should_be(
 
 
 def test_hub_api_is_open_to_containers_only(reached: set[str], settings: Settings) -> None:
-    assert _at(reached, HUB_API) == {settings.network.gateway}
+    assert _at(reached, settings.network.hub_port) == {settings.network.gateway}
 
 
 def test_what_serves_the_host_alone_is_open_on_loopback_only(reached: set[str], settings: Settings) -> None:
@@ -76,6 +76,7 @@ def test_container_reaches_the_hub_api_and_no_other(
     probes: Probes, visitor: Visitor, addresses: list[str], settings: Settings
 ) -> None:
     closed = {door.port for door in table(settings).doors(settings) if door.open_to == "host"}
-    targets = [f"{address}:{port}" for address in addresses for port in (HUB_API, DOCKER_API, *closed)]
+    api = settings.network.hub_port
+    targets = [f"{address}:{port}" for address in addresses for port in (api, DOCKER_API, *closed)]
     reached = probes.in_container(visitor.id, "reach", *targets)
-    assert reached == [f"{settings.network.gateway}:{HUB_API}"]
+    assert reached == [f"{settings.network.gateway}:{api}"]

@@ -14,6 +14,7 @@ from .certificates.trusted import TrustedCertificate
 from .docker import DockerImage, DockerNetwork, DockerVolume, ServableImage
 from .files.file import Directory, File, GeneratedSecret
 from .files.json_keys import JsonKeys
+from .network.firewalls import KeptOpen
 from .network.names import ResolvableName
 from .network.ports import FreePort
 from .network.reach import ReachableFromContainer
@@ -38,6 +39,7 @@ KINDS: dict[str, type[Resource]] = {
         GeneratedSecret,
         JsonKeys,
         KeptCertificate,
+        KeptOpen,
         PythonEnv,
         ReachableFromContainer,
         ResolvableName,
@@ -73,6 +75,7 @@ __all__ = [
     "GeneratedSecret",
     "JsonKeys",
     "KeptCertificate",
+    "KeptOpen",
     "Machine",
     "Problem",
     "PythonEnv",

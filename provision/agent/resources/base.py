@@ -119,6 +119,12 @@ class Resource(ABC):
     def id(self) -> str:
         """The name in all runs: a resource is removed when its id is no longer in the manifest."""
 
+    def check_possible(self, machine: Machine) -> None:  # noqa: B027 - most kinds can be made everywhere
+        """Raise Problem when this host is not one where `apply` can or may work. Reads only.
+
+        An apply asks all resources before its first change, and makes none when one raises.
+        """
+
     @abstractmethod
     def check(self, machine: Machine) -> Change | None: ...
 

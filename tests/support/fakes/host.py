@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import io
+import json
 import os
 import pwd
 import re
@@ -25,7 +26,7 @@ from provision.agent.resources import CommandFailed
 from provision.agent.resources.apt import packages, sources
 from provision.agent.resources.certificates import trusted as certificates
 from provision.agent.resources.files import file as files
-from provision.agent.resources.network import names, ports, reach
+from provision.agent.resources.network import firewalls, names, ports, ranges, reach
 from provision.agent.resources.python import conda
 from provision.agent.resources.systemd import leftovers
 from provision.agent.resources.systemd import service as systemd
@@ -70,6 +71,7 @@ class Host(Systemd, Docker):
     installed: set[str] = field(default_factory=lambda: {"base-files", "ca-certificates"})
     half_installed: set[str] = field(default_factory=set)
     taken_ports: set[int] = field(default_factory=set)
+    routes: list[dict[str, str]] = field(default_factory=list)  # as `ip -json route` prints them
     unreachable: str = ""  # the reason why containers do not reach the hub
     answering: bool = True
     commands: list[list[str]] = field(default_factory=list)
@@ -112,6 +114,10 @@ class Host(Systemd, Docker):
         replace(certificates, "BUNDLE", self.path("/etc/ssl/certs/ca-certificates.crt"))
         replace(names, "look_up", lambda _: None)
         replace(ports, "TABLES", self.path("/proc/net"))
+        replace(ranges, "PROCESSES", self.path("/proc"))
+        replace(ranges, "MAIN_TABLE", self.path("/proc/net/route"))
+        replace(ranges, "RESOLVERS", ())
+        replace(firewalls, "UFW", self.path("/etc/ufw/ufw.conf"))
         replace(reach, "try_from", lambda *_: self.unreachable)
         replace(packages, "LISTS", self.path("/var/lib/apt/lists"))
         replace(packages, "LOCKS", ())
@@ -242,6 +248,9 @@ class Host(Systemd, Docker):
         self._write(f"{words[2]}/bin/conda")
         Path(f"{words[2]}/bin/conda").chmod(0o755)
         return self._write(f"{words[2]}/envs/.conda_envs_dir_test")
+
+    def _ip(self, *_: str) -> str:
+        return json.dumps(self.routes)
 
     def _journalctl(self, *_: str) -> str:
         return "last words of the unit\n"

@@ -34,6 +34,10 @@ class Thing(Resource):
     def id(self) -> str:
         return f"thing:{self.name}"
 
+    def check_possible(self, machine: Machine) -> None:  # noqa: ARG002
+        if self.behaviour == "impossible":
+            raise Problem(f"{self.name} cannot be here", "choose another place")
+
     def check(self, machine: Machine) -> Change | None:  # noqa: ARG002
         if self.behaviour == "cannot tell":
             return Change(f"make {self.name}", unknown=True)

@@ -86,6 +86,10 @@ def fence() -> list[str]:
     return own + [line for line in ask("iptables-save", "-t", "nat") if "--comment hubwright" in line]
 
 
+def segments() -> list[str]:
+    return [line for line in ask("iptables-save", "-t", "mangle") if "--comment hubwright" in line]
+
+
 def managed() -> dict[str, object]:
     properties = "--property=Id,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic,MainPID,NRestarts"
     return {
@@ -100,6 +104,7 @@ def managed() -> dict[str, object]:
         "networks": ask("docker", "network", "ls", "--no-trunc", "--quiet"),
         "packages": ask("dpkg-query", "--show"),
         "fence": fence(),
+        "segments": segments(),
     }
 
 
@@ -118,6 +123,7 @@ def host() -> dict[str, object]:
         ),
         "links": sorted(re.split("[ @]", line)[0] for line in ask("ip", "-brief", "link")),
         "fence": fence(),
+        "segments": segments(),
     }
 
 

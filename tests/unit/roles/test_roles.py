@@ -24,7 +24,6 @@ from provision.agent.resources import (
     from_json,
 )
 from provision.settings import Settings
-from provision.settings.settings import FIXED_PORTS
 from roles.shared.inputs import ImageSource
 from tests.support.described import DESCRIPTIONS, every, resources
 from tests.support.fakes.host import inputs
@@ -124,12 +123,25 @@ def test_a_role_says_itself_where_its_units_answer(described: Settings) -> None:
         assert role.answers(described) == ({} if role.name == "hub" else ready), role.name
 
 
-def test_the_settings_know_every_port_that_no_key_chooses(described: Settings) -> None:
+def test_every_port_has_a_key_that_the_settings_compare(described: Settings) -> None:
     """They refuse two uses of one port, and cannot ask the roles: those stand above them."""
-    doors = roles.SHIPPED.doors(described)
-    assert {door.port for door in doors if not door.key} == set(FIXED_PORTS.values())
-    keys = {door.key for door in doors if door.key and door.protocol == "tcp"}
-    assert keys <= {"hub.port", "tls.redirect_port", "monitoring.graphite_port", "monitoring.status_port"}
+    keys = {door.key for door in roles.SHIPPED.doors(described) if door.protocol == "tcp"}
+    monitoring = {"monitoring.graphite_port", "monitoring.status_port"}
+    network = {"network.hub_port", "network.proxy_api_port"}
+    assert keys <= {"hub.port", "tls.redirect_port", *network, *monitoring}
+
+
+def test_ports_of_the_network_move_with_all_who_use_them(hub: Callable[..., Settings]) -> None:
+    settings = hub("[network]\nsubnet = '10.9.0.0/20'\nhub_port = 18081\nproxy_api_port = 18001")
+    units = {step.name: step for step in every(settings) if isinstance(step, Service)}
+    assert "--hub-port=18081" in units["hubwright-fence"].unit
+    assert "--api-port=18001" in units["jupyterhub-proxy"].unit
+    assert units["jupyterhub-proxy"].ready == "http://127.0.0.1:18001/"
+    assert "http://10.9.0.1:18081/hub/error" in units["jupyterhub-proxy"].unit
+    assert not [name for name, unit in units.items() if re.search(r"\b(8001|8081)\b", unit.unit)]
+    for name in ("hubwright-culler", "hubwright-metrics"):
+        assert "http://10.9.0.1:18081" in units[name].unit
+    assert roles.SHIPPED.answers(settings)["jupyterhub-proxy"] == "http://127.0.0.1:18001/"
 
 
 def test_a_role_says_itself_what_is_secret(described: Settings) -> None:

@@ -70,6 +70,7 @@ class AptPackages(Resource):
                 _update(machine)
                 self._install(machine)
         machine.invalidate("dpkg")
+        machine.invalidate("systemd")  # packages bring units
 
     def remove(self, machine: Machine) -> str | None:
         ours = machine.claims(self).get("installed", [])
@@ -82,6 +83,7 @@ class AptPackages(Resource):
                 machine.run(["dpkg", "--configure", "-a"], env=APT_ENVIRONMENT, watch=True)
                 machine.run(["apt-get", "purge", "-qy", *sorted(present)], env=APT_ENVIRONMENT, watch=True)
             machine.invalidate("dpkg")
+        machine.invalidate("systemd")  # packages bring units
         for path in machine.claims(self).get("data", []):
             if os.path.isdir(path):
                 shutil.rmtree(path, ignore_errors=True)

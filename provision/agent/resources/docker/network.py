@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import json
 import shutil
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 from ..base import Change, CommandFailed, Machine, Problem, Resource
+from ..network import ranges
 from .engine import ask, unless_unknown
 
 TRIAL, TRIAL_BRIDGE = "hubwright.trial", "hubwright-try"  # a bridge's name has 15 letters at most
@@ -32,7 +33,29 @@ class DockerNetwork(Resource):
     def id(self) -> str:
         return f"docker-network:{self.name}"
 
+    def check_possible(self, machine: Machine) -> None:
+        found = unless_unknown(lambda: networks(machine, self.name))
+        if found is None or found.get(self.name) != self._wanted:
+            self._require_free_range(machine)
+
+    def _require_free_range(self, machine: Machine) -> None:
+        """Raise Problem when the range hides addresses that this host reaches in another way."""
+        others = unless_unknown(lambda: _all_ranges(machine)) or []
+        ours = (self.name, TRIAL)  # the latter of a killed run
+        own = {self.bridge, *(bridge for name, bridge, _ in others if name in ours)}
+        routes = [use for use in ranges.uses(machine) if use.device not in own]
+        engines = [
+            ranges.Use(IPv4Network(range_), f"Docker's network {name}")
+            for name, _, range_ in others
+            if name not in ours
+        ]
+        there = shutil.which("dockerd") or shutil.which("docker")
+        ranges.require_free(
+            self.subnet, [*engines, *routes, *([] if there else ranges.of_an_engine_to_come(routes))]
+        )
+
     def check(self, machine: Machine) -> Change | None:
+        self.check_possible(machine)
         found = unless_unknown(lambda: networks(machine, self.name))
         if found is None:
             return Change(f"create the Docker network {self.name}", unknown=True)
@@ -153,7 +176,7 @@ def _remove_trial(machine: Machine) -> None:
 
 def _overlap(one: str, other: str) -> bool:
     try:
-        return ipaddress.ip_network(one).overlaps(ipaddress.ip_network(other))
+        return ip_network(one).overlaps(ip_network(other))
     except (TypeError, ValueError):  # of two families, or none at all
         return False
 
@@ -170,6 +193,26 @@ def _read_networks(machine: Machine, name: str) -> dict[str, tuple[str, str, str
     present = set(ask(machine, ["docker", "network", "ls", "--format", "{{.Name}}"]).split())
     wanted = [name for name in names if name in present]
     return parse_networks(ask(machine, ["docker", "network", "inspect", *wanted])) if wanted else {}
+
+
+def _all_ranges(machine: Machine) -> list[tuple[str, str, str]]:
+    """See `parse_ranges`; nothing without an engine."""
+    if not shutil.which("docker"):
+        return []
+    ids = ask(machine, ["docker", "network", "ls", "--quiet"]).split()
+    return parse_ranges(ask(machine, ["docker", "network", "inspect", *ids])) if ids else []
+
+
+def parse_ranges(text: str) -> list[tuple[str, str, str]]:
+    """Name, bridge and range of each network that has an IPv4 range; `text`: see `parse_networks`."""
+    found = []
+    for network in json.loads(text):
+        short = f"br-{network.get('Id', '')[:12]}"
+        bridge = (network["Options"] or {}).get("com.docker.network.bridge.name", short)
+        for pool in network["IPAM"]["Config"] or []:
+            if "." in pool.get("Subnet", ""):
+                found.append((network["Name"], bridge, pool["Subnet"]))
+    return found
 
 
 def parse_networks(text: str) -> dict[str, tuple[str, str, str, str]]:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ..base import Change, Machine, Problem, Resource
@@ -14,6 +15,7 @@ from ..fs import read_text
 PROCESSES = "/proc"
 TABLES = "/proc/net"
 LISTENING = "0A"  # the kernel's include/net/tcp_states.h
+IP_FREEBIND = 15  # ip(7); not in Python's socket before 3.14
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class FreePort(Resource):
     @property
     def id(self) -> str:
         return f"port:{self.port}:{self.unit}"
+
+    def check_possible(self, machine: Machine) -> None:
+        self.check(machine)
 
     def check(self, machine: Machine) -> Change | None:  # noqa: ARG002
         holder = self._holder()
@@ -70,15 +75,18 @@ class Holder:
         return f"{self.program} (pid {self.pid}){place}" if self.pid else "a process that cannot be seen"
 
 
-def require_free(protocol: str, address: str, port: int, setting: str, *, user: str) -> None:
+def require_free(
+    protocol: str, address: str, port: int, setting: str, *, user: str, ours: Collection[str] = ()
+) -> None:
     """Raise Problem when another program has the port that the unit `user` needs.
 
-    `setting`: the key that chooses another port; empty when there is none.
+    `setting`: the key that chooses another port; empty when there is none. `ours`: units that may have it
+    now.
     """
     if is_free(protocol, address, port):
         return
     holder = find_holder(protocol, port)
-    if holder and holder.unit == user:
+    if holder and holder.unit in (user, *ours):
         return  # it is about to end
     whose = holder or "another program"
     raise Problem(
@@ -92,13 +100,14 @@ def is_free(protocol: str, address: str, port: int) -> bool:
     with socket.socket(socket.AF_INET, kind) as probe:
         if protocol == "tcp":
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # old connections do not count
+        # Docker makes the address later; who listens on all addresses has its port already.
+        probe.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
         try:
             probe.bind((address, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return False
-            if error.errno != errno.EADDRNOTAVAIL:  # Docker makes that address later
-                raise
+            raise
     return True
 
 

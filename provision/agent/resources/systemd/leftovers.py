@@ -1,14 +1,28 @@
-"""Files that systemd leaves behind when a unit has stopped."""
+"""Files of units, and those that systemd leaves behind when a unit has stopped."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 
-from ..fs import unlink
+from ..fs import unlink, write_atomically
 
 RUN = "/run"
+
+
+def put(path: str, text: str) -> None:
+    """Write a unit file or drop-in, or delete it when the text is empty, with an empty folder of drop-ins."""
+    folder = os.path.dirname(path)
+    if text:
+        os.makedirs(folder, exist_ok=True)
+        write_atomically(path, text, 0o644)
+        return
+    unlink(path)
+    if folder.endswith(".d"):
+        with contextlib.suppress(OSError):  # it does not exist, or holds files of others
+            os.rmdir(folder)
 
 
 def clear(unit: str) -> None:

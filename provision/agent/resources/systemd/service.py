@@ -106,7 +106,7 @@ class Unit(Resource):
         copies = claims.get("copies", {})
         for file in files:
             if file.path not in copies:
-                _put(file.path, "")
+                leftovers.put(file.path, "")
             elif os.path.exists(copies[file.path]):  # else an earlier try has put it back
                 copy_atomically(copies[file.path], file.path)
                 unlink(copies[file.path])
@@ -141,6 +141,7 @@ class Service(Unit):
     `reload`: reload before a restart, for what has to be in force by then (dockerd's live-restore).
     `machine_specific`: files and folders that the program makes once, for one machine only.
     `still_there`: words for the system's python3, which fails when a unit without a process lost its result.
+    `noticed`: people at work notice its start.
     """
 
     name: str
@@ -154,6 +155,7 @@ class Service(Unit):
     drop_in: str = ""
     machine_specific: tuple[str, ...] = ()
     still_there: tuple[str, ...] = ()
+    noticed: bool = True
 
     @property
     def id(self) -> str:
@@ -161,7 +163,7 @@ class Service(Unit):
 
     @property
     def switches(self) -> bool:
-        return bool(self.unit)
+        return bool(self.unit) and self.noticed
 
     @property
     def unit_name(self) -> str:
@@ -185,14 +187,22 @@ class Service(Unit):
                 found.append(Change(f"remove {file.path}"))
         return found
 
+    def check_possible(self, machine: Machine) -> None:
+        """Raise Problem when another program has a port. A service that runs has those of its last start."""
+        claims, here = machine.claims(self), [list(port[:3]) for port in self.ports]
+        runs = here and claims and self.state(machine).get("ActiveState") in ("active", "reloading")
+        kept = claims.get("ports", here) if runs else []
+        ours = [peer.name for peer in machine.peers(Service) if peer.unit]
+        for port in self.ports:
+            if list(port[:3]) not in kept:
+                require_free(*port, user=self.name, ours=ours)
+
     def check(self, machine: Machine) -> Change | None:
+        self.check_possible(machine)
         file_changes = self._file_changes(machine)
         changes = [change.summary for change in file_changes]
         diff = "\n".join(change.diff for change in file_changes if change.diff)
         state = self.state(machine)
-        if state.get("ActiveState") not in ("active", "reloading"):
-            for protocol, address, port, setting in self.ports:
-                require_free(protocol, address, port, setting, user=self.name)
         if state.get("LoadState", "not-found") == "not-found":
             return Change(f"start {self.name}", diff)
         if state["UnitFileState"] not in ENABLED:
@@ -214,6 +224,7 @@ class Service(Unit):
                 self.expect_change(machine, self._unit_id)
                 self._write_files()
             self.enable(machine, written=bool(changes))
+        machine.claim(self, ports=[list(port[:3]) for port in self.ports])
         stamps = self._stamps(machine)
         if not running or self._outdated(machine):
             machine.say(f"{'restarting' if running else 'starting'} {self.name}")
@@ -263,7 +274,7 @@ class Service(Unit):
 
     def _write_files(self) -> None:
         for file in self.unit_files:
-            _put(file.path, file.content)
+            leftovers.put(file.path, file.content)
 
     def _start(self, machine: Machine) -> None:
         try:
@@ -376,19 +387,6 @@ class Service(Unit):
 
     def _stamp_file(self, machine: Machine) -> str:
         return machine.state("services", f"{self.name}.json")
-
-
-def _put(path: str, text: str) -> None:
-    """Write a unit file or drop-in, or delete it when the text is empty, with an empty folder of drop-ins."""
-    folder = os.path.dirname(path)
-    if text:
-        os.makedirs(folder, exist_ok=True)
-        write_atomically(path, text, 0o644)
-        return
-    unlink(path)
-    if folder != UNITS:
-        with contextlib.suppress(OSError):  # it does not exist, or holds files of others
-            os.rmdir(folder)
 
 
 def parse_show(text: str) -> dict[str, dict[str, str]]:

@@ -179,3 +179,19 @@ def test_a_plan_names_what_would_go(driver: Driver) -> None:
     driver(one=[A, B])
     assert driver("plan", one=[A]) == {"b": "would-remove"}
     assert Thing.world == {"a": "x", "b": "x"}
+
+
+def test_nothing_is_changed_on_a_host_where_something_is_impossible(driver: Driver) -> None:
+    driver(a=[Thing("old")])
+    Thing.log.clear()
+    done = driver(a=[Thing("new")], b=(["a"], [Thing("bad", behaviour="impossible")]))
+    assert done == {"bad": "failed"}
+    assert driver.results[0]["hint"] == "choose another place"
+    assert Thing.log == []
+    assert not driver.run.is_complete
+
+
+def test_a_failed_look_ahead_is_in_the_journal(driver: Driver) -> None:
+    driver(a=[Thing("old")])
+    driver(a=[Thing("bad", behaviour="impossible")])
+    assert driver.run.state.last_run_failed()

@@ -18,8 +18,6 @@ from provision.settings import (
     parse_size,
     read_toml,
 )
-from provision.settings.settings import FIXED_PORTS
-from roles.shared import paths
 
 PROJECT = Path(__file__).parents[4]
 IMAGE = f'reference = "quay.io/a/b@sha256:{"0a" * 32}"'
@@ -130,10 +128,6 @@ def test_what_nothing_listens_on_is_free(hub: Callable[..., Settings], text: str
 
 def test_a_url_begins_in_small_letters(hub: Callable[..., Settings]) -> None:
     assert hub("[downloads]\npypi = 'HTTPS://Host/Simple'").downloads.pypi == "https://Host/Simple"
-
-
-def test_ports_that_are_fixed_are_those_of_the_roles() -> None:
-    assert sorted(FIXED_PORTS.values()) == sorted({paths.PROXY_API_PORT, paths.HUB_PORT})
 
 
 def test_settings_do_not_change(hub: Callable[..., Settings]) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import fence
 import foreign_chains
 import pytest
+import rules
+import segments
 
 import roles
 from provision.agent.resources import Service
@@ -26,7 +28,7 @@ WITH_DOCKER: Table = {
     "DOCKER-USER": ["-s 203.0.113.9/32 -j DROP", "-j RETURN"],
     "ufw-before-input": ["-j ACCEPT"],
 }
-FENCE = fence.Fence("hubwright0", "172.30.0.0/20", "172.30.0.1", 8081, (443, 80), ("10.0.0.0/8",))
+FENCE = fence.Fence("hubwright0", "172.30.0.0/20", "172.30.0.1", 8081, (443, 80), ("10.0.0.0/8",), ("eth0",))
 
 
 def copy(table: Table) -> Table:
@@ -55,8 +57,8 @@ def restored(table: Table, text: str, name: str = "filter") -> Table:
             table[chain].append(rule)
         elif verb == "-I":
             number, _, rule = rule.partition(" ")
-            assert number == "1"
-            table[chain].insert(0, rule)
+            assert 0 < int(number) <= len(table[chain]) + 1
+            table[chain].insert(int(number) - 1, rule)
         elif verb == "-D":
             table[chain].remove(rule)
         elif verb == "-F":
@@ -91,7 +93,7 @@ def fits(rule: str, packet: dict[str, Any]) -> bool:
         elif word in ("-m", "--ctstate"):
             found = True
         else:
-            key = {"-i": "from", "-p": "protocol", "--dport": "port"}[word]
+            key = {"-i": "from", "-o": "out", "-p": "protocol", "--dport": "port"}[word]
             found = str(packet[key]) == value
         fitting, wanted = fitting and found == wanted, True
     return fitting
@@ -102,7 +104,7 @@ def verdict(table: Table, chain: str, packet: dict[str, Any]) -> str:
     for rule in table[chain]:
         if fits(rule, packet):
             target = rule.split("-j ")[1].split()[0]
-            if target in (fence.INWARD, fence.OUTWARD):
+            if target in table:
                 target = verdict(table, target, packet)
                 if target == "RETURN":
                     continue
@@ -112,7 +114,7 @@ def verdict(table: Table, chain: str, packet: dict[str, Any]) -> str:
 
 def packet(target: str, protocol: str = "tcp", from_: str = "hubwright0", **more: Any) -> dict[str, Any]:
     to, _, port = target.partition(":")
-    return {"to": to, "port": int(port or 0), "protocol": protocol, "from": from_, **more}
+    return {"to": to, "port": int(port or 0), "protocol": protocol, "from": from_, "out": "eth0", **more}
 
 
 @pytest.mark.parametrize(
@@ -178,8 +180,8 @@ def test_it_stands_before_the_rules_of_others_and_goes_without_a_trace(before: T
         fence.OUTWARD,
         fence.OUTWARD,
     ]
-    for chain, rules in before.items():
-        assert [rule for rule in once[chain] if "HUBWRIGHT" not in rule] == rules
+    for chain, theirs in before.items():
+        assert [rule for rule in once[chain] if "HUBWRIGHT" not in rule] == theirs
     assert put_up(once) == once
     after = restored(once, fence.to_take_away(saved(once)))
     assert {**after, "DOCKER-USER": []} == {**before, "DOCKER-USER": []}
@@ -241,7 +243,11 @@ def test_another_subnet_takes_the_place_of_the_one_that_is_there() -> None:
 @pytest.fixture
 def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Table]:
     """The tables filter and nat that the program's commands read and change."""
-    tables = {"filter": copy(WITH_DOCKER), "nat": copy({**NAT, "POSTROUTING": [DOCKERS]})}
+    tables: dict[str, Table] = {
+        "filter": copy(WITH_DOCKER),
+        "nat": copy({**NAT, "POSTROUTING": [DOCKERS]}),
+        "mangle": {"FORWARD": []},
+    }
 
     def run(*argv: str, text: str = "") -> str:
         if argv[0] == "iptables-save":
@@ -251,8 +257,10 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Table]:
             tables[name] = restored(tables[name], f"*{part}", name)
         return ""
 
-    monkeypatch.setattr(fence, "_run", run)
+    monkeypatch.setattr(rules, "run", run)
+    monkeypatch.setattr(rules, "uplinks", lambda _: ["eth0"])
     monkeypatch.setattr(fence, "RECORD", tmp_path / "rules")
+    monkeypatch.setattr(segments, "RECORD", tmp_path / "segments")
     monkeypatch.setattr(foreign_chains, "present", list)
     monkeypatch.setattr(foreign_chains, "change", lambda _: None)
     return tables
@@ -333,7 +341,16 @@ def test_the_unit_says_what_the_settings_do(
     made: list[fence.Fence] = []
     monkeypatch.setattr("sys.argv", start.split()[1:])
     monkeypatch.setattr(fence, "put_up", made.append)
+    monkeypatch.setattr(rules, "uplinks", lambda bridge: [f"not {bridge}"])
     fence.main()
     closed = ("10.0.0.0/8", "192.168.0.0/16")
-    expected = ("hubwright0", "10.8.0.0/20", "10.8.0.1", 8081, tuple(map(int, ports)), closed)
+    expected = (
+        "hubwright0",
+        "10.8.0.0/20",
+        "10.8.0.1",
+        8081,
+        tuple(map(int, ports)),
+        closed,
+        ("not hubwright0",),
+    )
     assert made == [fence.Fence(*expected)]

@@ -22,6 +22,7 @@ from provision.agent.resources import (
     GeneratedSecret,
     JsonKeys,
     KeptCertificate,
+    KeptOpen,
     Problem,
     PythonEnv,
     ReachableFromContainer,
@@ -40,6 +41,7 @@ from tests.support.fakes.machine import FakeMachine, converge, machine_for
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 CONDITIONS = {
     "FreePort",
+    "KeptOpen",
     "ReachableFromContainer",
     "ResolvableName",
 }  # those that only hold or do not, and are never made
@@ -68,6 +70,7 @@ def every_kind(host: Host) -> dict[str, Resource]:
             host.path("/opt/keep_certificate.py"),
             ("self-signed", "--path", host.path("/etc/tls.pem")),
         ),
+        "KeptOpen": KeptOpen("fence", "ours0"),
         "PythonEnv": PythonEnv(host.path("/opt"), LOCK, "uv==1", {"package.json": "{}"}),
         "ReachableFromContainer": ReachableFromContainer("keeper", "172.30.0.1", 8081, "the hub"),
         "ResolvableName": ResolvableName("hub.example.org", "a certificate"),
@@ -112,9 +115,9 @@ def test_a_check_only_reads(host: Host, kind: str) -> None:
     resource.check(machine)
     assert host.tree() == before
     assert machine.known == {}
-    looks = {"dpkg-query", "systemctl", "docker"}
+    looks = {"dpkg-query", "systemctl", "docker", "ip"}
     assert {argv[0] for argv in host.commands} <= looks
-    assert {argv[1] for argv in host.commands} <= {"-W", "show", "network", "image", "volume"}
+    assert {argv[1] for argv in host.commands} <= {"-W", "show", "network", "image", "volume", "-json"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -98,7 +98,8 @@ def test_a_network_of_another_form_is_made_anew_without_its_containers(host: Hos
 
 
 def test_a_network_that_the_manifest_no_longer_names_goes(host: Host) -> None:
-    network, other = (DockerNetwork(n, "10.9.0.0/20", "10.9.0.1", "b") for n in ("ours", "other"))
+    network = DockerNetwork("ours", "10.9.0.0/20", "10.9.0.1", "b")
+    other = DockerNetwork("other", "10.8.0.0/20", "10.8.0.1", "c")
     machine = machine_for(host, network)
     converge(machine, network)
     machine.resources = (other,)

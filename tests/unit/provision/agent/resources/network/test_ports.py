@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import socket
+
 import pytest
 
 from provision.agent.resources import Problem, Service
@@ -72,3 +75,50 @@ def test_a_port_of_a_running_service_is_its_own(host: Host) -> None:
     service.apply(machine)
     host.taken_ports = {8125}
     assert service.check(machine) is None
+
+
+def test_a_service_that_moves_finds_its_new_port_taken(host: Host) -> None:
+    at = [Service("ours", UNIT, ports=(("tcp", "127.0.0.1", port, "[x] port"),)) for port in (8001, 8002)]
+    machine = FakeMachine(host, tuple(at[:1]))
+    at[0].apply(machine)
+    host.taken_ports = {8001, 8002}
+    at[0].check_possible(machine)
+    with pytest.raises(Problem, match="ours needs TCP port 8002"):
+        at[1].check_possible(machine)
+
+
+def test_a_port_that_another_of_our_units_is_about_to_give_up_may_be_taken(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.taken_ports = {8125}
+    service, other = Service("ours", UNIT, ports=PORTS), Service("other", UNIT)
+    monkeypatch.setattr(ports, "find_holder", lambda *_: ports.Holder("node", 7, "other"))
+    service.check_possible(FakeMachine(host, (service, other)))
+    with pytest.raises(Problem, match=r"node \(pid 7\) of other\.service"):
+        service.check_possible(FakeMachine(host, (service,)))
+
+
+def test_an_address_that_is_not_there_yet_may_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    bound = []
+
+    class Probe:
+        def __init__(self, *_: object) -> None:
+            self.options: list[tuple[int, ...]] = []
+
+        def __enter__(self) -> Probe:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def setsockopt(self, *words: int) -> None:
+            self.options.append(words)
+
+        def bind(self, address: tuple[str, int]) -> None:
+            bound.append((address, self.options))
+            raise OSError(errno.EADDRINUSE, "in use")
+
+    monkeypatch.setattr(socket, "socket", Probe)
+    assert not ports.is_free("tcp", "172.30.0.1", 8081)
+    [(address, options)] = bound
+    assert address == ("172.30.0.1", 8081)
+    assert (socket.IPPROTO_IP, ports.IP_FREEBIND, 1) in options
