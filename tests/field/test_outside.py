@@ -149,8 +149,7 @@ def test_pages_of_named_sites_may_show_the_hub_and_its_servers(
         await visitor.arrive()
         server = await visitor.request("GET", f"{visitor.server}lab")
         login = await visitor.request("GET", f"{visitor.url}hub/home")
-        cookies = " ".join([*server.headers.get_list("Set-Cookie"), *login.headers.get_list("Set-Cookie")])
-        return {"server": server.headers[policy], "hub": login.headers[policy], "cookies": cookies}
+        return {"server": server.headers[policy], "hub": login.headers[policy]}
 
     before = asyncio.run(visited())
     assert before["hub"].startswith("frame-ancestors 'none'")
@@ -158,4 +157,3 @@ def test_pages_of_named_sites_may_show_the_hub_and_its_servers(
     changed(operator, there, hub={"frame_ancestors": ["https://lms.example.org"]})
     after = asyncio.run(visited())
     assert after["hub"] == after["server"] == "frame-ancestors 'self' https://lms.example.org"
-    assert "samesite=none" in after["cookies"].lower()
