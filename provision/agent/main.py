@@ -29,7 +29,6 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda *_: channel.gone.set())
     os.environ.update(manifest["environment"])  # proxy and mirrors, for all programs of this run
-    ours = False
     try:
         distribution = distributions.here()
         channel.emit(distributions.describe(distribution))
@@ -40,7 +39,6 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
         if manifest["mode"] != "plan":
             # Before any check: another run may be about to end.
             turn.take(channel, bool(alone), manifest["options"].get("apt_lock_wait", turn.ORPHANS_TIMEOUT))
-            ours = True
         state = State(manifest["state"])
         run = Run(manifest, channel, state, distribution)
         if manifest["mode"] == "plan":
@@ -64,8 +62,7 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
     except Exception as error:
         channel.emit(_explained(error))
         count = {Status.FAILED: 1}
-    if ours:
-        State.leave()
+    turn.leave()
     channel.emit(End(count, round(time.monotonic() - began, 3)))
     return not has_failed(count)
 

@@ -31,6 +31,12 @@ def take(channel: Channel, alone: bool, timeout: float) -> None:
     threading.Thread(target=_note_end, args=(channel,), daemon=True).start()
 
 
+def leave() -> None:
+    """Note that this run ends by itself, if it has had a turn."""
+    if os.environ.get(MARK) == _mark(os.getpid()):
+        State.leave()
+
+
 def _wait_for_lock(channel: Channel, alone: bool) -> bool:
     """Wait for the lock. Returns True when the run that held it was killed."""
     told, began = False, time.monotonic()

@@ -37,7 +37,9 @@ ROOTS = (
     "/usr/local",
     "/var/lib/hubwright",
 )
-RANDOM = re.compile(r"(?<=\.hubwright-)[a-z0-9_]{8}|(?<=hubwright-boundary).*|\.part\b")
+RANDOM = re.compile(
+    r"(?<=\.hubwright-)[a-z0-9_]{8}|(?<=/run/hubwright-agent/)[0-9a-f.]+|(?<=hubwright-boundary).*|\.part\b"
+)
 
 current = threading.local()
 one_at_a_time = threading.RLock()

@@ -117,6 +117,15 @@ def test_a_run_that_ends_by_itself_is_not_taken_for_a_killed_one(channel: Channe
     assert not Path(state.LOCK).exists(), "an uninstall leaves no lock"
 
 
+def test_only_a_run_that_has_had_its_turn_leaves(channel: Channel) -> None:
+    os.close(held("pid 7, since then"))
+    turn.leave()
+    assert Path(state.LOCK).read_text() == "pid 7, since then", "a plan leaves the lock of others alone"
+    turn.take(channel, alone=False, timeout=1)
+    turn.leave()
+    assert Path(state.LOCK).read_text() == ""
+
+
 def test_programs_of_a_killed_run_are_waited_for(
     channel: Channel, sleeps: Callable[..., list[float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
