@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any, BinaryIO
 
-from . import boot, code_cache, distributions, first_boot, unattended
+from . import boot, code_cache, distributions, environment, first_boot, unattended
 from .channel import Channel
 from .events import End, Error, Status, has_failed
 from .loop import Run, explain_os_error
@@ -87,7 +87,7 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
 
 def start(source: BinaryIO) -> None:
     """Start a run. The loader (provision/ssh/loader.py) calls this; its input still has the manifest."""
-    os.umask(0o022)  # sudo may set a stricter one, and the hub's user has to read the files of a run
+    environment.prepare()
     size = int(source.readline())
     manifest = json.loads(source.read(size))
     well = main(source, sys.stdout.buffer, manifest)

@@ -51,7 +51,7 @@ def status(
         "helpers": roles.containers(settings),
         "hub": (keeper.NAME, settings.network.gateway, paths.HUB_PORT),
     }
-    words = ["python3", "-c", REPORT.read_text(encoding="utf-8"), json.dumps(question)]
+    words = ["/usr/bin/python3", "-I", "-c", REPORT.read_text(encoding="utf-8"), json.dumps(question)]
 
     def one(target: Target) -> HostStatus:
         try:
