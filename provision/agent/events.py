@@ -84,6 +84,13 @@ class Entered(Event):
 
 
 @dataclass(frozen=True)
+class Left(Event):
+    """Root's program has ended, in whatever way, and the shell waits for the end of its input."""
+
+    name = "left"
+
+
+@dataclass(frozen=True)
 class Hello(Event):
     """The agent runs. Facts about the host."""
 
@@ -167,7 +174,7 @@ class Other(Event):
 
 
 KNOWN: dict[str, type[Event]] = {
-    kind.name: kind for kind in (Reached, Entered, Hello, Say, Result, Need, Error, End, Accepted)
+    kind.name: kind for kind in (Reached, Entered, Left, Hello, Say, Result, Need, Error, End, Accepted)
 }
 
 

@@ -12,7 +12,7 @@ import re
 import shlex
 
 from provision.agent.environment import PATH
-from provision.agent.events import Entered, Error, Reached
+from provision.agent.events import Entered, Error, Left, Reached
 from provision.errors import HubwrightError
 from provision.ssh.loader import LOADER
 
@@ -90,6 +90,8 @@ def script(with_password: bool, line: str | None = None) -> str:
         program = " ".join(['"$python" -I -c', shlex.quote(LOADER), *told])
     else:
         program = f"/bin/sh -c {shlex.quote(f'PATH={PATH}:$PATH; export PATH; {entered}; {line}')}"
+    # `cat` does not see that sudo has ended: the driver has to end the input.
+    left = "code=$?; " + (f"echo {shlex.quote(Left().line())}; " if line is None else "") + "exit $code"
     read = "IFS= read -r word"
     no_python = say("python3 is not installed there", "on the host: apt-get install python3")
     no_sudo = say("the login user is not root and there is no sudo", _NO_SUDO)
@@ -114,7 +116,7 @@ def script(with_password: bool, line: str | None = None) -> str:
         tried = "said=$(printf '%s\\n' \"$word\" | LC_ALL=C sudo -S -p '' -v 2>&1)"
         lines += [
             f"{tried} || {{ printf '%s\\n' \"$said\" >&2; exit 1; }}",
-            f"{{ printf '%s\\n' \"$word\"; cat; }} | LC_ALL=C sudo -S -p '' -- {program}",
+            f"{{ printf '%s\\n' \"$word\"; cat; }} | {{ LC_ALL=C sudo -S -p '' -- {program}; {left}; }}",
         ]
     else:
         lines += [f"LC_ALL=C exec $become {program}"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from provision.agent.events import BlobHeader, End, Entered, Error, Event, Need, Reached, parse
+from provision.agent.events import BlobHeader, End, Entered, Error, Event, Left, Need, Reached, parse
 from provision.errors import HubwrightError
 
 from .connections import MACHINE_CONNECT_TIMEOUT, connected
@@ -131,7 +131,7 @@ class _Shell:
         elif not self.reached:
             self.reached = True
             self.channel.settimeout(None)
-        if event is not None and not isinstance(event, Reached):
+        if event is not None and not isinstance(event, (Left, Reached)):
             self.root = True
         return event
 
@@ -168,6 +168,8 @@ def _converse(
                 continue
             if isinstance(event, Entered):
                 sender.send(bundle)
+            elif isinstance(event, Left):
+                _end_input(channel)
             elif isinstance(event, Need):
                 sender.send_blob(event.blob)
             else:
@@ -180,6 +182,13 @@ def _converse(
     raise shell.refusal(complaint, channel.recv_exit_status()) or _no_result(
         target, complaint, sender.failure
     )
+
+
+def _end_input(channel: paramiko.Channel) -> None:
+    import paramiko
+
+    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):  # the other side may have gone
+        channel.shutdown_write()
 
 
 def _no_result(target: Target, complaint: str, failure: str = "") -> HubwrightError:

@@ -228,6 +228,14 @@ def test_a_run_without_an_end_is_told_in_the_words_of_what_ended_it(
     assert "goes on where it stopped" not in caught.value.hint, "it would stop there once more"
 
 
+def test_a_sudo_that_ends_without_a_result_is_not_waited_for(converse: Converse) -> None:
+    """The shell's `cat` would read on for as long as the channel is open."""
+    line = Line(event("reached"), event("left"), stderr="user ada is not allowed to execute it", code=1)
+    with pytest.raises(HubwrightError, match="for some commands only"):
+        converse(line, password=HIDDEN)
+    assert line.ended
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
