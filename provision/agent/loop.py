@@ -22,6 +22,15 @@ from .state import State
 
 NO_SPACE = "No space left on device"  # as programs say it
 SPACE_HINT = "free some space on the host, then repeat the command"
+OS_ERROR_HINTS = {
+    errno.ENOSPC: SPACE_HINT,
+    errno.EDQUOT: "root has a disk quota there: raise it, or free some space",
+    errno.EROFS: "mount that file system writable on the host",
+    errno.EMFILE: "the host allows a process too few open files: see limits.conf(5), and ulimit -n",
+    errno.EAGAIN: "the host allows too few processes: see limits.conf(5), ulimit -u, and `systemd-cgtop`",
+    errno.ENOMEM: "the host has no memory left: stop something, or add swap",
+    errno.EIO: "the host's disk has a fault: `dmesg` there names it",
+}
 
 
 @dataclass(frozen=True)
@@ -238,5 +247,5 @@ class Run:
 def explain_os_error(error: OSError) -> tuple[str, str, str]:
     """The message, hint and traceback of an error."""
     place = f"{error.filename}: " if error.filename else ""
-    hint = SPACE_HINT if error.errno == errno.ENOSPC else ""
+    hint = OS_ERROR_HINTS.get(error.errno or 0, "")
     return f"{place}{error.strerror or error}", hint, "".join(traceback.format_exception(error))

@@ -56,6 +56,9 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
             _take_turn(channel, bool(alone))  # before any check: another run may be about to end
         state = State(manifest["state"])
         run = Run(manifest, channel, state, distribution)
+        fresh = any(role.resources for role in run.roles) and not state.applied
+        if fresh:
+            distributions.require_writable("/etc", "/opt", "/var/lib")
         if manifest["mode"] == "plan":
             run.plan()
         elif manifest["mode"] == "generalize":
@@ -63,7 +66,7 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
         elif alone and not first_boot.is_due():
             channel.say("another run has made this machine a hub")
         else:
-            if any(role.resources for role in run.roles) and not state.applied:
+            if fresh:
                 distributions.require_space("/var/lib/docker", distributions.NEEDED_FREE)
             channel.listen(state)
             run.apply()

@@ -125,6 +125,7 @@ def script(with_password: bool, line: str | None = None) -> str:
 
 def explain(said: str, where: str, *, with_password: bool) -> HubwrightError | None:
     """sudo's refusal in plain words, from what it said; None when these are no words of it that are known."""
+    said = re.sub(r" -I -c .*?(?=' as )", " -I -c …", said, flags=re.DOTALL)  # sudo repeats our program
     words = tail(said)
     if with_password and _WRONG.search(said):
         return HubwrightError(

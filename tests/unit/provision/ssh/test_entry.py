@@ -96,6 +96,13 @@ def test_sudo_s_refusals_are_told_in_its_words(said: str, what: str) -> None:
     assert error.hint
 
 
+def test_the_program_that_sudo_repeats_is_left_out() -> None:
+    said = "Sorry, user ada is not allowed to execute '/usr/bin/python3 -I -c a\nb\nc' as root on host."
+    error = entry.explain(said, "host", with_password=False)
+    assert error is not None
+    assert error.what.endswith("is not allowed to execute '/usr/bin/python3 -I -c …' as root on host.")
+
+
 def test_a_wrong_password_is_no_missing_one() -> None:
     said = "Sorry, try again.\nsudo: no password was provided\nsudo: 1 incorrect password attempt"
     error = entry.explain(said, "host", with_password=True)
