@@ -75,7 +75,7 @@ def test_the_system_s_own_python_goes_before_what_path_gives() -> None:
         ("sudo: I'm sorry ada. I'm afraid I can't do that", "the login user may not use sudo"),
         ("doas: Operation not permitted", "the login user may not use sudo"),
         (
-            "Sorry, user ada is not allowed to execute '/usr/bin/python3 -I -c x' as root on host.",
+            "Sorry, user ada is not allowed to execute '/usr/bin/true' as root on host.",
             "the login user may use sudo for some commands only",
         ),
         (
