@@ -100,9 +100,7 @@ def test_a_mistake_is_told_in_ssh_s_words(configured: Configured) -> None:
 
 
 @pytest.mark.parametrize("form", ["PEM", "RFC4716"])
-def test_a_refused_rsa_key_is_a_refused_key(
-    operator: Operator, configured: Configured, tmp_path: Path, form: str
-) -> None:
+def test_a_refused_rsa_key_is_a_refused_key(configured: Configured, tmp_path: Path, form: str) -> None:
     key = tmp_path / "rsa"
     subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-m", form, "-N", "", "-f", key], check=True)
     done = configured(INCLUDED, "-i", str(key), code=1)
