@@ -35,8 +35,8 @@ def host(operator: Operator) -> Iterator[Host]:
 def without(host: Host) -> None:
     """The host without the package, and with package lists that are read anew."""
     host.run(f"""
-        apt-mark unhold {PACKAGE} >/dev/null
-        DEBIAN_FRONTEND=noninteractive apt-get purge -qqy {PACKAGE} >/dev/null
+        apt-mark unhold {PACKAGE} >/dev/null 2>&1 || true
+        dpkg --purge {PACKAGE} >/dev/null 2>&1
         rm -rf /var/lib/apt/lists/*
     """)
 
@@ -44,7 +44,7 @@ def without(host: Host) -> None:
 def apply(operator: Operator, host: Host, *, code: int = 0) -> Done:
     there = ("-H", host.login(), "-i", str(operator.key), "--accept-new-host-key")
     with operator.changed(python={"provider": "system"}):
-        return operator.hubwright("apply", "--only", "python", "--verbose", *there, code=code)
+        return operator.hubwright("--verbose", "apply", "--only", "python", *there, code=code)
 
 
 def has(host: Host) -> bool:
@@ -130,7 +130,7 @@ def test_a_package_of_others_that_lacks_something_is_named(operator: Operator, h
 @pytest.mark.usefixtures("without")
 def test_held_packages(operator: Operator, host: Host) -> None:
     """One that is there counts; one that is not to be installed is told in apt's words."""
-    host.run(f"apt-mark hold {PACKAGE} >/dev/null")
+    host.run(f"apt-get update -qq; apt-mark hold {PACKAGE} >/dev/null")
     apply(operator, host, code=1).says("Held packages were changed", "apt-mark unhold")
     host.run(f"apt-mark unhold {PACKAGE} >/dev/null")
     apply(operator, host)

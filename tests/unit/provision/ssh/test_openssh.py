@@ -146,7 +146,7 @@ def names(opened: list[fabric.Connection]) -> list[tuple[str, str, int]]:
     ],
 )
 def test_jump_hosts_are_those_of_ssh(entering: Configured, jumps: str, passed: list[Any]) -> None:
-    """Of several, the first is reached as its own configuration says, each other one through that before it."""
+    """Of several, the first is reached as its own configuration says, the others through the one before."""
     answers = {
         "inside": f"hostname inside.example\nproxyjump {jumps}\n",
         "front": "hostname front.example\nport 2200\nuser porter\nproxyjump first\n",
