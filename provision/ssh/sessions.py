@@ -179,9 +179,12 @@ def _converse(
     finally:
         sender.stop()
     complaint = shell.complaint()
-    raise shell.refusal(complaint, channel.recv_exit_status()) or _no_result(
-        target, complaint, sender.failure
-    )
+    code = channel.recv_exit_status()
+    if code == -1 and not sender.failure and not connection.transport.is_active():
+        raise _broken(
+            target
+        )  # without a word, as after a power cut; a program that was killed leaves the rest
+    raise shell.refusal(complaint, code) or _no_result(target, complaint, sender.failure)
 
 
 def _end_input(channel: paramiko.Channel) -> None:

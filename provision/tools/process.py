@@ -19,10 +19,8 @@ from provision.tools.project import SETUP, how_to_install
 HERE = "this computer"
 LAST_LINES = 20
 # Programs and Debian's packages of them, where these have other names.
-PACKAGES = dict(
-    pair.split("=")
-    for pair in "docker=docker.io qemu-img=qemu-utils ssh-keygen=openssh-client virsh=libvirt-clients".split()
-)
+_PAIRS = "docker=docker.io;qemu-img=qemu-utils;ssh-keygen=openssh-client;virsh=libvirt-clients"
+PACKAGES = dict(pair.split("=") for pair in _PAIRS.split(";"))
 Input = bytes | Callable[[IO[bytes]], None]
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -98,7 +98,9 @@ def connected(monkeypatch: pytest.MonkeyPatch) -> Connected:
     def to(line: Any) -> list[str]:
         closed: list[str] = []
         connection = SimpleNamespace(
-            transport=SimpleNamespace(open_session=lambda: line),
+            transport=SimpleNamespace(
+                open_session=lambda: line, is_active=lambda: getattr(line, "code", 0) != -1
+            ),
             client=SimpleNamespace(close=lambda: closed.append("closed")),
             gateway=None,
         )
@@ -251,6 +253,11 @@ def test_a_broken_connection_is_no_fault_of_the_host_s(
         converse(Line(6, event("hello"), error))
     assert str(caught.value) == f"host:2222: the connection broke: {said}"
     assert "once the host answers" in caught.value.hint
+
+
+def test_a_host_that_goes_without_a_word_is_a_broken_connection(converse: Converse) -> None:
+    with pytest.raises(HubwrightError, match="the connection broke"):
+        converse(Line(6, event("hello"), code=-1))
 
 
 def test_only_the_login_shell_s_first_word_has_a_time_limit(converse: Converse) -> None:
