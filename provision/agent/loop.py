@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import threading
 import time
 import traceback
@@ -21,6 +22,8 @@ from .resources import Change, Problem, Resource, Service, from_json
 from .state import State
 
 NO_SPACE = "No space left on device"  # as programs say it
+NOT_YET = re.compile(r"certificate is not yet valid|NotValidYet|not yet activated", re.IGNORECASE)
+CLOCK_HINT = "the host's clock is slow: it says %Y-%m-%d %H:%M UTC; set it (`timedatectl`)"
 SPACE_HINT = "free some space on the host, then repeat the command"
 OS_ERROR_HINTS = {
     errno.ENOSPC: SPACE_HINT,
@@ -227,6 +230,8 @@ class Run:
             trace = "".join(traceback.format_exception(error))
         if NO_SPACE in what:
             hint = SPACE_HINT
+        elif NOT_YET.search(what):
+            hint = time.strftime(CLOCK_HINT, time.gmtime())
         with self._counting:
             self.count[Status.FAILED] += 1
         self.channel.emit(Result(role, id_, Status.FAILED, what, hint=hint, trace=trace))
