@@ -79,6 +79,17 @@ def theirs(host: Host, script: str, depends: str = "base-files") -> Iterator[Non
         host.run("dpkg --purge --force-all theirs >/dev/null 2>&1")
 
 
+@pytest.mark.parametrize("path", ["/usr", "/opt"])
+def test_a_read_only_file_system_is_told_by_a_plan(operator: Operator, host: Host, path: str) -> None:
+    """The first tests, while the host has nothing of a hub."""
+    host.run(f"mount --bind {path} {path}; mount -o remount,bind,ro {path}")
+    there = ("-H", host.login(), "-i", str(operator.key), "--accept-new-host-key")
+    try:
+        operator.hubwright("plan", "--only", "python", *there, code=1).says(f"{path} is mounted read-only")
+    finally:
+        host.run(f"umount --lazy {path}")
+
+
 @pytest.mark.usefixtures("without")
 @pytest.mark.parametrize("lock", ["/var/lib/apt/lists/lock", "/var/lib/dpkg/lock-frontend"])
 def test_a_lock_that_others_take_between_two_steps_is_waited_for(
@@ -159,14 +170,3 @@ def test_temporary_folders_may_be_small_and_run_no_programs(operator: Operator, 
     finally:
         host.run("umount --lazy /tmp /var/tmp")
     assert host.succeeds("/opt/hubwright/current/bin/python3 -c 'import jupyterhub'")
-
-
-@pytest.mark.usefixtures("without")
-@pytest.mark.parametrize("path", ["/usr", "/opt"])
-def test_a_read_only_file_system_is_told_by_a_plan(operator: Operator, host: Host, path: str) -> None:
-    host.run(f"mount --bind {path} {path}; mount -o remount,bind,ro {path}")
-    there = ("-H", host.login(), "-i", str(operator.key), "--accept-new-host-key")
-    try:
-        operator.hubwright("plan", "--only", "python", *there, code=1).says(f"{path} is mounted read-only")
-    finally:
-        host.run(f"umount --lazy {path}")
