@@ -91,7 +91,9 @@ def test_a_read_only_file_system_is_told_by_a_plan(operator: Operator, host: Hos
 
 
 @pytest.mark.usefixtures("without")
-@pytest.mark.parametrize("lock", ["/var/lib/apt/lists/lock", "/var/lib/dpkg/lock-frontend"])
+@pytest.mark.parametrize(
+    "lock", [pytest.param("/var/lib/apt/lists/lock", marks=pytest.mark.full), "/var/lib/dpkg/lock-frontend"]
+)
 def test_a_lock_that_others_take_between_two_steps_is_waited_for(
     operator: Operator, host: Host, lock: str
 ) -> None:
@@ -132,12 +134,14 @@ def test_a_package_of_others_that_cannot_be_set_up_is_not_in_the_way(operator: O
         assert "theirs" in done.err
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("without")
 def test_a_package_of_others_that_lacks_something_is_named(operator: Operator, host: Host) -> None:
     with theirs(host, "exit 0", depends="no-such-package"):
         apply(operator, host, code=1).says("theirs : Depends: no-such-package", "--fix-broken install")
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("without")
 def test_held_packages(operator: Operator, host: Host) -> None:
     """One that is there counts; one that is not to be installed is told in apt's words."""
@@ -161,6 +165,7 @@ def test_a_clock_that_is_wrong_is_named(operator: Operator, host: Host) -> None:
         host.run("rm /usr/local/sbin/apt-get")
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("without")
 def test_temporary_folders_may_be_small_and_run_no_programs(operator: Operator, host: Host) -> None:
     host.run("for at in /tmp /var/tmp; do mount -t tmpfs -o size=1m,noexec,nosuid,nodev tmpfs $at; done")

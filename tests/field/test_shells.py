@@ -74,6 +74,7 @@ def test_a_start_up_file_that_never_ends_is_not_waited_for(operator: Operator, h
     run(operator, host, "sleeps", code=1).says("does not run the command in 30 s", "one moment")
 
 
+@pytest.mark.full
 def test_root_s_own_start_up_file_misleads_no_program(operator: Operator, host: Host) -> None:
     """Nothing cleans root's environment, as sudo does."""
     host.run("cp /root/.bashrc /root/.bashrc.before")
