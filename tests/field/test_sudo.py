@@ -93,7 +93,11 @@ def test_a_mistake_in_sudo_s_own_configuration(operator: Operator, host: Host) -
 
 
 @pytest.mark.parametrize(
-    "defaults", ["use_pty,log_input", "timestamp_timeout=0", "lecture=always,pwfeedback"]
+    "defaults",
+    [
+        "use_pty,log_input,timestamp_timeout=0",
+        pytest.param("lecture=always,pwfeedback", marks=pytest.mark.full),
+    ],
 )
 def test_passwords_with_these_defaults(operator: Operator, host: Host, defaults: str) -> None:
     if not host.succeeds("id typing"):
