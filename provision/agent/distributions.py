@@ -68,6 +68,16 @@ def describe(distribution: Distribution) -> Hello:
     return Hello(distribution.name, platform.node(), platform.python_version())
 
 
+def require_writable(*paths: str) -> None:
+    """Raise Problem when one of these folders is on a file system that is mounted read-only."""
+    for path in paths:
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            raise Problem(
+                f"{path} is mounted read-only, and a hub has files there",
+                f"`mount -o remount,rw {path}` on the host, and what /etc/fstab says of it for the next boot",
+            )
+
+
 def require_space(path: str, needed: int) -> None:
     """Raise Problem when the file system of `path` (or its nearest parent) has less than `needed` bytes."""
     path, free = free_space(path)

@@ -70,10 +70,24 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Reached(Event):
+    """The login user's shell has understood its line."""
+
+    name = "reached"
+
+
+@dataclass(frozen=True)
 class Entered(Event):
-    """The host's shell has become root: the bundle may be sent."""
+    """Root is there: the bundle may be sent."""
 
     name = "entered"
+
+
+@dataclass(frozen=True)
+class Left(Event):
+    """Root's program has ended, in whatever way, and the shell waits for the end of its input."""
+
+    name = "left"
 
 
 @dataclass(frozen=True)
@@ -160,7 +174,7 @@ class Other(Event):
 
 
 KNOWN: dict[str, type[Event]] = {
-    kind.name: kind for kind in (Entered, Hello, Say, Result, Need, Error, End, Accepted)
+    kind.name: kind for kind in (Reached, Entered, Left, Hello, Say, Result, Need, Error, End, Accepted)
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import threading
 import time
 import traceback
@@ -22,7 +23,18 @@ from .resources import Abandoned, Change, Problem, Resource, Service, from_json,
 from .state import State
 
 NO_SPACE = "No space left on device"  # as programs say it
+NOT_YET = re.compile(r"certificate is not yet valid|NotValidYet|not yet activated", re.IGNORECASE)
+CLOCK_HINT = "the host's clock is slow: it says %Y-%m-%d %H:%M UTC; set it (`timedatectl`)"
 SPACE_HINT = "free some space on the host, then repeat the command"
+OS_ERROR_HINTS = {
+    errno.ENOSPC: SPACE_HINT,
+    errno.EDQUOT: "root has a disk quota there: raise it, or free some space",
+    errno.EROFS: "mount that file system writable on the host",
+    errno.EMFILE: "the host allows a process too few open files: see limits.conf(5), and ulimit -n",
+    errno.EAGAIN: "the host allows too few processes: see limits.conf(5), ulimit -u, and `systemd-cgtop`",
+    errno.ENOMEM: "the host has no memory left: stop something, or add swap",
+    errno.EIO: "the host's disk has a fault: `dmesg` there names it",
+}
 
 
 class Run:
@@ -322,6 +334,8 @@ class Run:
             trace = "".join(traceback.format_exception(error))
         if NO_SPACE in what:
             hint = SPACE_HINT
+        elif NOT_YET.search(what):
+            hint = time.strftime(CLOCK_HINT, time.gmtime())
         with self._counting:
             self.count[Status.FAILED] += 1
         self.channel.emit(Result(role, id_, Status.FAILED, what, hint=hint, trace=trace))
@@ -342,5 +356,5 @@ class Run:
 def explain_os_error(error: OSError) -> tuple[str, str, str]:
     """The message, hint and traceback of an error."""
     place = f"{error.filename}: " if error.filename else ""
-    hint = SPACE_HINT if error.errno == errno.ENOSPC else ""
+    hint = OS_ERROR_HINTS.get(error.errno or 0, "")
     return f"{place}{error.strerror or error}", hint, "".join(traceback.format_exception(error))

@@ -13,7 +13,7 @@ import time
 import traceback
 from typing import Any, BinaryIO
 
-from . import boot, code_cache, distributions, first_boot, turn, unattended
+from . import boot, code_cache, distributions, environment, first_boot, turn, unattended
 from .channel import Channel
 from .events import End, Error, Status, has_failed
 from .loop import Run, explain_os_error
@@ -41,6 +41,9 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
             turn.take(channel, bool(alone), manifest["options"].get("apt_lock_wait", turn.ORPHANS_TIMEOUT))
         state = State(manifest["state"])
         run = Run(manifest, channel, state, distribution)
+        fresh = any(role.resources for role in run.roles) and not state.applied
+        if fresh:
+            distributions.require_writable("/etc", "/opt", "/var/lib")
         if manifest["mode"] == "plan":
             run.plan()
         elif manifest["mode"] == "generalize":
@@ -48,7 +51,7 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
         elif alone and not first_boot.is_due():
             channel.say("another run has made this machine a hub")
         else:
-            if any(role.resources for role in run.roles) and not state.applied:
+            if fresh:
                 distributions.require_space("/var/lib/docker", distributions.NEEDED_FREE)
             channel.listen(state)
             run.apply()
@@ -96,7 +99,7 @@ def _read_manifest(source: BinaryIO) -> dict[str, Any]:
 
 def start(source: BinaryIO) -> None:
     """Start a run. The loader (provision/ssh/loader.py) calls this; its input still has the manifest."""
-    os.umask(0o022)  # sudo may set a stricter one, and the hub's user has to read the files of a run
+    environment.prepare()
     try:
         manifest = _read_manifest(source)
     except Problem as problem:

@@ -51,7 +51,7 @@ def status(
         "hub": (keeper.NAME, settings.network.gateway, settings.network.hub_port),
         "index": download_environment.notebooks_index(settings),
     }
-    words = ["python3", "-c", REPORT.read_text(encoding="utf-8"), json.dumps(question)]
+    words = ["/usr/bin/python3", "-I", "-c", REPORT.read_text(encoding="utf-8"), json.dumps(question)]
 
     def one(target: Target) -> HostStatus:
         try:

@@ -13,6 +13,7 @@ from provision.machines.paths import USER
 from provision.report.reporter import Reporter
 from provision.ssh import Target
 from provision.tools.process import HERE, ProgramError, docker, run
+from provision.tools.project import SETUP
 
 LABEL = "hubwright.state"
 SSH = 22
@@ -30,7 +31,7 @@ class Container:
 class DockerMachine(Machine):
     provider = "docker"
     title = "Docker"
-    how_to_get = "`make setup` installs and starts Docker"
+    how_to_get = f"{SETUP or '`sudo apt-get install docker.io`'} installs and starts Docker"
     becomes = (".tar",)
 
     @classmethod

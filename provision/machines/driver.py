@@ -17,7 +17,7 @@ from provision.machines.console import Console
 from provision.machines.paths import MACHINE, Paths
 from provision.settings import Settings
 from provision.tools.process import HERE, LAST_LINES
-from provision.tools.project import program
+from provision.tools.project import how_to_install, program
 
 
 class Driver:
@@ -31,7 +31,7 @@ class Driver:
     def vagrant(self) -> Iterator[Any]:
         """python-vagrant for this machine. Failures inside become a HubwrightError with Vagrant's words."""
         if shutil.which("vagrant") is None:  # python-vagrant would print a warning of its own
-            raise HubwrightError("vagrant is not installed", where=HERE, hint="run `make setup`")
+            raise HubwrightError("vagrant is not installed", where=HERE, hint=how_to_install("vagrant"))
         from vagrant import Vagrant
 
         make: Callable[..., Any] = Vagrant

@@ -20,6 +20,9 @@ from provision.report.reporter import Reporter
 from provision.settings import Settings
 from provision.ssh import Access, Target, command
 from provision.tools.process import HERE, ProgramError, run
+from provision.tools.project import SETUP
+
+PACKAGES = "libvirt-daemon-system libvirt-clients qemu-system-x86 qemu-utils vagrant-libvirt"
 
 POOL = "default"
 POOL_FOLDER = Path("/var/lib/libvirt/images")  # of that pool when vagrant-libvirt creates it
@@ -48,7 +51,10 @@ SET_CLOCK = """
 class LibvirtMachine(VirtualMachine):
     provider = "libvirt"
     title = "libvirt"
-    how_to_get = "`provision/setup.sh --vm` installs libvirt and QEMU"
+    how_to_get = (
+        f"{'`provision/setup.sh --vm`' if SETUP else f'`sudo apt-get install {PACKAGES}`'} "
+        "installs libvirt and QEMU"
+    )
     becomes = (".box", ".qcow2")
     makes_boxes = True
     needs_kvm = True

@@ -126,5 +126,5 @@ def _failure(outcome: Outcome) -> HubwrightError:
     return HubwrightError(
         "\n".join(lines),
         where=outcome.host,
-        hint=hint or "correct what this names, then repeat the command: an apply goes on where it stopped",
+        hint=hint or "correct what this names; until then the next run would stop there, too",
     )

@@ -2,6 +2,7 @@
 
 targets.py      the hosts, and the operator's choices for connecting
 known_hosts.py  host keys: known, refused, noted
+openssh.py      the way to a host, in ssh's own word
 connections.py  connections, through jump hosts and as ssh's configuration says
 sessions.py     sessions over a connection: a run of the agent, or a command
 """

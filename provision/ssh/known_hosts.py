@@ -226,17 +226,19 @@ def made_here_policy() -> paramiko.MissingHostKeyPolicy:
 
 
 def known_only_policy(
-    where: str, names: Files, access: Access, handle: Callable[[Event], None]
+    where: str, names: Files, access: Access, handle: Callable[[Event], None], alias: str = ""
 ) -> paramiko.MissingHostKeyPolicy:
     """The policy for all other hosts: refuse an unknown key, or show and note it if the operator said so.
 
+    `alias`: the host's name in known_hosts, if it is not the address (HostKeyAlias).
     paramiko is told of no known keys, so that it asks this policy about every key.
     """
     import paramiko
 
     class KnownOnly(paramiko.MissingHostKeyPolicy):
         def missing_host_key(self, client: Any, hostname: str, key: Any) -> None:  # noqa: ARG002
-            if known(hostname, names.read).check(key.get_name(), key.asbytes(), where):
+            known_name = alias or hostname
+            if known(known_name, names.read).check(key.get_name(), key.asbytes(), where):
                 return
             if not access.accept_new_host_key:
                 raise UnknownHostKey(
@@ -245,7 +247,7 @@ def known_only_policy(
                     hint="compare it with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), "
                     "then repeat the command with --accept-new-host-key",
                 )
-            note(names.noted, hostname, f"{key.get_name()} {key.get_base64()}")
+            note(names.noted, known_name, f"{key.get_name()} {key.get_base64()}")
             handle(Accepted(fingerprint(key), str(names.noted)))
 
     return KnownOnly()

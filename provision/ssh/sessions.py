@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import shlex
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from provision.agent.events import BlobHeader, End, Entered, Error, Event, Need, parse
+from provision.agent.events import BlobHeader, End, Entered, Error, Event, Left, Need, Reached, parse
 from provision.errors import HubwrightError
-from provision.ssh.loader import LOADER
 
-from .connections import connected
+from .connections import MACHINE_CONNECT_TIMEOUT, connected
+from .entry import GUARD, explain, not_reached, shell_command, tail
 from .targets import Access, Target
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import paramiko
 
 CHUNK = 1 << 18
+SHELL_TIMEOUT = 30.0  # seconds for a login shell and its start-up files
 
 Blob = Path | bytes
 
@@ -41,50 +42,6 @@ def run(
         _converse(target, connection, bundle, blobs, access, handle)
 
 
-def shell_command(with_password: bool, line: str | None = None) -> str:
-    """The command for the host's shell. It reports missing programs and rights as events of the agent.
-
-    Root runs `line`, announced by the event `entered`, or the loader when there is none.
-
-    The password is the first line of standard input: the shell's own `read` takes just that line, and its
-    own `printf` hands it on, so it is in no argument list. It is tried once before the run itself.
-    The bundle has to wait for the event `entered`: a sudo may read more than its line (sudo-rs does).
-    """
-
-    def say(what: str, hint: str) -> str:
-        return f"{{ echo {shlex.quote(Error(what, hint).line())}; exit 0; }}"
-
-    python = f"python3 -c {shlex.quote(LOADER)}"
-    entered = f"echo {shlex.quote(Entered().line())}; {f'exec {python}' if line is None else line}"
-    program = f"sh -c {shlex.quote(entered)}" if with_password or line is not None else python
-    no_python = say("python3 is not installed there", "on the host: apt-get install python3")
-    no_sudo = say("the login user is not root and there is no sudo", "log in as root, or install sudo")
-    not_allowed = say("the login user may not use sudo", "log in as root, or add the user to the group sudo")
-    wrong = say("sudo refused the password", "type it again, or log in as another user")
-    wanted = say(
-        "sudo wants a password for the login user",
-        "repeat the command with --ask-sudo-password, or allow it in sudoers",
-    )
-    lines = [
-        *(["export LC_ALL=C"] if line is None else []),
-        "echo",  # a greeting may have left its line without an end
-        *(["IFS= read -r word"] if with_password else []),
-        *([f"command -v python3 >/dev/null || {no_python}"] if line is None else []),
-        f'[ "$(id -u)" != 0 ] || exec {program}',
-        f"command -v sudo >/dev/null || {no_sudo}",
-    ]
-    if with_password:
-        tried = "said=$(printf '%s\\n' \"$word\" | LC_ALL=C sudo -S -p '' -v 2>&1)"
-        reason = f'case "$said" in *sudoers*|*"may not"*) {not_allowed};; *) {wrong};; esac'
-        lines += [
-            f"{tried} || {reason}",
-            f"{{ printf '%s\\n' \"$word\"; cat; }} | sudo -S -p '' -- {program}",
-        ]
-    else:
-        lines += [f"sudo -n true 2>/dev/null || {wanted}", f"exec sudo -n -- {program}"]
-    return "\n".join(lines)
-
-
 def command(target: Target, access: Access, line: str, show: Callable[[str], None] | None = None) -> str:
     """Standard output of a shell command that root runs on the host; `show` gets each line at once.
 
@@ -95,53 +52,100 @@ def command(target: Target, access: Access, line: str, show: Callable[[str], Non
         channel = _session(target, connection, shell_command(password is not None, line))
         try:
             if password is not None:
-                channel.sendall(f"{password}\n".encode())
+                channel.sendall(GUARD + f"{password}\n".encode())
             channel.shutdown_write()  # else a sudo that asks again, or a program that reads, would wait
         except (OSError, EOFError) as error:
             raise _broken(target, error) from None
+        shell = _Shell(target, channel, with_password=password is not None)
         lines = []
         entered = False
-        for said in _said(target, channel):
+        for said in shell.lines():
             if entered:
                 text = said.decode(errors="replace")
                 lines.append(text)
                 if show is not None:
                     show(text.rstrip("\n"))
-            elif event := parse(said):
+            elif event := shell.parse(said):
                 if isinstance(event, Error):
                     raise HubwrightError(event.what, where=target.name, hint=event.hint)
                 entered = isinstance(event, Entered)
         code = channel.recv_exit_status()
         if code == -1:
             raise _broken(target)
+        complaint = shell.complaint()
         if not entered:
-            raise HubwrightError(
-                _complaint(channel) or "the login user's shell did not run the command",
-                where=target.name,
-                hint="give the user a shell such as /bin/sh, and a key without a forced command",
-            )
+            raise shell.refusal(complaint, code) or _no_result(target, complaint)
         if code != 0:
             raise HubwrightError(
-                _complaint(channel) or f"`{line[:60]}` failed",
+                complaint or f"`{line[:60]}` failed",
                 where=target.name,
                 hint="correct what the message names; `hubwright plan` shows what else differs from hub.toml",
             )
         return "".join(lines)
 
 
-def _said(target: Target, channel: paramiko.Channel) -> Iterator[bytes]:
-    """The lines of a channel's standard output."""
-    import paramiko
+class _Shell:
+    """What the login user's shell says, until our script runs, and sudo after it."""
 
-    lines = iter(channel.makefile("rb"))
-    while True:
-        try:
-            line = next(lines)
-        except StopIteration:
-            return
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise _broken(target, error) from None
-        yield line
+    def __init__(self, target: Target, channel: paramiko.Channel, *, with_password: bool) -> None:
+        self.target = target
+        self.channel = channel
+        self.with_password = with_password
+        self.reached = False
+        self.root = False
+        self._greeting: deque[str] = deque(maxlen=20)
+
+    def lines(self) -> Iterator[bytes]:
+        """The lines of standard output.
+
+        Raises HubwrightError when the connection breaks, or none of them is ours for long.
+        """
+        import paramiko
+
+        limit = MACHINE_CONNECT_TIMEOUT if self.target.made_here else SHELL_TIMEOUT
+        self.channel.settimeout(limit)
+        lines = iter(self.channel.makefile("rb"))
+        while True:
+            try:
+                line = next(lines)
+            except StopIteration:
+                return
+            except (OSError, EOFError, paramiko.SSHException) as error:
+                if isinstance(error, TimeoutError) and not self.reached:
+                    words = "\n".join(["", *self._greeting])
+                    raise HubwrightError(
+                        f"the login user's shell does not run the command in {limit:.0f} s{words.rstrip()}",
+                        where=self.target.name,
+                        hint=f"see what `ssh {self.target.host} true` waits for: often a start-up file that "
+                        "asks something, or starts another shell where there is no terminal",
+                    ) from None
+                raise _broken(self.target, error) from None
+            yield line
+
+    def parse(self, line: bytes) -> Event | None:
+        """The event in a line; a line without one is kept, as the shell's own words."""
+        event = parse(line)
+        if event is None:
+            if not self.reached:
+                self._greeting.append(line.decode(errors="replace"))
+        elif not self.reached:
+            self.reached = True
+            self.channel.settimeout(None)
+        if event is not None and not isinstance(event, (Left, Reached)):
+            self.root = True
+        return event
+
+    def complaint(self) -> str:
+        said: bytes = self.channel.makefile_stderr("rb").read()
+        return said.decode(errors="replace").strip()
+
+    def refusal(self, complaint: str, code: int) -> HubwrightError | None:
+        """Why root was not reached, when it was not and that is known."""
+        if not self.reached:
+            return not_reached("\n".join([*self._greeting, complaint]), code, self.target.name)
+        if self.root:
+            return None
+        return explain(complaint, self.target.name, with_password=self.with_password)
 
 
 def _converse(
@@ -152,39 +156,53 @@ def _converse(
     access: Access,
     handle: Callable[[Event], None],
 ) -> None:
-    import paramiko
-
     password = access.sudo_password
     channel = _session(target, connection, shell_command(password is not None))
+    shell = _Shell(target, channel, with_password=password is not None)
     sender = _Sender(channel, blobs)
-    ended = False
     try:
-        sender.send(bundle if password is None else f"{password}\n".encode())
-        for line in channel.makefile("rb"):
-            event = parse(line)
-            if event is None:
+        sender.send(GUARD + (bundle if password is None else f"{password}\n".encode()))
+        for line in shell.lines():
+            event = shell.parse(line)
+            if event is None or isinstance(event, Reached):
                 continue
             if isinstance(event, Entered):
                 sender.send(bundle)
+            elif isinstance(event, Left):
+                _end_input(channel)
             elif isinstance(event, Need):
                 sender.send_blob(event.blob)
             else:
                 handle(event)
                 if isinstance(event, (End, Error)):
-                    ended = True
-                    break  # the `cat` that feeds sudo waits for more input as long as the channel is open
-    except (OSError, EOFError, paramiko.SSHException) as error:
-        raise _broken(target, error) from None
+                    return  # the `cat` that feeds sudo waits for more input as long as the channel is open
     finally:
         sender.stop()
-    if not ended:
-        tail = "\n".join([*_complaint(channel).splitlines()[-8:], sender.failure]).strip()
-        raise HubwrightError(
-            f"the run ended without a result\n{tail}".rstrip(),
-            where=target.name,
-            hint=f"correct what {'the lines above name' if tail else 'ended it (`dmesg` on the host)'}, then "
-            "repeat the command: an apply goes on where it stopped",
+    complaint = shell.complaint()
+    code = channel.recv_exit_status()
+    if code == -1 and not sender.failure and not connection.transport.is_active():
+        raise _broken(
+            target
+        )  # without a word, as after a power cut; a program that was killed leaves the rest
+    raise shell.refusal(complaint, code) or _no_result(target, complaint, sender.failure)
+
+
+def _end_input(channel: paramiko.Channel) -> None:
+    import paramiko
+
+    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):  # the other side may have gone
+        channel.shutdown_write()
+
+
+def _no_result(target: Target, complaint: str, failure: str = "") -> HubwrightError:
+    """The error for a run that has ended without saying so: in the words of what ended it."""
+    if words := "\n".join([tail(complaint), failure]).strip():
+        hint = "correct what the lines above name before the next run"
+    else:
+        hint = (
+            "something on the host ended it: `journalctl -k` there names a process that memory was taken from"
         )
+    return HubwrightError(f"the run ended without a result\n{words}".rstrip(), where=target.name, hint=hint)
 
 
 def _session(target: Target, connection: fabric.Connection, line: str) -> paramiko.Channel:
@@ -206,11 +224,6 @@ def _broken(target: Target, error: Exception | None = None) -> HubwrightError:
         where=target.name,
         hint="repeat the command once the host answers again: an apply goes on where it stopped",
     )
-
-
-def _complaint(channel: paramiko.Channel) -> str:
-    said: bytes = channel.makefile_stderr("rb").read()
-    return said.decode(errors="replace").strip()
 
 
 class _Sender:

@@ -14,9 +14,13 @@ from contextlib import contextmanager, suppress
 from typing import IO
 
 from provision.errors import HubwrightError
+from provision.tools.project import SETUP, how_to_install
 
 HERE = "this computer"
 LAST_LINES = 20
+# Programs and Debian's packages of them, where these have other names.
+_PAIRS = "docker=docker.io;qemu-img=qemu-utils;ssh-keygen=openssh-client;virsh=libvirt-clients"
+PACKAGES = dict(pair.split("=") for pair in _PAIRS.split(";"))
 Input = bytes | Callable[[IO[bytes]], None]
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -53,7 +57,9 @@ def run(
     Raises ProgramError with the last lines.
     """
     if shutil.which(argv[0]) is None:
-        raise HubwrightError(f"{argv[0]} is not installed", where=HERE, hint="run `make setup`")
+        raise HubwrightError(
+            f"{argv[0]} is not installed", where=HERE, hint=how_to_install(argv[0], PACKAGES.get(argv[0], ""))
+        )
     if on_line is not None:
         return _follow(argv, stdin, on_line, env)
     assert isinstance(stdin, bytes)
@@ -97,7 +103,9 @@ def explain_docker(output: str) -> HubwrightError | None:
         )
     if "Cannot connect to the Docker daemon" in output or "docker daemon running" in output:
         return HubwrightError(
-            "Docker does not answer", where=HERE, hint="`make setup` starts it and names its log"
+            "Docker does not answer",
+            where=HERE,
+            hint=f"{SETUP} starts it and names its log" if SETUP else "start it: sudo systemctl start docker",
         )
     if "no space left on device" in output:
         return HubwrightError(

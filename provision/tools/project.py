@@ -13,6 +13,13 @@ _INSTALLED = _PACKAGE / "project"
 
 PROJECT = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent
 AGENT = _PACKAGE / "agent"
+SETUP = "" if _INSTALLED.is_dir() else "`make setup`"
+"""The command that installs missing programs; there is none where Hubwright was installed from its wheel."""
+
+
+def how_to_install(program: str, package: str = "") -> str:
+    """The next step when a program of this computer is missing."""
+    return f"run {SETUP}" if SETUP else f"install it: sudo apt-get install {package or program}"
 
 
 def program(name: str = "hubwright") -> Path:

@@ -278,7 +278,7 @@ class Host(Systemd, Docker):
         self.groups[group].remove(name)
 
     def _dpkg(self, *words: str) -> str:
-        assert words == ("--configure", "-a")
+        assert words[-2:] == ("--configure", "-a")
         return ""
 
     def _dpkg_query(self, *_: str) -> str:

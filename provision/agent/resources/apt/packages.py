@@ -10,13 +10,20 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..base import Abandoned, Change, CommandFailed, Machine, Problem, Resource
-from ..fs import unlink
+from ..fs import read_text, unlink
+from .words import advice, faulty, is_locked, trouble
 
 LISTS = "/var/lib/apt/lists"
-LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock")
+LOCKS = (
+    "/var/lib/dpkg/lock-frontend",
+    "/var/lib/dpkg/lock",
+    "/var/lib/apt/lists/lock",
+    "/var/cache/apt/archives/lock",
+)
 LISTS_FRESH_FOR = 6 * 3600  # seconds
 LIST_PACKAGES = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}\t${Package}\n"]
 APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
@@ -52,23 +59,31 @@ class AptPackages(Resource):
         if self.unless and not machine.claims(self) and all(map(shutil.which, self.unless)):
             return None
         missing = self._missing(machine)
+        if missing:
+            _refuse_read_only()
         return Change(f"install {', '.join(missing)}") if missing else None
 
     def apply(self, machine: Machine) -> None:
+        told: list[str] = []
         with one_at_a_time:
-            wait_for_apt(machine)
             if not _lists_are_fresh():
-                machine.say("reading the package lists")
-                _update(machine)
+                told = update(machine)
             try:
-                self._install(machine)
+                try:
+                    self._install(machine)
+                except CommandFailed as failure:
+                    if "dpkg --configure -a" in failure.output:  # an earlier run was killed in the middle
+                        configure(machine)
+                    elif not re.search(r"404|Unable to (locate|fetch)", failure.output):
+                        raise
+                    told = update(machine)
+                    self._install(machine)
             except CommandFailed as failure:
-                if "dpkg --configure -a" in failure.output:  # an earlier run was killed in the middle
-                    machine.run(["dpkg", "--configure", "-a"], env=APT_ENVIRONMENT, watch=True)
-                elif not re.search(r"404|Unable to (locate|fetch)", failure.output):
-                    raise
-                _update(machine)
-                self._install(machine)
+                machine.invalidate("dpkg")
+                if self._missing(machine):
+                    raise explained(failure, told) from None
+                others = ", ".join(faulty(failure.output)) or "others"
+                machine.say(f"apt has trouble with packages that are not of this hub: {others}")
         machine.invalidate("dpkg")
         machine.invalidate("systemd")  # packages bring units
 
@@ -79,9 +94,12 @@ class AptPackages(Resource):
         present = parse_dpkg(machine.run(LIST_PACKAGES), complete=False) & set(ours)
         if present:
             with one_at_a_time:
-                wait_for_apt(machine)
-                machine.run(["dpkg", "--configure", "-a"], env=APT_ENVIRONMENT, watch=True)
-                machine.run(["apt-get", "purge", "-qy", *sorted(present)], env=APT_ENVIRONMENT, watch=True)
+                configure(machine)
+                try:
+                    run_apt(machine, ["apt-get", "purge", "-qy", *sorted(present)])
+                except CommandFailed as failure:
+                    if parse_dpkg(machine.run(LIST_PACKAGES), complete=False) & present:
+                        raise explained(failure) from None
             machine.invalidate("dpkg")
         machine.invalidate("systemd")  # packages bring units
         for path in machine.claims(self).get("data", []):
@@ -103,7 +121,7 @@ class AptPackages(Resource):
         missing = self._missing(machine)
         for resource in machine.peers(Resource):  # type: ignore[type-abstract]
             resource.note_before(machine)
-        simulated = machine.run([*command, "--simulate", *missing], env=APT_ENVIRONMENT)
+        simulated = run_apt(machine, [*command, "--simulate", *missing], watch=False)
         earlier = machine.claims(self).get("installed", [])
         data = [path for path in self.data if not os.path.exists(path)]
         groups = sorted(set(self.groups) - {entry.gr_name for entry in grp.getgrall()})
@@ -114,7 +132,7 @@ class AptPackages(Resource):
             groups=machine.claims(self).get("groups", groups),
         )
         machine.say(f"installing {', '.join(missing)}")
-        machine.run([*command, *missing], env=APT_ENVIRONMENT, watch=True)
+        run_apt(machine, [*command, *missing])
 
 
 def installed(machine: Machine) -> set[str]:
@@ -128,7 +146,8 @@ def parse_dpkg(text: str, *, complete: bool = True) -> set[str]:
     Only completely installed ones; with `complete=False` also half-installed ones and remains of removals.
     """
     rows = (line.split("\t") for line in text.splitlines() if "\t" in line)
-    return {name for state, name in rows if (state.strip() == "ii" if complete else state[:2] != "un")}
+    # The first letter is what is wanted (h: held), the second what is there, the third a fault.
+    return {name for state, name in rows if (state[1:].strip() == "i" if complete else state[1:2] != "n")}
 
 
 def parse_simulation(text: str) -> set[str]:
@@ -136,8 +155,56 @@ def parse_simulation(text: str) -> set[str]:
     return set(re.findall(r"^Inst (\S+) \(", text, re.MULTILINE))
 
 
-def _update(machine: Machine) -> None:
-    machine.run(["apt-get", "update", "-q"], env=APT_ENVIRONMENT, watch=True, interruptible=True)
+def run_apt(machine: Machine, argv: list[str], *, watch: bool = True, interruptible: bool = False) -> str:
+    """`machine.run` for apt and dpkg. Others may take a lock at any moment: they are waited for, in words."""
+    deadline = time.monotonic() + float(machine.option("apt_lock_wait"))
+    while True:
+        wait_for_apt(machine)
+        try:
+            return machine.run(argv, env=APT_ENVIRONMENT, watch=watch, interruptible=interruptible)
+        except CommandFailed as failure:
+            if not is_locked(failure.output) or time.monotonic() > deadline:
+                raise
+        time.sleep(1)
+
+
+def update(machine: Machine) -> list[str]:
+    """Read the package lists. Returns apt's words about sources that fail: others may do."""
+    machine.say("reading the package lists")
+    try:
+        told = trouble(run_apt(machine, ["apt-get", "update", "-q"], interruptible=True))
+    except CommandFailed as failure:
+        told = trouble(failure.output) or [failure.tail]
+    for line in told:
+        machine.say(f"apt goes on without a source: {line}")
+    return told
+
+
+def configure(machine: Machine) -> None:
+    """Finish what was unpacked. A package that cannot be is left: it may be none that a hub needs."""
+    try:
+        run_apt(machine, ["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"])
+    except CommandFailed as failure:
+        machine.say(f"dpkg cannot finish {', '.join(faulty(failure.output)) or 'a package'}")
+
+
+def explained(failure: CommandFailed, told: Sequence[str] = ()) -> Problem:
+    """A failure of apt with the next step. `told`: its words about sources, which may be the reason."""
+    more = [line for line in told if line not in failure.what]
+    hint = advice(failure.output) if not more else advice("\n".join(more)) or advice(failure.output)
+    return Problem("\n".join([failure.what, *more[-6:]]), hint)
+
+
+def _refuse_read_only() -> None:
+    """Raise Problem where packages can never be installed. Some hosts let apt itself remount /usr."""
+    for path in ("/usr", "/var/lib/dpkg"):
+        if os.path.isdir(path) and os.statvfs(path).f_flag & os.ST_RDONLY:
+            if any("remount" in read_text(name) for name in glob.glob("/etc/apt/apt.conf.d/*")):
+                continue
+            raise Problem(
+                f"{path} is mounted read-only, and packages have to be installed there",
+                f"`mount -o remount,rw {path}` on the host, or a Pre-Invoke line of apt.conf that does so",
+            )
 
 
 def wait_for_apt(machine: Machine) -> None:

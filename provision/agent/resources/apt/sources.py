@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from ..base import Change, CommandFailed, Machine, Problem, Resource
 from ..fs import read_text, write_atomically
-from .packages import APT_ENVIRONMENT, one_at_a_time, wait_for_apt
+from .packages import one_at_a_time, run_apt
+from .words import clock_advice
 
 APT = "/etc/apt"
 OS_RELEASE = "/etc/os-release"
@@ -141,15 +142,12 @@ class AptSources(Resource):
             options = [f"Dir::Etc::SourceParts={folder}", "Dir::Etc::SourceList=/dev/null"]
             options += ["APT::Get::List-Cleanup=false", "APT::Update::Error-Mode=any"]
             with one_at_a_time:
-                wait_for_apt(machine)
                 flags = [word for option in options for word in ("-o", option)]
-                machine.run(
-                    ["apt-get", "update", "-q", *flags], env=APT_ENVIRONMENT, watch=True, interruptible=True
-                )
+                run_apt(machine, ["apt-get", "update", "-q", *flags], interruptible=True)
         except CommandFailed as failure:
             raise Problem(
                 f"a mirror does not give what this host needs; its sources stay as they are\n{failure.tail}",
-                "check [downloads] apt, and that this host reaches it",
+                clock_advice(failure.output) or "check [downloads] apt, and that this host reaches it",
             ) from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -117,7 +117,10 @@ class PythonEnv(Resource):
 
     def _build(self, machine: Machine) -> None:
         cache = f"{self.root}/cache"
+        scratch = f"{cache}/scratch"  # the host's /tmp may be too small, or run no programs
+        os.makedirs(scratch, exist_ok=True)
         environment = {
+            "TMPDIR": scratch,
             "SSL_CERT_FILE": BUNDLE,
             "PIP_CERT": BUNDLE,
             "NODE_EXTRA_CA_CERTS": BUNDLE,
@@ -156,7 +159,9 @@ class PythonEnv(Resource):
             machine.say("installing uv")
             shutil.rmtree(folder, ignore_errors=True)
             wheel = self._pip_wheel()
-            machine.run([self._python, "-m", "venv", *(["--without-pip"] if wheel else []), folder])
+            machine.run(
+                [self._python, "-m", "venv", *(["--without-pip"] if wheel else []), folder], env=environment
+            )
             pip = [f"{folder}/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
             machine.run(
                 [*pip, "--no-cache-dir", "--require-hashes", "-r", "/dev/stdin"],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from provision.agent.distributions import KNOWN, identify, parse_os_release, require_space
+from provision.agent.distributions import KNOWN, identify, parse_os_release, require_space, require_writable
 from provision.agent.resources import Problem
 
 
@@ -45,3 +47,16 @@ def test_too_little_space_says_where_and_how_much(tmp_path: Path) -> None:
     require_space(str(tmp_path / "not" / "there"), 1)
     with pytest.raises(Problem, match=rf"GiB free at {tmp_path}, and a hub needs 1073741824\.0 GiB"):
         require_space(str(tmp_path / "not" / "there"), 1 << 60)
+
+
+def test_a_read_only_file_system_is_refused_before_anything_is_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read_only = {"/opt"}
+    monkeypatch.setattr(
+        os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY if path in read_only else 0)
+    )
+    require_writable("/etc", "/var/lib")
+    with pytest.raises(Problem, match="/opt is mounted read-only") as caught:
+        require_writable("/etc", "/opt")
+    assert "remount,rw /opt" in caught.value.hint

@@ -54,6 +54,13 @@ def test_a_program_that_finds_no_space_gets_the_same_hint(driver: Driver) -> Non
     assert "free some space" in driver.results[0]["hint"]
 
 
+def test_a_clock_that_no_certificate_fits_is_named_whichever_program_says_so(driver: Driver) -> None:
+    run = driver.prepare(one=[A])
+    said = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate is not yet valid"
+    run._fail("one", "thing:a", Problem(said, "check the proxy"))
+    assert "the host's clock is slow: it says 20" in driver.results[0]["hint"]
+
+
 def test_a_failure_stops_its_role_and_what_needs_it_and_nobody_else(driver: Driver) -> None:
     broken = Thing("broken", behaviour="fails")
     statuses = driver(

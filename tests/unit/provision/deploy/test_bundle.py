@@ -84,11 +84,13 @@ def test_the_loader_runs_the_agent_from_the_bundle(
 ) -> None:
     """On any computer, the agent answers with its own events to the end."""
     packed = before + pack(manifest(hub(), [], mode="plan"))
+    monkeypatch.setattr(sys, "argv", ["-c", '{"event": "entered"}'])
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(packed)))
     with pytest.raises(SystemExit) as ended:
         exec(LOADER, {})
     assert not ended.value.code
     events = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert events.pop(0) == {"event": "entered"}
     assert events[0]["event"] in ("hello", "error")
     assert events[-1]["event"] == "end"
     assert sys.modules["agent"].__file__ is not None
@@ -98,6 +100,7 @@ def test_the_loader_runs_the_agent_from_the_bundle(
 @pytest.mark.usefixtures("loaded")
 @pytest.mark.parametrize("sent", [b"", b"noise\n", START])
 def test_the_loader_says_when_nothing_arrives(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(sys, "argv", ["-c"])
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(sent)))
     with pytest.raises(SystemExit, match="nothing arrived"):
         exec(LOADER, {})
@@ -134,9 +137,22 @@ def test_the_loader_refuses_an_old_python(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 2))
+    monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(SystemExit):
         exec(LOADER, {})
     event = parse(capsys.readouterr().out)
     assert isinstance(event, Error)
     assert event.what == "python3 is 3.9; 3.10 is the oldest that works"
     assert event.hint
+
+
+def test_the_loader_hands_over_to_a_python_that_is_new_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, list[bytes]]] = []
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2))
+    monkeypatch.setattr(os, "access", lambda path, _: path == "/usr/bin/python3.11")
+    monkeypatch.setattr(os, "execv", lambda path, words: calls.append((path, words)))
+    with pytest.raises(SystemExit):
+        exec(LOADER, {})  # this one returns from execv
+    ((path, words),) = calls
+    assert (path, words[0]) == ("/usr/bin/python3.11", b"/usr/bin/python3.11")
+    assert words[1:] == Path("/proc/self/cmdline").read_bytes().split(b"\0")[1:-1]

@@ -286,3 +286,27 @@ def test_only_a_machine_that_was_made_here_needs_no_known_key(
     else:
         with pytest.raises(UnknownHostKey):
             client._policy.missing_host_key(client, "[host]:2222", KEY)
+
+
+@pytest.mark.parametrize(
+    ("entered", "error", "what"),
+    [
+        (True, "encountered RSA key, expected OPENSSH key", "me is not let in"),
+        (False, "Error reading SSH protocol banner", "does not answer"),
+    ],
+)
+def test_the_last_words_about_a_key_are_not_the_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entered: bool, error: str, what: str
+) -> None:
+    def refuse(connection: fabric.Connection) -> None:
+        connection.client._transport = SimpleNamespace(
+            is_active=lambda: True,
+            initial_kex_done=entered,
+            is_authenticated=lambda: False,
+            close=lambda: None,
+        )
+        raise paramiko.SSHException(error)
+
+    monkeypatch.setattr(fabric.Connection, "open", refuse)
+    with pytest.raises(HubwrightError, match=what):
+        enter(TARGET, Access(known_hosts=tmp_path / "none"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,43 +15,12 @@ import pytest
 from provision.agent.events import End, Error, Event, Hello
 from provision.errors import HubwrightError
 from provision.ssh import Access, Target, connections, sessions
+from provision.ssh.entry import EXIT_OF_GUARD, GUARD
 
 HIDDEN = "correct-horse-battery"
 KEY = paramiko.ECDSAKey.generate()
 OTHER_KEY = paramiko.ECDSAKey.generate()
 TARGET = Target("host", 2222, "me")
-
-
-# --- commands for the host's shell ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("with_password", [False, True])
-def test_the_shell_says_in_events_what_is_missing(with_password: bool) -> None:
-    command = sessions.shell_command(with_password)
-    assert command.count('"entered"') == (2 if with_password else 0), "as root, and through sudo"
-    echoed = re.findall(r"echo '(\{.*?\})'", command)
-    said = [event for event in map(json.loads, echoed) if event != {"event": "entered"}]
-    assert {event["event"] for event in said} == {"error"}
-    assert all(event["what"] and event["hint"] for event in said)
-    whats = " ".join(event["what"] for event in said)
-    assert "python3 is not installed" in whats
-    assert "there is no sudo" in whats
-    assert ("refused the password" in whats) is with_password
-    assert ("wants a password" in whats) is not with_password
-
-
-def test_a_password_is_read_and_stands_in_no_argument() -> None:
-    assert "read -r" in sessions.shell_command(True)
-    assert "read -r" not in sessions.shell_command(False)
-    assert "sudo -n" in sessions.shell_command(False)
-    assert HIDDEN not in repr(Access(sudo_password=HIDDEN))
-
-
-@pytest.mark.parametrize("with_password", [False, True])
-def test_a_line_of_the_shell_s_own_is_announced_whoever_runs_it(with_password: bool) -> None:
-    command = sessions.shell_command(with_password, "journalctl 'a b'")
-    assert command.count('{"event": "entered"}') == 2, "as root, and through sudo"
-    assert "python3" not in command
 
 
 # --- the conversation -----------------------------------------------------------------------------
@@ -71,6 +39,7 @@ class Line:
         self.ended = False
         self.sent = b""
         self.command = ""
+        self.timeouts: list[float | None] = []
         self.closed = threading.Event()
         self._more = threading.Condition()
 
@@ -83,6 +52,9 @@ class Line:
         with self._more:
             self.sent += data
             self._more.notify_all()
+
+    def settimeout(self, seconds: float | None) -> None:
+        self.timeouts.append(seconds)
 
     def shutdown_write(self) -> None:
         self.ended = True
@@ -126,7 +98,9 @@ def connected(monkeypatch: pytest.MonkeyPatch) -> Connected:
     def to(line: Any) -> list[str]:
         closed: list[str] = []
         connection = SimpleNamespace(
-            transport=SimpleNamespace(open_session=lambda: line),
+            transport=SimpleNamespace(
+                open_session=lambda: line, is_active=lambda: getattr(line, "code", 0) != -1
+            ),
             client=SimpleNamespace(close=lambda: closed.append("closed")),
             gateway=None,
         )
@@ -171,11 +145,11 @@ def test_events_are_handed_on_in_order_and_noise_is_not(converse: Converse) -> N
     line = Line(6, *noise, event("hello", os="Debian"), "", event("end", count={}))
     events = converse(line)
     assert events == [Hello("Debian"), End()]
-    assert line.sent == b"BUNDLE"
+    assert line.sent == GUARD + b"BUNDLE"
 
 
 def test_a_password_goes_first_and_on_standard_input_only(converse: Converse) -> None:
-    first = f"{HIDDEN}\n".encode()
+    first = GUARD + f"{HIDDEN}\n".encode()
     line = Line(len(first), event("entered"), len(first) + 6, event("end", count={}))
     events = converse(line, password=HIDDEN)
     assert events == [End()]
@@ -184,16 +158,16 @@ def test_a_password_goes_first_and_on_standard_input_only(converse: Converse) ->
 
 
 def test_nothing_follows_a_password_until_sudo_has_let_in(converse: Converse) -> None:
-    line = Line(len(HIDDEN) + 1, event("error", what="sudo refused the password", hint=""))
+    line = Line(len(GUARD) + len(HIDDEN) + 1, event("error", what="sudo refused the password", hint=""))
     converse(line, password=HIDDEN)
-    assert line.sent == f"{HIDDEN}\n".encode()
+    assert line.sent == GUARD + f"{HIDDEN}\n".encode()
 
 
 def test_blobs_are_sent_when_they_are_asked_for(converse: Converse, tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.write_bytes(b"y" * (3 * sessions.CHUNK + 1))
     headers = [b'{"blob": "b", "size": 786433}\n', b'{"blob": "a", "size": 3}\n']
-    whole = b"BUNDLE" + headers[0] + b"y" * 786433 + headers[1] + b"xyz"
+    whole = GUARD + b"BUNDLE" + headers[0] + b"y" * 786433 + headers[1] + b"xyz"
     line = Line(event("need", blob="b"), event("need", blob="a"), len(whole), event("end", count={}))
     events = converse(line, {"a": b"xyz", "b": large, "c": b"never asked for"})
     assert events == [End()]
@@ -206,23 +180,90 @@ def test_a_blob_that_cannot_be_read_ends_the_run(converse: Converse, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("line", "what"),
+    ("line", "what", "hint"),
     [
         (
             Line(6, event("hello"), stderr="a\nb\nTraceback: boom"),
             "the run ended without a result\na\nb\nTraceback: boom",
+            "correct what the lines above name",
         ),
-        (Line(6), "the run ended without a result"),
-        (Line(6, event("hello"), OSError("Socket is closed")), "the connection broke: Socket is closed"),
-        (Line(6, EOFError()), "the connection broke: EOFError"),
-        (Line(6, paramiko.SSHException("rekey")), "the connection broke: rekey"),
+        (Line(6, event("hello")), "the run ended without a result", "journalctl -k"),
+        (
+            Line(event("reached"), stderr="sudo: a password is required", code=1),
+            "sudo wants a password for the login user\nsudo: a password is required",
+            "--ask-sudo-password",
+        ),
+        (
+            Line(event("reached"), stderr="sudo: something new", code=1),
+            "the run ended without a result\nsudo: something new",
+            "correct what the lines above name",
+        ),
+        (
+            Line("This account is closed.", code=1),
+            "the login user's shell did not run the command:\nThis account is closed.",
+            "forced command",
+        ),
+        (
+            Line(code=7),
+            "the login user's shell did not run the command:\nit ended with exit code 7, without a word",
+            "start-up files",
+        ),
+        (
+            Line("HUBWRIGHT: not found", code=EXIT_OF_GUARD),
+            "a start-up file of the login user starts another shell, which takes what is sent for commands",
+            "in terminals only",
+        ),
+        (
+            Line("Which project?", TimeoutError()),
+            "the login user's shell does not run the command in 30 s\nWhich project?",
+            "`ssh host true`",
+        ),
     ],
 )
-def test_a_run_without_an_end_is_a_failure(converse: Converse, line: Line, what: str) -> None:
+def test_a_run_without_an_end_is_told_in_the_words_of_what_ended_it(
+    converse: Converse, line: Line, what: str, hint: str
+) -> None:
     with pytest.raises(HubwrightError) as caught:
         converse(line)
     assert str(caught.value) == f"host:2222: {what}"
-    assert "goes on where it stopped" in caught.value.hint
+    assert hint in caught.value.hint
+    assert "goes on where it stopped" not in caught.value.hint, "it would stop there once more"
+
+
+def test_a_sudo_that_ends_without_a_result_is_not_waited_for(converse: Converse) -> None:
+    """The shell's `cat` would read on for as long as the channel is open."""
+    line = Line(event("reached"), event("left"), stderr="user ada is not allowed to execute it", code=1)
+    with pytest.raises(HubwrightError, match="for some commands only"):
+        converse(line, password=HIDDEN)
+    assert line.ended
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError("Socket is closed"), "Socket is closed"),
+        (EOFError(), "EOFError"),
+        (paramiko.SSHException("x"), "x"),
+    ],
+)
+def test_a_broken_connection_is_no_fault_of_the_host_s(
+    converse: Converse, error: Exception, said: str
+) -> None:
+    with pytest.raises(HubwrightError) as caught:
+        converse(Line(6, event("hello"), error))
+    assert str(caught.value) == f"host:2222: the connection broke: {said}"
+    assert "once the host answers" in caught.value.hint
+
+
+def test_a_host_that_goes_without_a_word_is_a_broken_connection(converse: Converse) -> None:
+    with pytest.raises(HubwrightError, match="the connection broke"):
+        converse(Line(6, event("hello"), code=-1))
+
+
+def test_only_the_login_shell_s_first_word_has_a_time_limit(converse: Converse) -> None:
+    line = Line("Welcome", event("reached"), event("hello"), event("end", count={}))
+    assert converse(line) == [Hello(), End()]
+    assert line.timeouts == [sessions.SHELL_TIMEOUT, None]
 
 
 def test_an_error_event_is_an_end(converse: Converse) -> None:
@@ -259,7 +300,7 @@ def test_a_command_s_password_is_all_that_its_input_has(connected: Connected) ->
     connected(line)
     sessions.command(TARGET, Access(sudo_password=HIDDEN), "x 'y'")
     assert HIDDEN not in line.command
-    assert (line.sent, line.ended) == (f"{HIDDEN}\n".encode(), True)
+    assert (line.sent, line.ended) == (GUARD + f"{HIDDEN}\n".encode(), True)
 
 
 @pytest.mark.parametrize(

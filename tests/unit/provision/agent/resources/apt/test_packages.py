@@ -22,7 +22,8 @@ from tests.support.fakes.machine import FakeMachine, converge
     [
         ("", set()),
         ("ii \tbash\nii \tlibc6\n", {"bash", "libc6"}),
-        ("iF \thalf\nrc \tgone\nun \tnever\nhi \theld\niHR\tbroken\n", set()),
+        ("iF \thalf\nrc \tgone\nun \tnever\nhn \theld\niHR\tbroken\n", set()),
+        ("hi \theld\nri \tto-go\n", {"held", "to-go"}),
         ("no tab here\n", set()),
     ],
 )
@@ -163,7 +164,7 @@ def test_packages_are_called_what_the_distribution_calls_them(host: Host) -> Non
     [
         (
             "E: dpkg was interrupted, you must manually run 'dpkg --configure -a'",
-            ["dpkg", "--configure", "-a"],
+            ["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"],
         ),
         ("E: Failed to fetch http://archive/x.deb  404  Not Found", ["apt-get", "update", "-q"]),
         ("E: Unable to locate package docker.io", ["apt-get", "update", "-q"]),
@@ -181,7 +182,7 @@ def test_apt_s_everyday_failures_are_mended_once(host: Host, output: str, mended
         host.scripted.clear()
         return host.run(host.commands[-1])
 
-    host.script("dpkg", "--configure", answer="")
+    host.script("dpkg", answer="")
     host.script("apt-get", "install", answer=once)
     converge(machine, set_)
     assert mended_by in host.commands

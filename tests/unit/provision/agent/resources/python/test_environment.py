@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +75,23 @@ def test_a_half_built_environment_is_built_anew(host: Host) -> None:
 def test_an_environment_s_digest_covers_its_locks(change: dict[str, Any]) -> None:
     fields: dict[str, Any] = {"root": "/r", "lock": "a==1", "installer_lock": "uv==1", "node": {}}
     assert PythonEnv(**fields).digest != PythonEnv(**{**fields, **change}).digest
+
+
+def test_its_programs_do_not_depend_on_the_host_s_tmp(host: Host) -> None:
+    """It may be small, or run no programs."""
+    root = host.path("/opt/ours")
+    places: list[str] = []
+    run = host.run
+
+    def noted(argv: Sequence[str], **options: Any) -> str:
+        if "pip" in argv:
+            places.append((options.get("env") or {}).get("TMPDIR", ""))
+            assert Path(places[-1]).is_dir()
+        return run(argv, **options)
+
+    machine = FakeMachine(host)
+    machine.run = noted  # type: ignore[method-assign]
+    converge(machine, PythonEnv(root, "a==1\n", "uv==1"))
+    assert len(places) == 2
+    assert all(place.startswith(f"{root}/") for place in places)
+    assert not Path(f"{root}/cache").exists()
