@@ -143,7 +143,8 @@ def firewalld(host: Host, test: Callable[[], bool]) -> None:
 
 
 def test_firewalld_that_comes_later_and_is_loaded_again(host: Host) -> None:
-    start = "systemctl start firewalld; firewall-cmd -q --add-port=443/tcp"
+    visitors = "firewall-cmd -q --permanent --add-port=443/tcp; firewall-cmd -q --reload"
+    start = f"systemctl start firewalld; {visitors}"
     with spoilt(
         host, start, "systemctl stop firewalld; systemctl reset-failed docker; systemctl restart docker"
     ):
