@@ -45,6 +45,7 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda *_: channel.gone.set())
     os.environ.update(manifest["environment"])  # proxy and mirrors, for all programs of this run
+    os.environ["DOCKER_HOST"] = "unix:///var/run/docker.sock"  # root's context may name another host's engine
     try:
         distribution = distributions.here()
         channel.emit(distributions.describe(distribution))

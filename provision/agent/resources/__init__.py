@@ -11,7 +11,15 @@ from .apt.sources import AptSources
 from .base import Change, CommandFailed, Machine, Problem, Resource, from_fields
 from .certificates.kept import KeptCertificate
 from .certificates.trusted import TrustedCertificate
-from .docker import DockerImage, DockerNetwork, DockerVolume, ServableImage
+from .docker import (
+    DockerImage,
+    DockerNetwork,
+    DockerVolume,
+    EngineService,
+    EngineSettings,
+    ServableImage,
+    UsableEngine,
+)
 from .files.file import Directory, File, GeneratedSecret
 from .files.json_keys import JsonKeys
 from .network.names import ResolvableName
@@ -33,6 +41,8 @@ KINDS: dict[str, type[Resource]] = {
         DockerImage,
         DockerNetwork,
         DockerVolume,
+        EngineService,
+        EngineSettings,
         File,
         FreePort,
         GeneratedSecret,
@@ -45,6 +55,7 @@ KINDS: dict[str, type[Resource]] = {
         Service,
         Timer,
         TrustedCertificate,
+        UsableEngine,
         User,
     )
 }
@@ -67,6 +78,8 @@ __all__ = [
     "DockerImage",
     "DockerNetwork",
     "DockerVolume",
+    "EngineService",
+    "EngineSettings",
     "File",
     "FreePort",
     "GeneratedSecret",
@@ -82,6 +95,7 @@ __all__ = [
     "Service",
     "Timer",
     "TrustedCertificate",
+    "UsableEngine",
     "User",
     "from_json",
 ]

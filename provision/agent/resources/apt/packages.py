@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import glob
 import grp
@@ -20,6 +21,10 @@ LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/list
 LISTS_FRESH_FOR = 6 * 3600  # seconds
 LIST_PACKAGES = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}\t${Package}\n"]
 APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
+INSTALL = (
+    *("apt-get", "install", "-qy", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"),
+    *("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"),
+)
 
 one_at_a_time = threading.Lock()
 
@@ -32,6 +37,7 @@ class AptPackages(Resource):
     of docker.io's). `data`: paths that the packages' programs fill. `groups`: those that
     a purge leaves behind. Removal purges what came with the installation, dependencies, new data and groups
     included, and nothing that was there before. A package that leaves the set is removed only with the set.
+    Packages of others stay: an installation that would remove some is a Problem, which a plan already shows.
     `in_use`: patterns of files that show that others use the packages; while one exists, all stays.
     """
 
@@ -50,6 +56,9 @@ class AptPackages(Resource):
         if self.unless and not machine.claims(self) and all(map(shutil.which, self.unless)):
             return None
         missing = self._missing(machine)
+        if missing:
+            with contextlib.suppress(CommandFailed):  # without package lists apt cannot tell yet
+                self._refuse_removals(machine, missing)
         return Change(f"install {', '.join(missing)}") if missing else None
 
     def apply(self, machine: Machine) -> None:
@@ -78,6 +87,10 @@ class AptPackages(Resource):
             with one_at_a_time:
                 wait_for_apt(machine)
                 machine.run(["dpkg", "--configure", "-a"], env=APT_ENVIRONMENT, watch=True)
+                simulate = ["apt-get", "purge", "-qy", "--simulate", *sorted(present)]
+                others = parse_removals(machine.run(simulate, env=APT_ENVIRONMENT)) - set(ours)
+                if others:
+                    return f"packages of others need them: {', '.join(sorted(others))}"
                 machine.run(["apt-get", "purge", "-qy", *sorted(present)], env=APT_ENVIRONMENT, watch=True)
             machine.invalidate("dpkg")
         for path in machine.claims(self).get("data", []):
@@ -93,11 +106,20 @@ class AptPackages(Resource):
     def _missing(self, machine: Machine) -> list[str]:
         return sorted(set(machine.packages(self.packages)) - installed(machine))
 
+    def _refuse_removals(self, machine: Machine, missing: list[str]) -> str:
+        """What apt says that it would do. Raises Problem when it would remove a package."""
+        simulated = machine.run([*INSTALL, "--simulate", *missing], env=APT_ENVIRONMENT)
+        removed = parse_removals(simulated)
+        if removed:
+            raise Problem(
+                f"apt would remove {', '.join(sorted(removed))} to install {', '.join(missing)}",
+                "remove them if nothing needs them, or install what they lack from where they came",
+            )
+        return simulated
+
     def _install(self, machine: Machine) -> None:
-        command = ["apt-get", "install", "-qy", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"]
-        command += ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
         missing = self._missing(machine)
-        simulated = machine.run([*command, "--simulate", *missing], env=APT_ENVIRONMENT)
+        simulated = self._refuse_removals(machine, missing)
         earlier = machine.claims(self).get("installed", [])
         data = [path for path in self.data if not os.path.exists(path)]
         groups = sorted(set(self.groups) - {entry.gr_name for entry in grp.getgrall()})
@@ -108,7 +130,7 @@ class AptPackages(Resource):
             groups=machine.claims(self).get("groups", groups),
         )
         machine.say(f"installing {', '.join(missing)}")
-        machine.run([*command, *missing], env=APT_ENVIRONMENT, watch=True)
+        machine.run([*INSTALL, "--no-remove", *missing], env=APT_ENVIRONMENT, watch=True)
 
 
 def installed(machine: Machine) -> set[str]:
@@ -128,6 +150,11 @@ def parse_dpkg(text: str, *, complete: bool = True) -> set[str]:
 def parse_simulation(text: str) -> set[str]:
     """New packages from `apt-get --simulate`: `Inst name (version …)`; upgrades carry `[old version]`."""
     return set(re.findall(r"^Inst (\S+) \(", text, re.MULTILINE))
+
+
+def parse_removals(text: str) -> set[str]:
+    """Packages that would go, from `apt-get --simulate`: `Remv name [version]`, or `Purg`."""
+    return {name.partition(":")[0] for name in re.findall(r"^(?:Remv|Purg) (\S+)", text, re.MULTILINE)}
 
 
 def wait_for_apt(machine: Machine) -> None:

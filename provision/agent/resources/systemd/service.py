@@ -96,7 +96,7 @@ class Unit(Resource):
         copies = claims.get("copies", {})
         for file in files:
             if file.path not in copies:
-                _put(file.path, "")
+                put(file.path, "")
             elif os.path.exists(copies[file.path]):  # else an earlier try has put it back
                 shutil.move(copies[file.path], file.path)
         if any(file.content for file in files):
@@ -251,7 +251,7 @@ class Service(Unit):
 
     def _write_files(self) -> None:
         for file in self._files:
-            _put(file.path, file.content)
+            put(file.path, file.content)
 
     def _start(self, machine: Machine) -> None:
         try:
@@ -283,11 +283,12 @@ class Service(Unit):
     def _problem(self, machine: Machine, reason: str) -> Problem:
         # No wait lasts longer, so what is older belongs to an earlier start.
         since = f"--since=-{self.ready_timeout + START_TIMEOUT:.0f}s"
-        log = [*JOURNAL, "-n", str(LAST_WORDS)]
+        # In reverse: with --since the journal counts its lines from the beginning.
+        log = [*JOURNAL, "-r", "-n", str(LAST_WORDS)]
         # The program's own lines: with each restart systemd adds several that say no reason.
-        words = machine.run([*log, since, f"_SYSTEMD_UNIT={self.unit_name}"]).strip()
+        words = _reversed(machine.run([*log, since, f"_SYSTEMD_UNIT={self.unit_name}"]))
         if not words:  # the program did not run, and systemd says why, or has been silent for long
-            words = machine.run([*log, "-u", self.unit_name]).strip()
+            words = _reversed(machine.run([*log, "-u", self.unit_name]))
         return Problem(
             f"{self.name}: {reason}; the end of its log:\n{words}",
             f"the complete log: journalctl -u {self.name}",
@@ -369,7 +370,11 @@ class Service(Unit):
         return machine.state("services", f"{self.name}.json")
 
 
-def _put(path: str, text: str) -> None:
+def _reversed(text: str) -> str:
+    return "\n".join(reversed(text.strip().splitlines()))
+
+
+def put(path: str, text: str) -> None:
     """Write a unit file or drop-in, or delete it when the text is empty, with an empty folder of drop-ins."""
     folder = os.path.dirname(path)
     if text:

@@ -1,0 +1,136 @@
+"""The engine's service, which other people's containers may depend on."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..base import Change, CommandFailed, Machine, Problem
+from ..fs import read_text
+from ..systemd.service import Service, put
+from .daemon import UNIT
+from .settings import EngineSettings, restart
+
+LOG = ("journalctl", "--no-pager", "-q", "-o", "cat", "-u", UNIT)
+MOST_WORDS = 6  # lines
+OF_A_SWARM = "com.docker.swarm.task.id"  # the swarm itself starts such a container again
+
+
+@dataclass(frozen=True)
+class EngineService(Service):
+    """dockerd. One that does not come up with our settings gets its old ones back, and is started again.
+
+    Containers that ran before a restart run after it.
+    """
+
+    def check(self, machine: Machine) -> Change | None:
+        change = super().check(machine)
+        if change is None or f"restart {self.name}" not in change.summary:
+            return change
+        reasons = [
+            settings.left_out(machine).get("live-restore") for settings in machine.peers(EngineSettings)
+        ]
+        if not any(reasons) or not (count := len(_running(machine))):
+            return change
+        words = f"{count} containers stop for it and are started again: {next(filter(None, reasons))}"
+        return Change(f"{change.summary}; {words}", change.diff)
+
+    def apply(self, machine: Machine) -> None:
+        machine.invalidate("dockerd")  # it may have come with packages since
+        texts = {file.path: read_text(file.path) for file in self._files}
+        containers, began = _running(machine), time.time()
+        try:
+            super().apply(machine)
+        except Problem as failure:
+            raise self._put_back(machine, failure, texts, began, containers) from None
+        for settings in machine.peers(EngineSettings):
+            settings.keep(machine)
+        _start(machine, containers)
+
+    def _outdated(self, machine: Machine) -> str:
+        reason = super()._outdated(machine)
+        if reason and not self._at_start(machine) and self._has_nothing_of_ours(machine):
+            return ""
+        return reason
+
+    def _has_nothing_of_ours(self, machine: Machine) -> bool:
+        """True while an engine of others runs without a setting of ours, and needs no restart for any."""
+        settings = {each.id: each for each in machine.peers(EngineSettings)}
+        return not self.drop_in and all(
+            id_ in settings and not settings[id_].wanted(machine) and not machine.claims(settings[id_])
+            for id_ in self.watches
+        )
+
+    def _put_back(
+        self,
+        machine: Machine,
+        failure: Problem,
+        texts: Mapping[str, str],
+        began: float,
+        containers: list[str],
+    ) -> Problem:
+        """Put back what the engine ran with, and start it. Returns the words for the operator."""
+        words = "\n".join(_last_words(machine, began)) or failure.what
+        files = [each.path for each in machine.peers(EngineSettings) if each.put_back(machine)]
+        for path, text in texts.items():
+            if read_text(path) != text:
+                put(path, text)
+                files.append(path)
+        if not files:
+            return Problem(f"docker does not start:\n{words}", failure.hint)
+        machine.run(["systemctl", "daemon-reload"])
+        try:
+            restart(machine)
+        except CommandFailed:
+            after = f"{' and '.join(files)} is put back, and Docker does not start without it either"
+        else:
+            _start(machine, containers)
+            after = f"{' and '.join(files)} is put back, and Docker runs as before"
+        return Problem(f"docker does not start with our settings:\n{words}\n{after}", failure.hint)
+
+
+def _running(machine: Machine) -> list[str]:
+    """The containers that run and that nothing else would start again; none while the engine is away."""
+    if not shutil.which("docker"):
+        return []
+    form = f'{{{{.ID}}}} {{{{.Label "{OF_A_SWARM}"}}}}'
+    try:
+        lines = machine.run(["docker", "ps", "--no-trunc", "--format", form]).splitlines()
+    except CommandFailed:
+        return []
+    return [words[0] for line in lines if len(words := line.split()) == 1]
+
+
+def _start(machine: Machine, containers: list[str]) -> None:
+    """Start those containers that do not run any more."""
+    if not containers:
+        return
+    for container in sorted(set(containers) - set(_running(machine))):
+        with contextlib.suppress(CommandFailed):  # one that removes itself at its end
+            machine.run(["docker", "start", container])
+            machine.say(f"started the container {container[:12]} again")
+
+
+def _last_words(machine: Machine, since: float) -> list[str]:
+    with contextlib.suppress(CommandFailed):
+        machine.run(["journalctl", "--sync"])
+        return parse_words(machine.run([*LOG, f"--since=@{int(since)}"]))
+    return []
+
+
+def parse_words(log: str) -> list[str]:
+    """The lines of dockerd's log that tell why it ended, each once, without their times."""
+    found: dict[str, None] = {}
+    for line in log.splitlines():
+        level = re.search(r"\blevel=(\w+)", line)
+        if (level and level[1] not in ("fatal", "error")) or re.match(
+            r"(docker\.service: |(Start|Stopp|Reload|Fail)(ing|ed) )", line
+        ):
+            continue
+        message = re.search(r'\bmsg="((?:[^"\\]|\\.)*)"', line)
+        found[message[1].replace('\\"', '"') if message else line] = None
+    return list(found)[-MOST_WORDS:]
