@@ -12,10 +12,11 @@ import sys
 import time
 from typing import Any, BinaryIO
 
-from . import boot, code_cache, distributions, first_boot, unattended
+from . import boot, code_cache, distributions, first_boot, space, unattended
 from .channel import Channel
 from .events import End, Error, Status, has_failed
 from .loop import Run, explain_os_error
+from .machine import LocalMachine
 from .resources import Problem
 from .state import Busy, State
 
@@ -57,6 +58,9 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
             _take_turn(channel, bool(alone))  # before any check: another run may be about to end
         state = State(manifest["state"])
         run = Run(manifest, channel, state, distribution)
+        bare = any(role.resources for role in run.roles) and not state.applied
+        if bare and manifest["mode"] != "generalize" and not (alone and not first_boot.is_due()):
+            space.require(LocalMachine("machine", run.shared))
         if manifest["mode"] == "plan":
             run.plan()
         elif manifest["mode"] == "generalize":
@@ -64,8 +68,6 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
         elif alone and not first_boot.is_due():
             channel.say("another run has made this machine a hub")
         else:
-            if any(role.resources for role in run.roles) and not state.applied:
-                distributions.require_space("/var/lib/docker", distributions.NEEDED_FREE)
             channel.listen(state)
             run.apply()
             if state.applied:

@@ -6,17 +6,20 @@ import json
 import os
 import re
 import shlex
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..base import Machine, Problem
+from ..base import CommandFailed, Machine, Problem
 from ..fs import read_text
 
 UNIT, SOCKET = "docker.service", "docker.socket"
 SNAP_UNIT = "snap.docker.dockerd.service"
 SETTINGS = "/etc/docker/daemon.json"
 DATA_ROOT = "/var/lib/docker"
+CONTAINERD_ROOT, CONTAINERD_SETTINGS = "/var/lib/containerd", "/etc/containerd/config.toml"
+CONTAINERD_S = ["driver-type", "io.containerd.snapshotter.v1"]  # among `docker info`'s DriverStatus
 IN_A_SWARM = "swarm/docker-state.json"  # under the data root; dockerd deletes it when it leaves a swarm
 PROPERTIES = (
     "Id",
@@ -77,6 +80,26 @@ class Daemon:
 def daemon(machine: Machine) -> Daemon:
     """The engine of this host; one call asks systemd."""
     return machine.cached("dockerd", lambda: _read(machine))
+
+
+def image_root(machine: Machine) -> str:
+    """The folder that images are kept in: a running engine tells, for it may leave them to containerd."""
+    found = daemon(machine)
+    if found.state == "active" and shutil.which("docker"):
+        try:
+            told = json.loads(machine.run(["docker", "info", "--format", "{{json .}}"]))
+        except (CommandFailed, ValueError):
+            return found.data_root
+        if CONTAINERD_S in (told.get("DriverStatus") or []):
+            return parse_containerd_root(read_text(CONTAINERD_SETTINGS))
+        return str(told.get("DockerRootDir") or found.data_root)
+    return found.data_root
+
+
+def parse_containerd_root(text: str) -> str:
+    """The folder of containerd's data, from the text of its config.toml."""
+    match = re.search(r"""^root\s*=\s*["'](.+?)["']""", text, re.MULTILINE)
+    return match[1] if match else CONTAINERD_ROOT
 
 
 def _read(machine: Machine) -> Daemon:

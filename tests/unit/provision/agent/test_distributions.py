@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from provision.agent.distributions import KNOWN, identify, parse_os_release, require_space
+from provision.agent.distributions import KNOWN, identify, parse_os_release
 from provision.agent.resources import Problem
 
 
@@ -39,9 +37,3 @@ def test_debian_13_has_docker_s_client_in_a_package_of_its_own() -> None:
     wanted = ("docker.io", "iptables")
     assert KNOWN["debian", "12"].packages(wanted) == ["docker.io", "iptables"]
     assert KNOWN["debian", "13"].packages(wanted) == ["docker.io", "docker-cli", "iptables"]
-
-
-def test_too_little_space_says_where_and_how_much(tmp_path: Path) -> None:
-    require_space(str(tmp_path / "not" / "there"), 1)
-    with pytest.raises(Problem, match=rf"GiB free at {tmp_path}, and a hub needs 1073741824\.0 GiB"):
-        require_space(str(tmp_path / "not" / "there"), 1 << 60)
