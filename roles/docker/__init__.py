@@ -54,7 +54,6 @@ def steps(inputs: Inputs) -> list[Resource]:
         EngineService(
             "docker",
             watches=tuple(each.id for each in watched),
-            reload=True,
             drop_in=drop_in,
             # The last one holds the networks' addresses, chosen to be free where the engine started first.
             machine_specific=("/etc/docker/key.json", "/var/lib/docker/engine-id", "/var/lib/docker/network"),

@@ -245,7 +245,9 @@ class Host(Systemd, Docker):
         Path(f"{words[2]}/bin/conda").chmod(0o755)
         return self._write(f"{words[2]}/envs/.conda_envs_dir_test")
 
-    def _journalctl(self, *_: str) -> str:
+    def _journalctl(self, *words: str) -> str:
+        if "docker.service" in words:
+            return 'level=info msg="Reloaded configuration"\n'
         return "last words of the unit\n"
 
     def _update_ca_certificates(self, *_: str) -> None:

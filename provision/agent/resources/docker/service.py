@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..base import Change, CommandFailed, Machine, Problem
 from ..fs import read_text
 from ..systemd.service import Service, put
-from .daemon import UNIT
-from .settings import EngineSettings, restart
+from .control import load, mark, restart, words_since
+from .settings import EngineSettings
 
-LOG = ("journalctl", "--no-pager", "-q", "-o", "cat", "-u", UNIT)
-MOST_WORDS = 6  # lines
 OF_A_SWARM = "com.docker.swarm.task.id"  # the swarm itself starts such a container again
 
 
 @dataclass(frozen=True)
 class EngineService(Service):
-    """dockerd. One that does not come up with our settings gets its old ones back, and is started again.
+    """dockerd. One that does not take our settings gets its old ones back, and is started again if need be.
 
-    Containers that ran before a restart run after it.
+    It reads them before a restart: what it refuses stops nothing, and live-restore is in force when the
+    restart comes. Containers that ran before a restart run after it.
     """
 
     def check(self, machine: Machine) -> Change | None:
@@ -42,11 +39,13 @@ class EngineService(Service):
     def apply(self, machine: Machine) -> None:
         machine.invalidate("dockerd")  # it may have come with packages since
         texts = {file.path: read_text(file.path) for file in self._files}
-        containers, began = _running(machine), time.time()
+        containers, marked = _running(machine), mark(machine)
         try:
+            if self.state(machine).get("ActiveState") == "active":
+                load(machine)
             super().apply(machine)
         except Problem as failure:
-            raise self._put_back(machine, failure, texts, began, containers) from None
+            raise self._put_back(machine, failure, texts, marked, containers) from None
         for settings in machine.peers(EngineSettings):
             settings.keep(machine)
         _start(machine, containers)
@@ -70,11 +69,11 @@ class EngineService(Service):
         machine: Machine,
         failure: Problem,
         texts: Mapping[str, str],
-        began: float,
+        marked: str,
         containers: list[str],
     ) -> Problem:
         """Put back what the engine ran with, and start it. Returns the words for the operator."""
-        words = "\n".join(_last_words(machine, began)) or failure.what
+        words = "\n".join(words_since(machine, marked)) or failure.what
         files = [each.path for each in machine.peers(EngineSettings) if each.put_back(machine)]
         for path, text in texts.items():
             if read_text(path) != text:
@@ -82,14 +81,20 @@ class EngineService(Service):
                 files.append(path)
         if not files:
             return Problem(f"docker does not start:\n{words}", failure.hint)
-        machine.run(["systemctl", "daemon-reload"])
+        place = f"{' and '.join(files)} {'is' if len(files) == 1 else 'are'} put back"
         try:
+            machine.run(["systemctl", "daemon-reload"])
+            machine.invalidate("systemd")
+            if self.state(machine).get("ActiveState") == "active":
+                return Problem(
+                    f"docker refuses our settings:\n{words}\n{place}, and Docker runs on", failure.hint
+                )
             restart(machine)
         except CommandFailed:
-            after = f"{' and '.join(files)} is put back, and Docker does not start without it either"
+            after = f"{place}, and Docker does not start without ours either"
         else:
             _start(machine, containers)
-            after = f"{' and '.join(files)} is put back, and Docker runs as before"
+            after = f"{place}, and Docker runs as before"
         return Problem(f"docker does not start with our settings:\n{words}\n{after}", failure.hint)
 
 
@@ -113,24 +118,3 @@ def _start(machine: Machine, containers: list[str]) -> None:
         with contextlib.suppress(CommandFailed):  # one that removes itself at its end
             machine.run(["docker", "start", container])
             machine.say(f"started the container {container[:12]} again")
-
-
-def _last_words(machine: Machine, since: float) -> list[str]:
-    with contextlib.suppress(CommandFailed):
-        machine.run(["journalctl", "--sync"])
-        return parse_words(machine.run([*LOG, f"--since=@{int(since)}"]))
-    return []
-
-
-def parse_words(log: str) -> list[str]:
-    """The lines of dockerd's log that tell why it ended, each once, without their times."""
-    found: dict[str, None] = {}
-    for line in log.splitlines():
-        level = re.search(r"\blevel=(\w+)", line)
-        if (level and level[1] not in ("fatal", "error")) or re.match(
-            r"(docker\.service: |(Start|Stopp|Reload|Fail)(ing|ed) )", line
-        ):
-            continue
-        message = re.search(r'\bmsg="((?:[^"\\]|\\.)*)"', line)
-        found[message[1].replace('\\"', '"') if message else line] = None
-    return list(found)[-MOST_WORDS:]

@@ -10,10 +10,11 @@ from typing import Any
 
 from ..base import Change, CommandFailed, Machine, Problem
 from ..files.json_keys import JsonKeys
-from ..fs import read_text
-from .daemon import SOCKET, UNIT, Daemon, daemon
+from .control import load, restart
+from .daemon import Daemon, daemon
 
 FLAGS = {"registry-mirrors": "registry-mirror"}  # where a key's flag has another name
+DEFAULTS: dict[str, Any] = {"live-restore": False, "registry-mirrors": []}  # of dockerd
 VALIDATE_TIMEOUT = 20  # seconds
 
 
@@ -45,17 +46,22 @@ class EngineSettings(JsonKeys):
 
     def remove(self, machine: Machine) -> str | None:
         """Give the file back, and the engine too: it takes the file's settings, and runs if it ran before."""
-        was_active, before = machine.claims(self).get("was_active"), read_text(self.path)
-        reason = super().remove(machine)
         machine.invalidate("dockerd")
-        if not was_active or not shutil.which("dockerd"):
-            return reason
-        if daemon(machine).state != "active":
+        was_active = machine.claims(self).get("was_active") and shutil.which("dockerd")
+        if was_active and daemon(machine).state == "active":
+            with contextlib.suppress(CommandFailed, Problem):  # it runs on with what it has
+                self._take_back(machine)
+        reason = super().remove(machine)
+        if was_active and daemon(machine).state != "active":
             restart(machine)
-        elif read_text(self.path) != before:
-            with contextlib.suppress(CommandFailed):  # it runs on with what it has
-                machine.run(["systemctl", "reload", UNIT])
         return reason
+
+    def _take_back(self, machine: Machine) -> None:
+        """Let a running engine forget our values: one that the file does not have at all would stay."""
+        held = {key: DEFAULTS[key] for key in self._held(machine) if key in DEFAULTS}
+        if held:
+            self._store({**self._load(), **held, **machine.claims(self).get("before", {})})
+            load(machine)
 
     def left_out(self, machine: Machine) -> dict[str, str]:
         """The keys that the engine cannot take, with the reason."""
@@ -101,13 +107,3 @@ def _help(machine: Machine) -> str:
         return machine.cached("dockerd-help", lambda: machine.run(["dockerd", "--help"]))
     except CommandFailed:
         return ""
-
-
-def restart(machine: Machine) -> None:
-    """Start the engine, also after it has failed as often as systemd tries it. Raises CommandFailed."""
-    for unit in (UNIT, SOCKET):
-        with contextlib.suppress(CommandFailed):  # one that is not there, or has not failed
-            machine.run(["systemctl", "reset-failed", unit])
-    machine.run(["systemctl", "restart", UNIT])
-    machine.invalidate("systemd")
-    machine.invalidate("dockerd")

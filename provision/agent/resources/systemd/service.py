@@ -128,8 +128,6 @@ class Service(Unit):
     before.
     `ports`: protocol (tcp or udp), address and number of each port, and the setting that chooses it, or
     nothing. While the service does not run, no other program may have them.
-    `reload`: reload before a restart, for what has to be in force when the restart comes (dockerd's
-    live-restore).
     `machine_specific`: files and folders that the program makes once, for one machine only.
     `still_there`: a program for the system's python3 and its arguments, which fails when the unit's result is
     gone: for a unit that is active without a process.
@@ -141,7 +139,6 @@ class Service(Unit):
     ready: str = ""
     ready_below: int = 500
     ready_timeout: float = 300.0
-    reload: bool = False
     ports: tuple[tuple[str, str, int, str], ...] = ()
     drop_in: str = ""
     machine_specific: tuple[str, ...] = ()
@@ -206,8 +203,6 @@ class Service(Unit):
         stamps = self._stamps(machine)
         if not running or self._outdated(machine):
             machine.say(f"{'restarting' if running else 'starting'} {self.name}")
-            if running and self.reload:
-                machine.run(["systemctl", "reload", self.unit_name])
             machine.run(["systemctl", "reset-failed", self.unit_name])
             self._start(machine)
         write_atomically(self._stamp_file(machine), json.dumps(stamps), 0o600)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from provision.agent.resources import EngineService, EngineSettings, Problem, UsableEngine
+from provision.agent.resources import EngineService, EngineSettings, File, Problem, UsableEngine
+from provision.agent.resources.docker.control import parse_words
 from provision.agent.resources.docker.daemon import Daemon, parse_arguments, parse_flags, parse_units
-from provision.agent.resources.docker.service import parse_words
 from provision.agent.resources.docker.usable import refuse_version
 from tests.support.fakes.host import Host, theirs
 from tests.support.fakes.machine import FakeMachine, converge, machine_for
@@ -49,6 +49,11 @@ def _shown(host: Host, text: str) -> str:
     if host.commands[-1][-1] == "snap.docker.dockerd.service":
         return text.replace("ActiveState=active", f"ActiveState={host.units['docker'].active}")
     return host._systemctl("show", *host.commands[-1][2:])
+
+
+def noted(path: Path, seen: list[Any]) -> str:
+    seen.append(json.loads(path.read_text()))
+    return ""
 
 
 def join_a_swarm(host: Host) -> None:
@@ -94,7 +99,7 @@ def test_an_engine_of_others_is_not_restarted_for_nothing(host: Host) -> None:
     engine(host)
     join_a_swarm(host)
     ours = settings(host)
-    service = EngineService("docker", watches=(ours.id,), reload=True)
+    service = EngineService("docker", watches=(ours.id,))
     assert converge(FakeMachine(host, (ours, service)), ours, service) == []
     assert not Path(ours.path).exists()
 
@@ -103,7 +108,7 @@ def test_a_restart_that_stops_containers_says_so_and_starts_them_again(host: Hos
     engine(host)
     join_a_swarm(host)
     ours = settings(host, **{"registry-mirrors": ["https://m"]})
-    service = EngineService("docker", watches=(ours.id,), reload=True)
+    service = EngineService("docker", watches=(ours.id,))
     running = ["aaa \nbbb \nccc a-task\n", "aaa \nbbb \nccc a-task\n", "bbb \n"]
     host.script("docker", "ps", answer=lambda: running.pop(0))
     host.script("docker", "start", answer="")
@@ -158,33 +163,68 @@ def test_an_engine_that_does_not_come_up_gets_its_file_back(host: Host, before: 
     if before is not None:
         theirs(host, "/etc/docker/daemon.json", before)
     ours = settings(host)
-    service = EngineService("docker", watches=(ours.id,), reload=True)
+    service = EngineService("docker", watches=(ours.id,))
     machine = FakeMachine(host, (ours, service))
     converge(machine, ours)
     tries: list[bool] = []
 
     def start() -> str:
         tries.append((path.read_text() if path.exists() else None) == before)
+        host.units["docker"].active = "active" if tries[-1] else "failed"
         if not tries[-1]:
             raise host.fails("Job for docker.service failed")
         return ""
 
     host.script("systemctl", "restart", answer=start)
-    host.script("journalctl", answer='time="x" level=fatal msg="it does not like this"\n')
+    host.script("journalctl", answer='msg="Reloaded configuration"\nlevel=fatal msg="not this"\n')
     with pytest.raises(Problem) as failure:
         service.apply(machine)
-    assert "it does not like this" in failure.value.what
+    assert "not this" in failure.value.what
     assert f"{path} is put back, and Docker runs as before" in failure.value.what
     assert tries == [False, True]
     assert (path.read_text() if path.exists() else None) == before
     assert machine.claims(ours)["keys"] == []
 
 
+def test_what_a_running_engine_refuses_does_not_stop_it(host: Host) -> None:
+    """Its own administrator has misspelt a key since it was started."""
+    engine(host)
+    before = '{"log-drivr": "x"}'
+    path = theirs(host, "/etc/docker/daemon.json", before)
+    ours = settings(host)
+    service = EngineService("docker", watches=(ours.id,))
+    machine = FakeMachine(host, (ours, service))
+    converge(machine, ours)
+    said = "unable to configure the Docker daemon with file daemon.json: log-drivr"
+    host.script("journalctl", answer=f'level=error msg="{said}"\n')
+    with pytest.raises(Problem) as failure:
+        service.apply(machine)
+    assert said in failure.value.what
+    assert f"{path} is put back, and Docker runs on" in failure.value.what
+    assert path.read_text() == before
+    assert not host.ran("systemctl", "restart")
+
+
+def test_reload_comes_before_a_restart_and_only_where_it_runs(host: Host) -> None:
+    file = File(host.path("/etc/x"), "1\n")
+    service = EngineService("docker", watches=(file.id,))
+    host.installed.add("docker.io")
+    host.units["docker"] = Unit("inactive")
+    machine = FakeMachine(host, (file, service))
+    converge(machine, file, service)
+    assert host.ran("systemctl", "reload") == []
+    changed = File(file.path, "2\n")
+    machine.resources = (changed, service)
+    converge(machine, changed, service)
+    verbs = [argv[1] for argv in host.ran("systemctl") if argv[1] in ("reload", "restart")]
+    assert verbs == ["restart", "reload", "restart"]
+
+
 def test_a_good_start_settles_the_file(host: Host) -> None:
     engine(host)
     theirs(host, "/etc/docker/daemon.json", '{"debug":true}')
     ours = settings(host)
-    service = EngineService("docker", watches=(ours.id,), reload=True)
+    service = EngineService("docker", watches=(ours.id,))
     machine = FakeMachine(host, (ours, service))
     converge(machine, ours, service)
     assert ours.put_back(machine) is False
@@ -197,10 +237,25 @@ def test_removal_gives_the_very_file_back_and_lets_the_engine_read_it(host: Host
     path = theirs(host, "/etc/docker/daemon.json", text)
     ours, machine = settings(host), FakeMachine(host)
     converge(machine, ours)
+    read: list[Any] = []
+    host.script("systemctl", "reload", answer=lambda: noted(path, read))
     ours.remove(machine)
     assert path.read_text() == text
+    assert read == [{"live-restore": False, "debug": True}]
     assert host.ran("systemctl", "reload") == [["systemctl", "reload", "docker.service"]]
     assert not host.ran("systemctl", "restart")
+
+
+def test_an_engine_forgets_what_its_file_never_had(host: Host) -> None:
+    """A key that is missing when it reads its file again keeps the value that it had."""
+    engine(host)
+    ours, machine = settings(host, **{"registry-mirrors": ["https://m"]}), FakeMachine(host)
+    path, read = Path(ours.path), []
+    converge(machine, ours)
+    host.script("systemctl", "reload", answer=lambda: noted(path, read))
+    ours.remove(machine)
+    assert read == [{"live-restore": False, "registry-mirrors": []}]
+    assert not path.exists()
 
 
 def test_removal_starts_an_engine_that_ran_before(host: Host) -> None:
