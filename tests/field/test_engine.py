@@ -1,7 +1,7 @@
 """Docker as other people have set it up: asked before a change, and left with all that ran.
 
-Engines, packages and words are real. The tests tell one story on one host and stand in its order: first it has
-half an engine, then the distribution's with containers of its administrator's.
+Engines, packages and words are real. The tests tell one story on one host and stand in its order: first it
+has half an engine, then the distribution's with containers of its administrator's.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.hosts.containers import Host, bare_host, docker
+from tests.support.hosts.templates import QUICK
 from tests.support.operators import Done, Operator
 
 SETTINGS = "/etc/docker/daemon.json"
@@ -47,7 +48,7 @@ REFUSES = """
 mkdir -p /etc/systemd/system/docker.service.d
 cat >/etc/systemd/system/docker.service.d/theirs.conf <<'END'
 [Service]
-ExecStartPre=/bin/sh -c '! grep -s live-restore /etc/docker/daemon.json || { echo it must not be on; exit 1; }'
+ExecStartPre=/bin/sh -c '! grep -s live-restore /etc/docker/daemon.json || { echo must not be on; exit 1; }'
 END
 systemctl daemon-reload
 """
@@ -56,7 +57,8 @@ systemctl daemon-reload
 @pytest.fixture(scope="module")
 def host(operator: Operator) -> Iterator[Host]:
     # Certificates would have the engine restarted in any case. No test comes to the image.
-    operator.write({**operator.hub, "image": {"reference": f"registry.example/theirs@sha256:{'0a' * 32}"}})
+    image = {"reference": f"registry.example/theirs@sha256:{'0a' * 32}"}
+    operator.write({**operator.hub, **QUICK, "image": image})
     with (
         operator.on_site(downloads={"ca_certificates": [], "registries": [MIRROR]}),
         bare_host(operator, f"{operator.hub['vm']['name']}-engine") as host,
@@ -182,7 +184,7 @@ def test_an_engine_that_does_not_come_up_gets_back_what_it_ran_with(
     engine.run(REFUSES)
     try:
         done = apply(operator, there, code=1)
-        done.says("it must not be on", f"{SETTINGS} is put back, and Docker runs as before")
+        done.says("must not be on", f"{SETTINGS} is put back, and Docker runs as before")
         assert running(engine) == {"plain", "always"}
         assert not engine.succeeds(f"test -e {SETTINGS}")
         operator.hubwright("destroy", *there, "--yes")

@@ -250,7 +250,8 @@ def test_an_engine_forgets_what_its_file_never_had(host: Host) -> None:
     """A key that is missing when it reads its file again keeps the value that it had."""
     engine(host)
     ours, machine = settings(host, **{"registry-mirrors": ["https://m"]}), FakeMachine(host)
-    path, read = Path(ours.path), []
+    path = Path(ours.path)
+    read: list[Any] = []
     converge(machine, ours)
     host.script("systemctl", "reload", answer=lambda: noted(path, read))
     ours.remove(machine)
