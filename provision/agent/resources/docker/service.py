@@ -86,6 +86,7 @@ class EngineService(Service):
             machine.run(["systemctl", "daemon-reload"])
             machine.invalidate("systemd")
             if self.state(machine).get("ActiveState") == "active":
+                _start(machine, containers)  # systemd may have tried once more meanwhile
                 return Problem(
                     f"docker refuses our settings:\n{words}\n{place}, and Docker runs on", failure.hint
                 )
