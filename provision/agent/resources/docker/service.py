@@ -28,12 +28,10 @@ class EngineService(Service):
         change = super().check(machine)
         if change is None or f"restart {self.name}" not in change.summary:
             return change
-        reasons = [
-            settings.left_out(machine).get("live-restore") for settings in machine.peers(EngineSettings)
-        ]
-        if not any(reasons) or not (count := len(_running(machine))):
+        reason = self._stops_containers(machine)
+        if not reason or not (count := len(_running(machine))):
             return change
-        words = f"{count} containers stop for it and are started again: {next(filter(None, reasons))}"
+        words = f"{count} containers stop for it and are started again: {reason}"
         return Change(f"{change.summary}; {words}", change.diff)
 
     def apply(self, machine: Machine) -> None:
@@ -48,7 +46,13 @@ class EngineService(Service):
             raise self._put_back(machine, failure, texts, marked, containers) from None
         for settings in machine.peers(EngineSettings):
             settings.keep(machine)
-        _start(machine, containers)
+        if self._stops_containers(machine):
+            _start(machine, containers)
+
+    def _stops_containers(self, machine: Machine) -> str:
+        """The reason why containers do not outlive a restart; empty when they do."""
+        found = (each.left_out(machine).get("live-restore", "") for each in machine.peers(EngineSettings))
+        return next(filter(None, found), "")
 
     def _outdated(self, machine: Machine) -> str:
         reason = super()._outdated(machine)
@@ -57,10 +61,10 @@ class EngineService(Service):
         return reason
 
     def _has_nothing_of_ours(self, machine: Machine) -> bool:
-        """True while an engine of others runs without a setting of ours, and needs no restart for any."""
+        """True while an engine of others runs and nothing had to be changed for it to read."""
         settings = {each.id: each for each in machine.peers(EngineSettings)}
         return not self.drop_in and all(
-            id_ in settings and not settings[id_].wanted(machine) and not machine.claims(settings[id_])
+            id_ in settings and settings[id_].check(machine) is None and not machine.claims(settings[id_])
             for id_ in self.watches
         )
 

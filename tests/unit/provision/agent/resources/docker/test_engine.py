@@ -104,6 +104,14 @@ def test_an_engine_of_others_is_not_restarted_for_nothing(host: Host) -> None:
     assert not Path(ours.path).exists()
 
 
+def test_an_engine_that_has_our_settings_already_is_not_restarted(host: Host) -> None:
+    engine(host)
+    theirs(host, "/etc/docker/daemon.json", '{"live-restore": true}')
+    ours = settings(host)
+    service = EngineService("docker", watches=(ours.id,))
+    assert converge(FakeMachine(host, (ours, service)), ours, service) == []
+
+
 def test_a_restart_that_stops_containers_says_so_and_starts_them_again(host: Host) -> None:
     engine(host)
     join_a_swarm(host)
