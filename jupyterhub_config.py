@@ -125,6 +125,8 @@ def _servers(c: Any, hub: dict[str, Any]) -> None:
         "memswap_limit": hub["memory"],  # the limit of memory holds for memory and swap together
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
+        # Whatever the engine's own default is, a server cannot fill the disk with its log.
+        "log_config": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
     }
     if hub["disk"]:
         # No file may be larger, and of all files together the spawner takes care. Docker's own limit of a

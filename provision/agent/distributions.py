@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from .events import Hello
 from .resources import Problem
-from .resources.fs import free_space, read_text
+from .resources.fs import read_text
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,6 @@ KNOWN = {
     ("ubuntu", "24.04"): Distribution("Ubuntu 24.04"),
     ("ubuntu", "26.04"): Distribution("Ubuntu 26.04"),
 }
-
-# The room that a hub takes on a bare host (packages, environment, one notebook image), with some to spare.
-NEEDED_FREE = 3 * 1024**3
 
 
 def parse_os_release(text: str) -> dict[str, str]:
@@ -76,13 +73,3 @@ def require_writable(*paths: str) -> None:
                 f"{path} is mounted read-only, and a hub has files there",
                 f"`mount -o remount,rw {path}` on the host, and what /etc/fstab says of it for the next boot",
             )
-
-
-def require_space(path: str, needed: int) -> None:
-    """Raise Problem when the file system of `path` (or its nearest parent) has less than `needed` bytes."""
-    path, free = free_space(path)
-    if free < needed:
-        raise Problem(
-            f"only {free / 1024**3:.1f} GiB free at {path}, and a hub needs {needed / 1024**3:.1f} GiB",
-            "free some space, for example `docker system prune`, or enlarge the disk",
-        )

@@ -13,10 +13,11 @@ import time
 import traceback
 from typing import Any, BinaryIO
 
-from . import boot, code_cache, distributions, environment, first_boot, turn, unattended
+from . import boot, code_cache, distributions, environment, first_boot, space, turn, unattended
 from .channel import Channel
 from .events import End, Error, Status, has_failed
 from .loop import Run, explain_os_error
+from .machine import LocalMachine
 from .resources import Problem
 from .state import State
 
@@ -29,6 +30,7 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda *_: channel.gone.set())
     os.environ.update(manifest["environment"])  # proxy and mirrors, for all programs of this run
+    os.environ["DOCKER_HOST"] = "unix:///var/run/docker.sock"  # root's context may name another host's engine
     try:
         distribution = distributions.here()
         channel.emit(distributions.describe(distribution))
@@ -44,6 +46,8 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
         fresh = any(role.resources for role in run.roles) and not state.applied
         if fresh:
             distributions.require_writable("/etc", "/opt", "/var/lib")
+        if fresh and manifest["mode"] != "generalize" and not (alone and not first_boot.is_due()):
+            space.require(LocalMachine("machine", run.shared))
         if manifest["mode"] == "plan":
             run.plan()
         elif manifest["mode"] == "generalize":
@@ -51,8 +55,6 @@ def main(source: BinaryIO, sink: BinaryIO, manifest: dict[str, Any]) -> bool:
         elif alone and not first_boot.is_due():
             channel.say("another run has made this machine a hub")
         else:
-            if fresh:
-                distributions.require_space("/var/lib/docker", distributions.NEEDED_FREE)
             channel.listen(state)
             run.apply()
             if state.applied:

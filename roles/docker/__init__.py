@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from provision.agent.resources import AptPackages, File, JsonKeys, Resource, Service
+from provision.agent.resources import (
+    AptPackages,
+    EngineService,
+    EngineSettings,
+    File,
+    Resource,
+    Service,
+    UsableEngine,
+)
 from roles.role import Role
 from roles.shared import mirrors, paths
 from roles.shared.inputs import Inputs
 from roles.shared.render import render
 
 DAEMON_JSON = "/etc/docker/daemon.json"
-LOG_MAX_SIZE = "10m"
-LOG_MAX_FILES = "3"
 SEGMENTS = "hubwright-segments"
 BUILDS = "docker0"  # the bridge that images are built on
 
 
 def steps(inputs: Inputs) -> list[Resource]:
     registries = inputs.settings.downloads.registries
-    # Before the package, so that the engine starts with these settings the first time.
-    config = JsonKeys(
+    # Before the package, so that the engine starts with these settings the first time. No more keys than
+    # needed, for an engine may be other people's: the limits of logs go with each server.
+    config = EngineSettings(
         DAEMON_JSON,
         {
             "live-restore": True,  # running notebooks outlive a restart of the engine
-            "log-driver": "json-file",
-            "log-opts": {"max-size": LOG_MAX_SIZE, "max-file": LOG_MAX_FILES},
             **({"registry-mirrors": list(registries)} if registries else {}),
         },
+        optional=("live-restore",),
     )
     # Not in daemon.json: engines before Docker 23 do not start with `proxies` there.
     env_files = mirrors.unit_environment(inputs)
@@ -33,6 +39,7 @@ def steps(inputs: Inputs) -> list[Resource]:
     # An engine reads the certificates that it trusts when it starts.
     watched = [config, *env_files, *mirrors.certificates(inputs)]
     return [
+        UsableEngine("docker"),
         config,
         # docker.io without apparmor cannot start a container where the kernel has AppArmor on.
         AptPackages(
@@ -48,10 +55,9 @@ def steps(inputs: Inputs) -> list[Resource]:
             ),
             groups=("docker",),
         ),
-        Service(
+        EngineService(
             "docker",
             watches=tuple(each.id for each in watched),
-            reload=True,
             drop_in=drop_in,
             # The last one holds the networks' addresses, chosen to be free where the engine started first.
             machine_specific=("/etc/docker/key.json", "/var/lib/docker/engine-id", "/var/lib/docker/network"),

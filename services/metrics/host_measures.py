@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,13 +17,15 @@ CGROUPS = (
     "/sys/fs/cgroup/memory/docker",
 )
 _CONTAINER = re.compile(r"^(?:docker-)?([0-9a-f]{64})(?:\.scope)?$")
-DISK = "/var/lib/docker"  # the disk with notebooks, images and volumes
+DISK = "/var/lib/docker"  # the disk with notebooks, images and volumes, unless SETTINGS name another
+SETTINGS = Path("/etc/docker/daemon.json")
 
 
 def read() -> dict[str, float]:
     """Values by name; sizes in bytes."""
     total, available = parse_memory(Path("/proc/meminfo").read_text(encoding="ascii"))
-    disk = shutil.disk_usage(DISK if os.path.exists(DISK) else "/")  # noqa: PTH110 - may not be listed
+    data = data_root(SETTINGS)
+    disk = shutil.disk_usage(data if os.path.exists(data) else "/")  # noqa: PTH110 - may not be listed
     names = [entry.name for folder in CGROUPS if os.path.isdir(folder) for entry in os.scandir(folder)]  # noqa: PTH112
     return {
         "host.load": os.getloadavg()[0],
@@ -33,6 +36,14 @@ def read() -> dict[str, float]:
         "host.disk.total": float(disk.total),
         "host.containers": float(len(containers(names))),
     }
+
+
+def data_root(settings: Path) -> str:
+    """The engine's folder, by its settings file."""
+    try:
+        return str(json.loads(settings.read_text(encoding="utf-8"))["data-root"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return DISK
 
 
 def parse_memory(text: str) -> tuple[float, float]:

@@ -11,7 +11,15 @@ from .apt.sources import AptSources
 from .base import Abandoned, Change, CommandFailed, Machine, Problem, Resource, from_fields
 from .certificates.kept import KeptCertificate
 from .certificates.trusted import TrustedCertificate
-from .docker import DockerImage, DockerNetwork, DockerVolume, ServableImage
+from .docker import (
+    DockerImage,
+    DockerNetwork,
+    DockerVolume,
+    EngineService,
+    EngineSettings,
+    ServableImage,
+    UsableEngine,
+)
 from .files.file import Directory, File, GeneratedSecret
 from .files.json_keys import JsonKeys
 from .network.firewalls import KeptOpen
@@ -34,6 +42,8 @@ KINDS: dict[str, type[Resource]] = {
         DockerImage,
         DockerNetwork,
         DockerVolume,
+        EngineService,
+        EngineSettings,
         File,
         FreePort,
         GeneratedSecret,
@@ -47,6 +57,7 @@ KINDS: dict[str, type[Resource]] = {
         Service,
         Timer,
         TrustedCertificate,
+        UsableEngine,
         User,
     )
 }
@@ -70,6 +81,8 @@ __all__ = [
     "DockerImage",
     "DockerNetwork",
     "DockerVolume",
+    "EngineService",
+    "EngineSettings",
     "File",
     "FreePort",
     "GeneratedSecret",
@@ -86,6 +99,7 @@ __all__ = [
     "Service",
     "Timer",
     "TrustedCertificate",
+    "UsableEngine",
     "User",
     "from_json",
 ]

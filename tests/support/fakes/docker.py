@@ -29,6 +29,10 @@ class Docker:
     def image_id(self, tag: str) -> str:
         return hashlib.sha256(tag.encode()).hexdigest()[:12]
 
+    def _dockerd(self, *words: str) -> str:
+        assert words == ("--help",)
+        return ""
+
     def _nsenter(self, *_: str) -> str:
         return json.dumps(self.answer)
 

@@ -25,6 +25,7 @@ from provision.agent.machine import LocalMachine
 from provision.agent.resources import CommandFailed
 from provision.agent.resources.apt import packages, sources
 from provision.agent.resources.certificates import trusted as certificates
+from provision.agent.resources.docker import daemon
 from provision.agent.resources.files import file as files
 from provision.agent.resources.network import firewalls, names, ports, ranges, reach
 from provision.agent.resources.python import conda
@@ -112,6 +113,8 @@ class Host(Systemd, Docker):
         replace = monkeypatch.setattr
         replace(certificates, "FOLDER", self.path("/usr/local/share/ca-certificates"))
         replace(certificates, "BUNDLE", self.path("/etc/ssl/certs/ca-certificates.crt"))
+        replace(daemon, "SETTINGS", self.path("/etc/docker/daemon.json"))
+        replace(daemon, "DATA_ROOT", self.path("/var/lib/docker"))
         replace(names, "look_up", lambda _: None)
         replace(ports, "TABLES", self.path("/proc/net"))
         replace(ranges, "PROCESSES", self.path("/proc"))
@@ -252,7 +255,9 @@ class Host(Systemd, Docker):
     def _ip(self, *_: str) -> str:
         return json.dumps(self.routes)
 
-    def _journalctl(self, *_: str) -> str:
+    def _journalctl(self, *words: str) -> str:
+        if "docker.service" in words:
+            return 'level=info msg="Reloaded configuration"\n'
         return "last words of the unit\n"
 
     def _update_ca_certificates(self, *_: str) -> None:
@@ -299,6 +304,8 @@ class Host(Systemd, Docker):
                 self.groups["docker"] = []
         else:
             assert verb == "purge"
+            if "--simulate" in words:
+                return "".join(f"Purg {name} [1.0]\n" for name in names)
             self.installed -= set(names)
             self.half_installed -= set(names)
             if "docker.io" in names:

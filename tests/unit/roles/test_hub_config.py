@@ -73,6 +73,8 @@ def test_a_server_gets_the_limits_that_are_set(
     assert (c.Spawner.mem_limit, c.Spawner.cpu_limit) == (2 << 30, 0.5)
     assert c.DockerSpawner.extra_host_config["pids_limit"] == 99
     assert c.DockerSpawner.extra_host_config["memswap_limit"] == 2 << 30
+    log = c.DockerSpawner.extra_host_config["log_config"]  # as docker's create_host_config takes it
+    assert (log["Type"], set(log["Config"])) == ("json-file", {"max-size", "max-file"})
     assert (c.JupyterHub.active_server_limit, c.ReadySpawner.starts_at_once) == (7, 3)
     assert c.JupyterHub.concurrent_spawn_limit == 0, "who waits in line is not turned away"
     assert (c.Spawner.start_timeout, c.Spawner.http_timeout) == (120, 120)

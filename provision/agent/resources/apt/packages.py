@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import glob
 import grp
@@ -27,6 +28,10 @@ LOCKS = (
 LISTS_FRESH_FOR = 6 * 3600  # seconds
 LIST_PACKAGES = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}\t${Package}\n"]
 APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
+INSTALL = (
+    *("apt-get", "install", "-qy", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"),
+    *("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"),
+)
 
 one_at_a_time = threading.Lock()
 
@@ -39,6 +44,7 @@ class AptPackages(Resource):
     of docker.io's). `data`: paths that the packages' programs fill. `groups`: those that
     a purge leaves behind. Removal purges what came with the installation, dependencies, new data and groups
     included, and nothing that was there before. A package that leaves the set is removed only with the set.
+    Packages of others stay: an installation that would remove some is a Problem, which a plan already shows.
     `in_use`: patterns of files that show that others use the packages; while one exists, all stays.
     """
 
@@ -61,6 +67,10 @@ class AptPackages(Resource):
         missing = self._missing(machine)
         if missing:
             _refuse_read_only()
+            with contextlib.suppress(CommandFailed):  # without package lists apt cannot tell yet
+                _refuse_removals(
+                    machine.run([*INSTALL, "--simulate", *missing], env=APT_ENVIRONMENT), missing
+                )
         return Change(f"install {', '.join(missing)}") if missing else None
 
     def apply(self, machine: Machine) -> None:
@@ -95,6 +105,10 @@ class AptPackages(Resource):
         if present:
             with one_at_a_time:
                 configure(machine)
+                simulate = ["apt-get", "purge", "-qy", "--simulate", *sorted(present)]
+                others = parse_removals(run_apt(machine, simulate, watch=False)) - set(ours)
+                if others:
+                    return f"packages of others need them: {', '.join(sorted(others))}"
                 try:
                     run_apt(machine, ["apt-get", "purge", "-qy", *sorted(present)])
                 except CommandFailed as failure:
@@ -116,12 +130,11 @@ class AptPackages(Resource):
         return sorted(set(machine.packages(self.packages)) - installed(machine))
 
     def _install(self, machine: Machine) -> None:
-        command = ["apt-get", "install", "-qy", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0"]
-        command += ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
         missing = self._missing(machine)
         for resource in machine.peers(Resource):  # type: ignore[type-abstract]
             resource.note_before(machine)
-        simulated = run_apt(machine, [*command, "--simulate", *missing], watch=False)
+        simulated = run_apt(machine, [*INSTALL, "--simulate", *missing], watch=False)
+        _refuse_removals(simulated, missing)
         earlier = machine.claims(self).get("installed", [])
         data = [path for path in self.data if not os.path.exists(path)]
         groups = sorted(set(self.groups) - {entry.gr_name for entry in grp.getgrall()})
@@ -132,7 +145,16 @@ class AptPackages(Resource):
             groups=machine.claims(self).get("groups", groups),
         )
         machine.say(f"installing {', '.join(missing)}")
-        run_apt(machine, [*command, *missing])
+        run_apt(machine, [*INSTALL, "--no-remove", *missing])
+
+
+def _refuse_removals(simulated: str, missing: list[str]) -> None:
+    """Raise Problem when apt, by the output of its simulation, would remove a package."""
+    if removed := parse_removals(simulated):
+        raise Problem(
+            f"apt would remove {', '.join(sorted(removed))} to install {', '.join(missing)}",
+            "remove them if nothing needs them, or install what they lack from where they came",
+        )
 
 
 def installed(machine: Machine) -> set[str]:
@@ -153,6 +175,11 @@ def parse_dpkg(text: str, *, complete: bool = True) -> set[str]:
 def parse_simulation(text: str) -> set[str]:
     """New packages from `apt-get --simulate`: `Inst name (version …)`; upgrades carry `[old version]`."""
     return set(re.findall(r"^Inst (\S+) \(", text, re.MULTILINE))
+
+
+def parse_removals(text: str) -> set[str]:
+    """Packages that would go, from `apt-get --simulate`: `Remv name [version]`, or `Purg`."""
+    return {name.partition(":")[0] for name in re.findall(r"^(?:Remv|Purg) (\S+)", text, re.MULTILINE)}
 
 
 def run_apt(machine: Machine, argv: list[str], *, watch: bool = True, interruptible: bool = False) -> str:

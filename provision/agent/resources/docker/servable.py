@@ -113,6 +113,7 @@ class ServableImage(Resource):
             *("--memory", str(self.memory), "--memory-swap", str(self.memory)),
             *("--cpus", str(self.cpu), "--pids-limit", str(self.pids)),
             *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+            *("--log-driver", "json-file", "--log-opt", "max-size=10m"),  # for its last words
             *(("--ulimit", f"fsize={self.disk}") if self.disk else ()),
             *(f"--env={name}={value}" for name, value in ENVIRONMENT.items()),
         ]

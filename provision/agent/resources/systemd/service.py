@@ -138,7 +138,6 @@ class Service(Unit):
     `ready_timeout`: seconds until then, enough for an emulated machine; an end is noticed before.
     `ports`: protocol (tcp or udp), address and number of each port, and the setting that chooses it, or
     nothing. While the service does not run, no other program may have them.
-    `reload`: reload before a restart, for what has to be in force by then (dockerd's live-restore).
     `machine_specific`: files and folders that the program makes once, for one machine only.
     `still_there`: words for the system's python3, which fails when a unit without a process lost its result.
     `noticed`: people at work notice its start.
@@ -150,7 +149,6 @@ class Service(Unit):
     ready: str = ""
     ready_below: int = 500
     ready_timeout: float = 300.0
-    reload: bool = False
     ports: tuple[tuple[str, str, int, str], ...] = ()
     drop_in: str = ""
     machine_specific: tuple[str, ...] = ()
@@ -228,8 +226,6 @@ class Service(Unit):
         stamps = self._stamps(machine)
         if not running or self._outdated(machine):
             machine.say(f"{'restarting' if running else 'starting'} {self.name}")
-            if running and self.reload:
-                machine.run(["systemctl", "reload", self.unit_name])
             with contextlib.suppress(CommandFailed):  # it has forgotten the unit, and its failures
                 machine.run(["systemctl", "reset-failed", self.unit_name])
             self._start(machine)
@@ -306,11 +302,12 @@ class Service(Unit):
     def _problem(self, machine: Machine, reason: str) -> Problem:
         # No wait lasts longer, so what is older belongs to an earlier start.
         since = f"--since=-{self.ready_timeout + START_TIMEOUT:.0f}s"
-        log = [*JOURNAL, "-n", str(LAST_WORDS)]
+        # In reverse: with --since the journal counts its lines from the beginning.
+        log = [*JOURNAL, "-r", "-n", str(LAST_WORDS)]
         # The program's own lines: with each restart systemd adds several that say no reason.
-        words = machine.run([*log, since, f"_SYSTEMD_UNIT={self.unit_name}"]).strip()
+        words = _reversed(machine.run([*log, since, f"_SYSTEMD_UNIT={self.unit_name}"]))
         if not words:  # the program did not run, and systemd says why, or has been silent for long
-            words = machine.run([*log, "-u", self.unit_name]).strip()
+            words = _reversed(machine.run([*log, "-u", self.unit_name]))
         return Problem(
             f"{self.name}: {reason}; the end of its log:\n{words}",
             f"the complete log: journalctl -u {self.name}",
@@ -387,6 +384,10 @@ class Service(Unit):
 
     def _stamp_file(self, machine: Machine) -> str:
         return machine.state("services", f"{self.name}.json")
+
+
+def _reversed(text: str) -> str:
+    return "\n".join(reversed(text.strip().splitlines()))
 
 
 def parse_show(text: str) -> dict[str, dict[str, str]]:

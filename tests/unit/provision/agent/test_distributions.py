@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from provision.agent.distributions import KNOWN, identify, parse_os_release, require_space, require_writable
+from provision.agent.distributions import KNOWN, identify, parse_os_release, require_writable
 from provision.agent.resources import Problem
 
 
@@ -41,12 +40,6 @@ def test_debian_13_has_docker_s_client_in_a_package_of_its_own() -> None:
     wanted = ("docker.io", "iptables")
     assert KNOWN["debian", "12"].packages(wanted) == ["docker.io", "iptables"]
     assert KNOWN["debian", "13"].packages(wanted) == ["docker.io", "docker-cli", "iptables"]
-
-
-def test_too_little_space_says_where_and_how_much(tmp_path: Path) -> None:
-    require_space(str(tmp_path / "not" / "there"), 1)
-    with pytest.raises(Problem, match=rf"GiB free at {tmp_path}, and a hub needs 1073741824\.0 GiB"):
-        require_space(str(tmp_path / "not" / "there"), 1 << 60)
 
 
 def test_a_read_only_file_system_is_refused_before_anything_is_changed(

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from provision.agent import boot, distributions, state, turn
+from provision.agent import boot, distributions, space, state, turn
 from provision.agent import main as agent
 from provision.agent.distributions import Distribution
 from provision.agent.loop import Run
@@ -32,7 +32,7 @@ def program(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     """Runs the agent's main with a manifest, and returns its events. The driver stays on the line."""
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(distributions, "here", lambda: DISTRIBUTION)
-    monkeypatch.setattr(distributions, "require_space", lambda *_: None)
+    monkeypatch.setattr(space, "require", lambda *_: None)
     monkeypatch.setattr(boot, "ask", lambda *_: "running\n")
     monkeypatch.setattr(turn, "NOTICED_AFTER", 0)
     monkeypatch.setattr(turn, "_orphans", set)
@@ -227,17 +227,18 @@ def test_a_journal_that_cannot_be_written_does_not_hide_the_failure(
 def test_space_is_asked_for_before_the_first_run_only(
     program: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: str, needed: int) -> None:
-        raise Problem(f"only little free at {path}, and a hub needs {needed}")
+    def full(_: object) -> None:
+        raise Problem("only little free")
 
     program("apply", A)
-    monkeypatch.setattr(distributions, "require_space", full)
+    monkeypatch.setattr(space, "require", full)
     monkeypatch.setattr(state, "LOCK", f"{state.LOCK}2")
     assert program("apply", A)[-1]["count"] == {"ok": 1}
     monkeypatch.setattr(state, "LOCK", f"{state.LOCK}3")
     assert program("apply")[-1]["count"] == {"removed": 1}
     monkeypatch.setattr(state, "LOCK", f"{state.LOCK}4")
     assert "only little free" in program("apply", A)[-2]["what"]
+    assert "only little free" in program("plan", A)[-2]["what"]
 
 
 @pytest.mark.parametrize(

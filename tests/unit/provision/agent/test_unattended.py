@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from provision import first_boot as unattended
-from provision.agent import boot, distributions, first_boot
+from provision.agent import boot, distributions, first_boot, space
 from provision.agent import main as agent
 from provision.agent import unattended as alone
 from provision.agent.events import End, Error, Event, Hello, Need, Result, Say
@@ -181,7 +181,7 @@ def machine(host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(subprocess, "run", lambda argv, **_: host.commands.append(argv))
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr(distributions, "here", lambda: DISTRIBUTION)
-    monkeypatch.setattr(distributions, "require_space", lambda *_: None)
+    monkeypatch.setattr(space, "require", lambda *_: None)
     monkeypatch.setattr(boot, "ask", lambda *_: "running\n")
     return host
 

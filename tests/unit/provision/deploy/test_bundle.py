@@ -66,6 +66,7 @@ def test_a_manifest_says_all_that_the_agent_needs(hub: Callable[..., Settings]) 
 def loaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let the loader run in this process, and undo all that it changes."""
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "argv", ["-c"])
     monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(os, "_exit", sys.exit)

@@ -136,7 +136,7 @@ def test_it_is_compressed_where_that_is_what_it_takes(make: Make, parts: dict[st
 @pytest.mark.parametrize(
     ("text", "options", "words"),
     [
-        (REFERENCE, {}, r"takes 1\d\d\.\d KiB, compressed; user-data may have 16 KiB"),
+        (REFERENCE, {}, r"takes 2\d\d\.\d KiB, compressed; user-data may have 16 KiB"),
         (
             '[image]\narchive = "image.tar"\n',
             {"limit": "256K"},

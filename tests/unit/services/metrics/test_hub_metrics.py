@@ -181,3 +181,18 @@ def test_containers_are_counted_by_their_control_groups(names: list[str], number
 def test_memory() -> None:
     text = "MemTotal:       2048 kB\nMemFree:  1 kB\nMemAvailable:    512 kB\nHugePages_Total:       0\n"
     assert host_measures.parse_memory(text) == (2048 * 1024, 512 * 1024)
+
+
+@pytest.mark.parametrize(
+    ("text", "root"),
+    [
+        (None, "/var/lib/docker"),
+        ("{", "/var/lib/docker"),
+        ("[]", "/var/lib/docker"),
+        ('{"data-root": "/srv/docker"}', "/srv/docker"),
+    ],
+)
+def test_the_disk_is_the_one_that_docker_writes_to(tmp_path: Path, text: str | None, root: str) -> None:
+    if text is not None:
+        (tmp_path / "daemon.json").write_text(text)
+    assert host_measures.data_root(tmp_path / "daemon.json") == root

@@ -17,6 +17,8 @@ from provision.agent.resources import (
     DockerImage,
     DockerNetwork,
     DockerVolume,
+    EngineService,
+    EngineSettings,
     File,
     FreePort,
     GeneratedSecret,
@@ -32,6 +34,7 @@ from provision.agent.resources import (
     Service,
     Timer,
     TrustedCertificate,
+    UsableEngine,
     User,
     from_json,
 )
@@ -44,6 +47,7 @@ CONDITIONS = {
     "KeptOpen",
     "ReachableFromContainer",
     "ResolvableName",
+    "UsableEngine",
 }  # those that only hold or do not, and are never made
 
 
@@ -61,6 +65,8 @@ def every_kind(host: Host) -> dict[str, Resource]:
         "DockerImage": DockerImage("ours/image:1", context="0a" * 32, arguments={"BASE": "ubuntu"}),
         "DockerNetwork": DockerNetwork("ours", "10.9.0.0/20", "10.9.0.1", "ours0"),
         "DockerVolume": DockerVolume("ours"),
+        "EngineService": EngineService("ours", "[Service]\nExecStart=/bin/true\n"),
+        "EngineSettings": EngineSettings(host.path("/etc/docker/daemon.json"), {"live-restore": True}),
         "File": File(host.path("/etc/ours.conf"), "a = 1\n", mode=0o640),
         "FreePort": FreePort(80, "ours"),
         "GeneratedSecret": GeneratedSecret(host.path("/etc/token"), "TOKEN"),
@@ -78,6 +84,7 @@ def every_kind(host: Host) -> dict[str, Resource]:
         "Service": Service("ours", "[Service]\nExecStart=/bin/true\n", ready="http://127.0.0.1:1/"),
         "Timer": Timer("ours", "[Timer]\nOnCalendar=daily\n", "[Service]\nExecStart=/bin/true\n"),
         "TrustedCertificate": TrustedCertificate("our-ca", PEM),
+        "UsableEngine": UsableEngine("docker"),
         "User": User("ours", home="/var/lib/hub", groups=("nobody",)),
     }
 
@@ -115,9 +122,11 @@ def test_a_check_only_reads(host: Host, kind: str) -> None:
     resource.check(machine)
     assert host.tree() == before
     assert machine.known == {}
-    looks = {"dpkg-query", "systemctl", "docker", "ip"}
+    looks = {"dpkg-query", "systemctl", "docker", "ip", "apt-get"}
     assert {argv[0] for argv in host.commands} <= looks
-    assert {argv[1] for argv in host.commands} <= {"-W", "show", "network", "image", "volume", "-json"}
+    words = {"-W", "show", "network", "image", "volume", "-json", "install"}
+    assert {argv[1] for argv in host.commands} <= words
+    assert all("--simulate" in argv for argv in host.ran("apt-get"))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -86,7 +86,8 @@ def test_only_what_came_with_the_installation_is_purged(host: Host) -> None:
     host.installed.discard("runc")  # gone in the meantime
     machine.invalidate("dpkg")
     packages_.remove(machine)
-    (purge,) = host.ran("apt-get", "purge")
+    simulated, purge = host.ran("apt-get", "purge")
+    assert "--simulate" in simulated
     assert purge[3:] == ["containerd", "docker.io"]
     assert host.installed == {"base-files", "ca-certificates", "iptables"}
 
@@ -184,7 +185,7 @@ def test_apt_s_everyday_failures_are_mended_once(host: Host, output: str, mended
 
     host.script("dpkg", answer="")
     host.script("apt-get", "install", answer=once)
-    converge(machine, set_)
+    set_.apply(machine)
     assert mended_by in host.commands
 
 
@@ -225,3 +226,30 @@ def test_a_free_lock_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "lock").write_text("")
     monkeypatch.setattr(packages, "LOCKS", (str(tmp_path / "none"), str(tmp_path / "lock")))
     assert packages._lock_holder() == ""
+
+
+def test_an_installation_that_would_remove_somebody_s_packages_is_refused_by_a_plan(host: Host) -> None:
+    set_, machine = AptPackages("x", ("docker.io",)), FakeMachine(host)
+    said = "Remv docker-ce [5:27] [other:amd64 ]\nRemv containerd.io:amd64 [1.7]\nInst docker.io (20)\n"
+    host.script("apt-get", "install", answer=said)
+    with pytest.raises(Problem, match=r"apt would remove containerd.io, docker-ce to install docker.io"):
+        set_.check(machine)
+    with pytest.raises(Problem, match=r"apt would remove containerd.io, docker-ce"):
+        set_.apply(machine)
+    assert all("--simulate" in argv for argv in host.ran("apt-get", "install"))
+    assert machine.claims(set_) == {}
+
+
+def test_the_installation_itself_may_remove_nothing(host: Host) -> None:
+    converge(FakeMachine(host), AptPackages("x", ("docker.io",)))
+    assert "--no-remove" in host.ran("apt-get", "install")[-1]
+
+
+def test_packages_stay_while_those_of_others_need_them(host: Host) -> None:
+    set_, machine = AptPackages("x", ("docker.io",)), FakeMachine(host)
+    converge(machine, set_)
+    host.script(
+        "apt-get", "purge", "-qy", "--simulate", answer="Purg docker.io [1]\nRemv docker-compose [1]\n"
+    )
+    assert set_.remove(machine) == "packages of others need them: docker-compose"
+    assert "docker.io" in host.installed

@@ -156,6 +156,8 @@ def test_a_removal_ends_well_when_only_packages_of_others_fail(host: Host) -> No
     converge(machine, set_)
 
     def purge() -> str:
+        if "--simulate" in host.commands[-1]:
+            return ""
         host.installed -= {"docker.io", "containerd", "runc"}
         raise host.fails(FAULTY, 100)
 

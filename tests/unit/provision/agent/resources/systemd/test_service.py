@@ -198,20 +198,6 @@ def test_a_service_that_watches_nothing_real_is_a_fault(host: Host) -> None:
         converge(FakeMachine(host, (service,)), service)
 
 
-def test_reload_comes_before_a_restart_and_only_where_it_runs(host: Host) -> None:
-    file = File(host.path("/etc/x"), "1\n")
-    service = Service("docker", watches=(file.id,), reload=True)
-    host.units["docker"] = Unit("inactive")
-    machine = FakeMachine(host, (file, service))
-    converge(machine, file, service)
-    assert host.ran("systemctl", "reload") == []
-    changed = File(file.path, "2\n")
-    machine.resources = (changed, service)
-    converge(machine, changed, service)
-    verbs = [argv[1] for argv in host.ran("systemctl") if argv[1] in ("reload", "restart")]
-    assert verbs == ["restart", "reload", "restart"]
-
-
 @pytest.mark.parametrize("was", [Unit("active", enabled=True), Unit("inactive", enabled=False)])
 def test_a_unit_of_others_is_left_as_it_was(host: Host, was: Unit) -> None:
     host.units["docker"] = Unit(was.active, was.enabled)
