@@ -53,6 +53,18 @@ def test_going_back_to_a_kept_environment_builds_nothing(host: Host) -> None:
     assert host.commands == []
 
 
+def test_the_environment_that_units_still_run_on_stays_and_not_the_youngest(host: Host) -> None:
+    machine, root = FakeMachine(host), host.path("/opt/ours")
+    older, younger, new = (PythonEnv(root, f"a=={number}\n", "uv==1") for number in (1, 2, 3))
+    converge(machine, older, younger)
+    for number, environment in enumerate((older, younger)):
+        os.utime(f"{root}/envs/{environment.digest}/.complete", (number, number))
+    converge(machine, older)  # a rollback
+    converge(machine, new)
+    assert {path.name for path in Path(f"{root}/envs").iterdir()} == {older.digest, new.digest}
+    assert new.check(machine) is None
+
+
 def test_a_half_built_environment_is_built_anew(host: Host) -> None:
     machine = FakeMachine(host)
     environment = PythonEnv(host.path("/opt/ours"), LOCK, "uv==1", {"package.json": "{}"})
