@@ -346,10 +346,10 @@ def test_a_host_that_hangs_up_while_it_is_sent_something_is_no_fault_of_a_thread
         ended.set()
         raise error
 
+    before = set(threading.enumerate())
     sender = sessions._Sender(SimpleNamespace(sendall=fail, close=close), {})  # type: ignore[arg-type]
     sender.send(b"bundle")
     assert ended.wait(10)
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and thread.daemon:
-            thread.join(1)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
     assert (faults, sender.failure) == ([], str(error))
