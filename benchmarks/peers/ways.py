@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -126,9 +127,35 @@ def ansible(folder: Path, wanted: Wanted, host: Host, programs: Path) -> Command
     for number, (path, content) in enumerate({**wanted.files, UNIT_PATH: UNIT}.items()):
         (folder / "files" / str(number)).write_text(content, encoding="utf-8")
         places[str(number)] = path
+    tasks = _tasks(wanted, places)
+    play = [{"hosts": "all", "become": True, "gather_facts": False, "tasks": tasks}]
+    (folder / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
+    variables = {
+        "ansible_host": "127.0.0.1",
+        "ansible_port": host.port,
+        "ansible_user": host.user,
+        "ansible_ssh_private_key_file": str(host.key),
+        "ansible_ssh_common_args": " ".join(ANY_HOST_KEY),
+        "ansible_python_interpreter": "/usr/bin/python3",
+    }
+    words = " ".join(f"{key}={shlex.quote(str(value))}" for key, value in variables.items())
+    (folder / "inventory.ini").write_text(f"bench {words}\n", encoding="utf-8")
+    argv = [str(programs / "ansible-playbook"), "-i", str(folder / "inventory.ini"), str(folder / "play.yml")]
+    environment = {
+        "ANSIBLE_PIPELINING": "1",
+        "ANSIBLE_HOST_KEY_CHECKING": "0",
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "control"),
+        "ANSIBLE_CONFIG": "/dev/null",
+        "ANSIBLE_HOME": str(folder / "home"),
+    }
+    return Command(argv, lambda said: re.search(r"changed=0 .*failed=0", said) is not None, None, environment)
+
+
+def _tasks(wanted: Wanted, places: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The play's tasks. `places`: the name of a file beside the play → its path on the host."""
     access = {"owner": "root", "group": "root"}
     item = "{{ item }}"
-    tasks = [
+    return [
         {
             "ansible.builtin.file": {"path": item, "state": "directory", "mode": "0755", **access},
             "loop": wanted.folders,
@@ -154,27 +181,6 @@ def ansible(folder: Path, wanted: Wanted, host: Host, programs: Path) -> Command
         {"ansible.builtin.apt": {"name": list(PACKAGES)}},
         {"ansible.builtin.systemd_service": {"name": UNIT_NAME, "state": "started", "enabled": True}},
     ]
-    play = [{"hosts": "all", "become": True, "gather_facts": False, "tasks": tasks}]
-    (folder / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
-    variables = {
-        "ansible_host": "127.0.0.1",
-        "ansible_port": host.port,
-        "ansible_user": host.user,
-        "ansible_ssh_private_key_file": str(host.key),
-        "ansible_ssh_common_args": " ".join(ANY_HOST_KEY),
-        "ansible_python_interpreter": "/usr/bin/python3",
-    }
-    words = " ".join(f"{key}={shlex.quote(str(value))}" for key, value in variables.items())
-    (folder / "inventory.ini").write_text(f"bench {words}\n", encoding="utf-8")
-    argv = [str(programs / "ansible-playbook"), "-i", str(folder / "inventory.ini"), str(folder / "play.yml")]
-    environment = {
-        "ANSIBLE_PIPELINING": "1",
-        "ANSIBLE_HOST_KEY_CHECKING": "0",
-        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "control"),
-        "ANSIBLE_CONFIG": "/dev/null",
-        "ANSIBLE_HOME": str(folder / "home"),
-    }
-    return Command(argv, lambda said: re.search(r"changed=0 .*failed=0", said) is not None, None, environment)
 
 
 def mitogen(folder: Path, wanted: Wanted, host: Host, programs: Path) -> Command:
