@@ -86,14 +86,15 @@ def test_image_that_does_not_build_leaves_the_network_and_people_alone(
         operator.hubwright("status", *there)
 
 
-def test_range_that_the_engine_refuses_leaves_people_alone(
+def test_range_of_another_network_leaves_people_alone(
     operator: Operator, host: Host, there: tuple[str, ...], visitor: Visitor
 ) -> None:
     before = serving(host)
     host.run("docker network create --subnet 10.77.0.0/24 theirs")
     try:
         with settings(operator, network={"subnet": "10.77.0.0/16"}):
-            operator.hubwright("apply", *there, code=1).says("10.77.0.0/16 is in use", "[network] subnet")
+            done = operator.hubwright("apply", *there, code=1)
+            done.says("10.77.0.0/16", "Docker's network theirs", "[network] subnet")
         assert "hubwright.trial" not in host.run("docker network ls")
     finally:
         host.run("docker network rm theirs")
