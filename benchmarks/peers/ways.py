@@ -129,6 +129,7 @@ def ansible(folder: Path, wanted: Wanted, host: Host, programs: Path) -> Command
         places[str(number)] = path
     tasks = _tasks(wanted, places)
     play = [{"hosts": "all", "become": True, "gather_facts": False, "tasks": tasks}]
+    (folder / "ansible.cfg").touch()  # in place of this computer's own
     (folder / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
     variables = {
         "ansible_host": "127.0.0.1",
@@ -145,7 +146,7 @@ def ansible(folder: Path, wanted: Wanted, host: Host, programs: Path) -> Command
         "ANSIBLE_PIPELINING": "1",
         "ANSIBLE_HOST_KEY_CHECKING": "0",
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "control"),
-        "ANSIBLE_CONFIG": "/dev/null",
+        "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
         "ANSIBLE_HOME": str(folder / "home"),
     }
     return Command(argv, lambda said: re.search(r"changed=0 .*failed=0", said) is not None, None, environment)
