@@ -1,6 +1,6 @@
 """The order of a run on a host that serves people: all that may fail comes first, what they use last.
 
-On a bare host nobody waits, and a role begins as soon as those that it needs have ended.
+A bare host has no visitors: there, a role begins as soon as those that it needs have ended.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ class State:
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """Where this writes by itself."""
+        """The folders that this class writes into."""
         return self.folder, *(self.path(name) for name in FOLDERS)
 
     def tidy(self) -> None:

@@ -37,7 +37,7 @@ class Network(Section):
 
     @property
     def hub_url(self) -> str:
-        """The hub's own address: for notebook servers, the proxy and services, and nobody else."""
+        """The hub's own address, for notebook servers, the proxy and services; visitors never use it."""
         return f"http://{self.gateway}:{self.hub_port}"
 
     @property

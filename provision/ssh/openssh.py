@@ -27,7 +27,7 @@ _ADDRESS = re.compile(r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>\[[^\]]+\]|[^:]
 
 @dataclass(frozen=True)
 class Way:
-    """What ssh would do to reach a host. `options`: those that are set, as `ssh -G` names them."""
+    """The way that ssh would take to a host. `options`: those that are set, as `ssh -G` names them."""
 
     asked: str
     host: str

@@ -85,7 +85,7 @@ def command(target: Target, access: Access, line: str, show: Callable[[str], Non
 
 
 class _Shell:
-    """What the login user's shell says, until our script runs, and sudo after it."""
+    """The output of the login user's shell until our script runs, and that of sudo after it."""
 
     def __init__(self, target: Target, channel: paramiko.Channel, *, with_password: bool) -> None:
         self.target = target
@@ -140,7 +140,7 @@ class _Shell:
         return said.decode(errors="replace").strip()
 
     def refusal(self, complaint: str, code: int) -> HubwrightError | None:
-        """Why root was not reached, when it was not and that is known."""
+        """The known reason for which the script did not become root; None without one."""
         if not self.reached:
             return not_reached("\n".join([*self._greeting, complaint]), code, self.target.name)
         if self.root:

@@ -33,7 +33,7 @@ def host(operator: Operator) -> Iterator[Host]:
 
 @pytest.fixture
 def without(host: Host) -> None:
-    """The host without the package, and with package lists that are read anew."""
+    """The host without the package and without package lists: a run has to read them."""
     host.run(f"""
         apt-mark unhold {PACKAGE} >/dev/null 2>&1 || true
         dpkg --purge {PACKAGE} >/dev/null 2>&1

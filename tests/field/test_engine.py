@@ -166,7 +166,7 @@ def test_the_command_line_of_the_engine_comes_first(
 def test_an_engine_that_refuses_its_file_runs_on(
     operator: Operator, engine: Host, there: tuple[str, ...]
 ) -> None:
-    """Somebody has misspelt a key since it was started; nothing but a reload shows that to older ones."""
+    """A key was misspelt after the engine had started; engines before Docker 23 notice at a reload only."""
     with theirs(engine, SETTINGS, '{"log-drivr": "local"}'):
         moments = started(engine)
         done = apply(operator, there, code=1)

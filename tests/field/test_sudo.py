@@ -81,7 +81,7 @@ def test_a_terminal_that_sudo_wants(operator: Operator, host: Host) -> None:
 
 
 def test_a_mistake_in_sudo_s_own_configuration(operator: Operator, host: Host) -> None:
-    """Where sudo refuses all of it, as for a file that others may write."""
+    """sudo refuses its whole configuration, as for a file that other users may write."""
     add_user(host, "mistaken")
     host.run("chmod 0666 /etc/sudoers")
     try:

@@ -1,4 +1,4 @@
-"""What apt and dpkg say: a lock that others hold, sources that fail, and the advice that fits."""
+"""Messages of apt and dpkg: locks that others hold, sources that fail; and the advice that fits."""
 
 from __future__ import annotations
 

@@ -16,8 +16,6 @@ from .daemon import Daemon, daemon
 FLAGS = {"registry-mirrors": "registry-mirror"}  # where a key's flag has another name
 DEFAULTS: dict[str, Any] = {"live-restore": False, "registry-mirrors": []}  # of dockerd
 VALIDATE_TIMEOUT = 20  # seconds
-# As systemd has it: dockerd looks for docker-proxy there.
-ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ class EngineSettings(JsonKeys):
         text = json.dumps(self.merged(machine))
         command = ["timeout", str(VALIDATE_TIMEOUT), "dockerd", *daemon(machine).arguments]
         try:
-            machine.run([*command, "--validate", "--config-file=/dev/stdin"], input=text, env=ENVIRONMENT)
+            machine.run([*command, "--validate", "--config-file=/dev/stdin"], input=text)
         except CommandFailed as failure:
             words = failure.output.strip().replace("/dev/stdin", self.path)
             raise Problem(

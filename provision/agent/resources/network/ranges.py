@@ -1,7 +1,7 @@
 """Ranges of IPv4 addresses that this host already uses: routes, its resolvers, the operator's own connection.
 
 A bridge with a range hides every other way to its addresses. Where the operator's connection comes from
-such an address, it ends with the bridge, and nobody can log in to remove that.
+such an address, it ends with the bridge, and no operator can log in to remove that.
 """
 
 from __future__ import annotations
